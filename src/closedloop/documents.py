@@ -1,0 +1,206 @@
+"""The inference log: which document an event belongs to and what it adds to it.
+
+The shape is that of Seldon's own request logger (Apache-2.0,
+`components/seldon-request-logger`, removed from its tree in 2022): one index a
+predictor, one document a row, with `request`, `response` and `feedback` side by
+side. Added here: `ce-id` beside `ce-time`, so that the newest is known; the
+truth's own row as `feedback.instance`; earlier feedback in `feedback_history`;
+and `score`, the join of answer and truth, so that an aggregation needs no code.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from closedloop import events
+from closedloop.events import Event, InvalidEvent
+from closedloop.payload import ClassLabel, class_of, feedback_of, parse_json, rows_of
+from closedloop.scoring.scoreboard import Outcome, Row, order, verdict
+
+INDEX_PATTERN = "inference-log-seldon-*"
+
+Document = dict[str, object]
+
+_SECTIONS = {events.REQUEST: "request", events.RESPONSE: "response", events.FEEDBACK: "feedback"}
+_FORBIDDEN = re.compile(r'[!@#$"<>/?*\\|,: ]')
+# Past this many rows, repeating the payload in each would grow with their square.
+_PAYLOAD_IN_EVERY_ITEM = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one event adds to one document: a whole section of it."""
+
+    document_id: str
+    section: str
+    common: Document
+    content: Document
+
+    @property
+    def stamp(self) -> str:
+        return _stamp(self.content)
+
+
+def index_name(namespace: str, deployment: str, predictor: str) -> str:
+    """The index of one predictor's log, without the characters that an index name may not have."""
+    name = f"inference-log-seldon-{namespace}-{deployment}-{predictor}"
+    return _FORBIDDEN.sub("", name).lower()
+
+
+def document_id(request_id: str, row: int, rows: int) -> str:
+    """A single row has the request's own id, row i of a batch that id with `-item-<i>`."""
+    return request_id if rows == 1 else f"{request_id}-item-{row}"
+
+
+def parts_of(event: Event) -> list[Part]:
+    """What an event adds to which documents.
+
+    Feedback adds nothing to a row for which its truth is null. A truth of one
+    row, and a reward without truth, speak of an answer of one row.
+
+    Raises `InvalidEvent` when the body cannot be read.
+    """
+    message = parse_json(event.body)
+    read = _feedback_contents if event.type == events.FEEDBACK else _message_contents
+    contents = read(message)
+    return [
+        Part(
+            document_id=document_id(event.request_id, row, len(contents)),
+            section=_SECTIONS[event.type],
+            common={
+                "ServingEngine": "seldon",
+                "Ce-Namespace": event.namespace,
+                "Ce-Inferenceservicename": event.deployment,
+                "Ce-Endpoint": event.predictor,
+                "Ce-Modelid": event.model,
+                "RequestId": event.request_id,
+                "Row": row,
+            },
+            content={
+                **content,
+                "ce-time": event.time,
+                "ce-id": event.id,
+                "ce-source": event.source,
+            },
+        )
+        for row, content in enumerate(contents)
+        if content is not None
+    ]
+
+
+def merge(known: Mapping[str, object] | None, part: Part) -> tuple[Document, Outcome]:
+    """The document with `part` in it, and what that did; neither argument is changed.
+
+    Of two versions of a section the newer stays, whichever comes first; the
+    older feedback goes to `feedback_history`, oldest first.
+    """
+    merged: Document = {**part.common, **(known or {})}
+    held = merged.get(part.section)
+    outcome = order(_stamp(held) if isinstance(held, dict) else "", part.stamp)
+    if outcome.changes:
+        merged[part.section] = part.content
+    if part.section == "feedback" and isinstance(held, dict):
+        older = held if outcome is Outcome.CORRECTED else part.content
+        if outcome is not Outcome.DUPLICATE:
+            history, added = _with(merged.get("feedback_history"), older)
+            merged["feedback_history"] = history
+            if not added:
+                outcome = Outcome.DUPLICATE
+    for section in ("request", "response", "feedback"):
+        if isinstance(content := merged.get(section), dict):
+            merged["@timestamp"] = content["ce-time"]
+            break
+    if score := _score(merged):
+        merged["score"] = score
+    return merged, outcome
+
+
+def row_of(document: Mapping[str, object]) -> Row:
+    """What a document says of its row, as the scoreboard holds it."""
+    row = Row()
+    if isinstance(response := document.get("response"), dict):
+        row.answered = _stamp(response)
+        row.predicted, row.names = predicted_class(response)
+    if isinstance(feedback := document.get("feedback"), dict):
+        row.judged = _stamp(feedback)
+        row.actual, row.reward = actual_class(feedback)
+    return row
+
+
+def predicted_class(response: Mapping[str, object]) -> tuple[ClassLabel | None, tuple[str, ...]]:
+    """The class that a `response` section states, if any, and the class names it may use."""
+    names = _names(response)
+    try:
+        label = class_of(response.get("instance"), names)
+    except InvalidEvent:
+        return None, ()
+    return label, names if len(names) > 1 else ()
+
+
+def actual_class(feedback: Mapping[str, object]) -> tuple[ClassLabel | None, float | None]:
+    """The class, or the reward, that a `feedback` section states."""
+    reward = feedback.get("reward")
+    if "instance" not in feedback:
+        return None, reward if isinstance(reward, (int, float)) else None
+    truth = feedback["truth"]
+    data = truth.get("data") if isinstance(truth, dict) else None
+    names = _names(data) if isinstance(data, dict) else ()
+    return class_of(feedback["instance"], names), None
+
+
+def _message_contents(message: dict[str, object]) -> list[Document | None]:
+    said = rows_of(message)
+    contents: list[Document | None] = []
+    for row, instance in enumerate(said.rows or [None]):
+        content: Document = {"instance": instance, "dataType": said.kind}
+        if row == 0 or len(said.rows) <= _PAYLOAD_IN_EVERY_ITEM:
+            content["payload"] = message
+        if said.names:
+            content["names"] = list(said.names)
+            if isinstance(instance, list) and len(instance) == len(said.names):
+                content["elements"] = dict(zip(said.names, instance, strict=True))
+        if "meta" in message:
+            content["meta"] = message["meta"]
+        contents.append(content)
+    return contents
+
+
+def _feedback_contents(message: dict[str, object]) -> list[Document | None]:
+    feedback = feedback_of(message)
+    # A boolean reward would not fit the numeric field that everyone else's goes to.
+    body = {name: value for name, value in message.items() if name != "instance"}
+    if feedback.reward is not None:
+        body["reward"] = feedback.reward
+    body.pop("instance", None)
+    if feedback.truth is None:
+        return [body]
+    return [None if row is None else {**body, "instance": row} for row in feedback.truth.rows]
+
+
+def _score(document: Document) -> Document | None:
+    row = row_of(document)
+    if not (row.answered or row.judged):
+        return None
+    seen = verdict(row)
+    score: Document = {"state": seen.state}
+    if seen.correct is not None:
+        score["correct"] = seen.correct
+    if seen.pair is not None:
+        score["predicted"], score["actual"] = seen.pair
+    return score
+
+
+def _stamp(content: Mapping[str, object]) -> str:
+    return events.stamp(str(content["ce-time"]), str(content["ce-id"]))
+
+
+def _names(content: Mapping[str, object]) -> tuple[str, ...]:
+    names = content.get("names")
+    return tuple(str(name) for name in names) if isinstance(names, list) else ()
+
+
+def _with(history: object, older: Document) -> tuple[list[Document], bool]:
+    versions = list(history) if isinstance(history, list) else []
+    if any(_stamp(version) == _stamp(older) for version in versions):
+        return versions, False
+    return sorted([*versions, older], key=_stamp), True

@@ -1,0 +1,217 @@
+"""What a Seldon message says: its rows, their classes, and feedback about them.
+
+Source of the shapes: `proto/prediction.proto` of Seldon Core v1 in its JSON
+form (`SeldonMessage`, `Feedback`).
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from closedloop.events import InvalidEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a message: `rows[i]` is what it says of item i of the batch.
+
+    `names` are its column names, which for an answer with scores are its class
+    names. `kind` is `tabular`, `number`, `text`, `image` or `json`.
+    """
+
+    rows: list[object]
+    names: tuple[str, ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLabel:
+    """A class as a message gives it: by index, by name, or by both."""
+
+    index: int | None
+    name: str | None
+
+    def resolve(self, names: Sequence[str]) -> str:
+        """The label under which this class is counted, given the answer's class names.
+
+        A name when one can be had, else the index: so a truth of `2` and an
+        answer named `virginica` meet.
+        """
+        if names:
+            if self.name is not None and self.name in names:
+                return self.name
+            if self.index is not None and 0 <= self.index < len(names):
+                return names[self.index]
+        elif self.index is not None:
+            return str(self.index)
+        return self.name if self.name is not None else str(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """Feedback as sent: a reward, the truth row by row, or both.
+
+    `truth` is None for feedback that carries a reward only; a None inside it
+    is a row about which this feedback says nothing.
+    """
+
+    reward: float | None
+    truth: Rows | None
+
+
+def parse_json(body: bytes) -> dict[str, object]:
+    """Decode a JSON object. Raises `InvalidEvent` (`bad_json`)."""
+    try:
+        message = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidEvent("bad_json", f"the body is not JSON: {error}") from None
+    if not isinstance(message, dict):
+        raise InvalidEvent(
+            "bad_json", f"the body is a JSON {type(message).__name__}: send an object"
+        )
+    return message
+
+
+def rows_of(message: dict[str, object]) -> Rows:
+    """The rows of a SeldonMessage, decoded from JSON.
+
+    Raises `InvalidEvent` (`bad_payload`) when there are none.
+    """
+    for field in ("strData", "binData"):
+        if isinstance(text := message.get(field), str):
+            return Rows([text], (), "text")
+    if "jsonData" in message:
+        return Rows([message["jsonData"]], (), "json")
+    data = message.get("data")
+    if not isinstance(data, dict):
+        raise InvalidEvent(
+            "bad_payload",
+            "the message has no data: send data.ndarray, data.tensor, strData, binData or jsonData",
+        )
+    names = data.get("names") or []
+    if not isinstance(names, list):
+        raise InvalidEvent("bad_payload", f"data.names is {names!r}: send a list of strings")
+    rows = _rows_of_data(data)
+    return Rows(rows, tuple(str(name) for name in names), _kind(rows))
+
+
+def class_of(row: object, names: Sequence[str] = ()) -> ClassLabel:
+    """The class that one row states: a class value, one-hot, probabilities or scores.
+
+    `names` are the message's own names; they are class names when there are at
+    least two. Of equal scores the first wins, as with `numpy.argmax`.
+
+    Raises `InvalidEvent` (`not_a_class`).
+    """
+    classes = names if len(names) > 1 else ()
+    if isinstance(row, list) and len(row) == 1:
+        row = row[0]
+    if isinstance(row, str):
+        if not row:
+            raise _not_a_class(row)
+        return ClassLabel(classes.index(row) if row in classes else None, row)
+    if _is_number(row):
+        if row != int(row) or row < 0:
+            raise _not_a_class(row)
+        index = int(row)
+        return ClassLabel(index, classes[index] if index < len(classes) else None)
+    if isinstance(row, list) and row and all(_is_score(value) for value in row):
+        if not any(row):
+            raise _not_a_class(row)
+        index = max(range(len(row)), key=row.__getitem__)
+        return ClassLabel(index, classes[index] if len(classes) == len(row) else None)
+    raise _not_a_class(row)
+
+
+def feedback_of(message: dict[str, object]) -> Feedback:
+    """Feedback, checked: every truth row is a class or null.
+
+    A `truth` without data, such as one that only carries tags, is no truth.
+
+    Raises `InvalidEvent` (`bad_feedback`, `bad_payload` or `not_a_class`).
+    """
+    reward = message.get("reward")
+    if isinstance(reward, bool):
+        reward = float(reward)
+    if reward is not None and not _is_number(reward):
+        raise InvalidEvent("bad_feedback", f"reward is {reward!r}: send a finite number")
+    said = message.get("truth")
+    if said is not None and not isinstance(said, dict):
+        raise InvalidEvent("bad_feedback", f"truth is {said!r}: send a SeldonMessage")
+    truth = (
+        rows_of(said) if said and said.keys() & {"data", "strData", "binData", "jsonData"} else None
+    )
+    if truth is not None:
+        if not truth.rows:
+            raise InvalidEvent("bad_feedback", "truth has no rows: send one for each answer row")
+        for row in truth.rows:
+            if row is not None:
+                class_of(row, truth.names)
+    elif reward is None:
+        raise InvalidEvent("bad_feedback", "feedback has neither reward nor truth: send one")
+    return Feedback(None if reward is None else float(reward), truth)
+
+
+def _rows_of_data(data: dict[str, object]) -> list[object]:
+    if isinstance(rows := data.get("ndarray"), list):
+        return rows
+    tensor = data.get("tensor")
+    if isinstance(tensor, dict):
+        shape, values = tensor.get("shape"), tensor.get("values", [])
+        if (
+            isinstance(shape, list)
+            and isinstance(values, list)
+            and shape
+            and all(isinstance(size, int) and size >= 0 for size in shape)
+            and math.prod(shape) == len(values)
+        ):
+            return _nest(values, shape)
+        raise InvalidEvent(
+            "bad_payload",
+            f"data.tensor has shape {shape!r} that does not fit its values: make them agree",
+        )
+    raise InvalidEvent("bad_payload", "data has no rows: send data.ndarray or data.tensor")
+
+
+def _nest(values: list[object], shape: list[int]) -> list[object]:
+    for size in reversed(shape[1:]):
+        values = [values[i : i + size] for i in range(0, len(values), size)] if size else []
+    return values
+
+
+def _kind(rows: list[object]) -> str:
+    first = rows[0] if rows else None
+    if isinstance(first, str):
+        return "text"
+    if isinstance(first, (int, float)):
+        return "number"
+    if isinstance(first, list) and first and isinstance(first[0], list):
+        return "image"
+    return "tabular"
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer past the range of a double
+        return False
+
+
+def _is_score(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, bool) or _is_number(value)
+
+
+def _not_a_class(row: object) -> InvalidEvent:
+    return InvalidEvent(
+        "not_a_class",
+        f"{json.dumps(row)[:200]} states no class: send a class index, a class name,"
+        " or a row of scores",
+    )
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,0 +1,1 @@
+"""Where the suite runs: a Kubernetes cluster, or one machine with real parts."""

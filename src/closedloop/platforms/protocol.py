@@ -1,0 +1,96 @@
+"""What notebooks and the command line ask of a platform, whichever it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+# The parts, in the order in which they can be installed.
+PARTS = ("istio", "monitoring", "seldon-core", "knative-eventing", "elasticsearch")
+
+Object = Mapping[str, object]
+
+
+class PlatformError(Exception):
+    """A platform could not do what was asked; one sentence: what, which value, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartStatus:
+    """One row of `closedloop status`.
+
+    `state` is `ready`, `starting`, `restarting`, `stopped` or `failed`; `url`
+    is empty for what does not listen; `note` is what a reader should know.
+    """
+
+    part: str
+    version: str
+    state: str
+    url: str = ""
+    restarts: int = 0
+    note: str = ""
+
+
+class Platform(Protocol):
+    """One small protocol, the same for the embedded platform and a cluster.
+
+    Manifests are named by their path under `manifests/`: a file, or a folder
+    for every file in it. Objects are plain dictionaries as in Kubernetes'
+    JSON, `status` included. Every method raises `PlatformError`.
+    """
+
+    name: str
+
+    def install(self, part: str) -> list[PartStatus]:
+        """Install one of `PARTS` and wait until it is ready; a part that is there stays."""
+        ...
+
+    def apply(self, *manifests: str | Path | Object) -> list[str]:
+        """Create or update objects; returns `kind/name` of each, with what happened to it."""
+        ...
+
+    def delete(self, *manifests: str | Path | Object) -> list[str]:
+        """Delete objects and wait until what they described is gone; absent ones are no error."""
+        ...
+
+    def get(self, kind: str, name: str, namespace: str = "") -> dict[str, object]:
+        """One object as it is now. Raises `PlatformError` when there is none."""
+        ...
+
+    def list(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
+        """All objects of a kind, of one namespace or of all."""
+        ...
+
+    def wait(
+        self,
+        kind: str,
+        name: str,
+        namespace: str = "",
+        *,
+        condition: str = "Ready",
+        timeout: float = 120,
+    ) -> dict[str, object]:
+        """Wait for a condition, which may be `Deleted`; past `timeout` seconds the error shows
+        the object's status, its recent events and the last lines of its logs."""
+        ...
+
+    def restart(self, part: str, *, kill: bool = False) -> None:
+        """Stop the processes or pods of a Deployment `namespace/name`, at once if `kill`,
+        and return when they run again and are ready."""
+        ...
+
+    def url(self, service: str, port: str | int | None = None) -> str:
+        """The URL, without a trailing slash, of Service `namespace/name` as seen from here."""
+        ...
+
+    def logs(self, part: str, lines: int = 100) -> str:
+        """The last lines a part, or the pods of a workload `namespace/name`, logged."""
+        ...
+
+    def status(self) -> list[PartStatus]:
+        """Every part and workload."""
+        ...
+
+    def down(self) -> None:
+        """Remove everything that this platform made, and nothing else."""
+        ...

@@ -1,0 +1,84 @@
+"""What every service of ours shares: settings, structured logs, health, metrics, a graceful stop."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from pydantic_settings import BaseSettings
+
+
+class Settings(BaseSettings):
+    """Environment of a service. `HOST` is the pod's own address in our manifests."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    log_level: str = "INFO"
+
+
+def configure_logs(level: str) -> None:
+    """One JSON object a line on standard error, the standard library's records included."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+def add_health(app: web.Application, why_not_ready: Callable[[], str | None]) -> None:
+    """Add `/live`, always 200, and `/ready`, 503 with the reason while there is one."""
+
+    async def live(_: web.Request) -> web.Response:
+        return web.Response()
+
+    async def ready(_: web.Request) -> web.Response:
+        reason = why_not_ready()
+        return web.Response(status=503 if reason else 200, text=reason or "")
+
+    app.router.add_get("/live", live)
+    app.router.add_get("/ready", ready)
+
+
+def add_metrics(app: web.Application, registry: CollectorRegistry) -> None:
+    """Add `/metrics` in the Prometheus text format."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    app.router.add_get("/metrics", metrics)
+
+
+def run(app: web.Application, settings: Settings, *, grace: float = 10.0) -> None:
+    """Serve until SIGTERM or SIGINT, then finish open requests within `grace` seconds."""
+    web.run_app(
+        app,
+        host=settings.host,
+        port=settings.port,
+        shutdown_timeout=grace,
+        print=None,
+        access_log=None,
+    )
