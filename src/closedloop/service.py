@@ -1,4 +1,4 @@
-"""What every service of ours shares: settings, structured logs, health, metrics, a graceful stop."""
+"""What our services share: settings, structured logs, health, metrics, a graceful stop."""
 
 import logging
 import sys

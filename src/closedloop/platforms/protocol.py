@@ -57,7 +57,7 @@ class Platform(Protocol):
         """One object as it is now. Raises `PlatformError` when there is none."""
         ...
 
-    def list(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
+    def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
         """All objects of a kind, of one namespace or of all."""
         ...
 
