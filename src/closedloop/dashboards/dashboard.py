@@ -1,0 +1,134 @@
+"""A Grafana dashboard as read from its JSON, as far as we draw it.
+
+Source of the shape: Grafana's dashboard JSON model, schemaVersion 39 and
+later: `panels[].{title,type,gridPos,targets,fieldConfig,transformations}`.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PANEL_TYPES = ("timeseries", "stat", "bargauge", "table")
+_TEMPLATE = re.compile(r"\{\{\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*\}\}")
+
+
+class DashboardError(ValueError):
+    """A dashboard that cannot be drawn; one sentence: which panel, what, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One query of a panel and how its series are named."""
+
+    expr: str
+    legend: str
+
+    def name(self, labels: Mapping[str, str]) -> str:
+        """The legend of a series: `{{label}}` filled in, or all labels when there is no format."""
+        if not self.legend:
+            return ", ".join(f"{k}={v}" for k, v in labels.items() if k != "__name__") or "value"
+        return _TEMPLATE.sub(lambda match: labels.get(match.group(1), ""), self.legend)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel. `x`, `y`, `width`, `height` are in Grafana's grid of 24 columns.
+
+    `matrix` is (row label, column label) where a table is a matrix, as by
+    Grafana's transformation `groupingToMatrix`. `bands` maps the name of an
+    upper bound's series to that of its lower bound.
+    """
+
+    title: str
+    kind: str
+    x: int
+    y: int
+    width: int
+    height: int
+    targets: tuple[Target, ...]
+    unit: str
+    minimum: float | None
+    maximum: float | None
+    threshold: float | None
+    matrix: tuple[str, str] | None
+    bands: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """A dashboard: a title and its panels."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+    def panel(self, title: str) -> Panel:
+        """The panel with that title. Raises `DashboardError` when there is none."""
+        for panel in self.panels:
+            if panel.title == title:
+                return panel
+        titles = ", ".join(repr(panel.title) for panel in self.panels)
+        raise DashboardError(f"{self.title} has no panel {title!r}: it has {titles}")
+
+
+def load(path: str | Path) -> Dashboard:
+    """Read a dashboard from a ConfigMap manifest that holds one, or from plain JSON.
+
+    Raises `DashboardError` for a panel of a type that is not in `PANEL_TYPES`.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    if str(path).endswith(".json"):
+        return parse(json.loads(text))
+    (document,) = yaml.safe_load(text)["data"].values()
+    return parse(json.loads(document))
+
+
+def parse(model: Mapping[str, Any]) -> Dashboard:
+    """A dashboard from its JSON model. Raises `DashboardError`."""
+    return Dashboard(model["title"], tuple(_panel(panel) for panel in model["panels"]))
+
+
+def _panel(model: Mapping[str, Any]) -> Panel:
+    if model["type"] not in PANEL_TYPES:
+        raise DashboardError(
+            f"panel {model['title']!r} is a {model['type']}: use one of {', '.join(PANEL_TYPES)}"
+        )
+    grid, config = model["gridPos"], model.get("fieldConfig", {})
+    defaults = config.get("defaults", {})
+    steps = defaults.get("thresholds", {}).get("steps", [])
+    return Panel(
+        title=model["title"],
+        kind=model["type"],
+        x=grid["x"],
+        y=grid["y"],
+        width=grid["w"],
+        height=grid["h"],
+        targets=tuple(Target(t["expr"], t.get("legendFormat", "")) for t in model["targets"]),
+        unit=defaults.get("unit", ""),
+        minimum=defaults.get("min"),
+        maximum=defaults.get("max"),
+        threshold=next((step["value"] for step in steps if step["value"] is not None), None),
+        matrix=_matrix(model.get("transformations", [])),
+        bands=dict(_bands(config.get("overrides", []))),
+    )
+
+
+def _matrix(transformations: list[Mapping[str, Any]]) -> tuple[str, str] | None:
+    for transformation in transformations:
+        if transformation["id"] == "groupingToMatrix":
+            options = transformation["options"]
+            return options["rowField"], options["columnField"]
+    return None
+
+
+def _bands(overrides: list[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    return [
+        (override["matcher"]["options"], setting["value"])
+        for override in overrides
+        for setting in override["properties"]
+        if setting["id"] == "custom.fillBelowTo"
+    ]

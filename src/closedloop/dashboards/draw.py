@@ -1,0 +1,173 @@
+"""Draw a dashboard's panels with matplotlib from the queries that Grafana would send."""
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import matplotlib.dates as mdates
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from closedloop.dashboards.dashboard import Dashboard, Panel
+from closedloop.dashboards.prometheus import Prometheus, Series
+
+COLOURS = ("#1f77b4", "#d95f02", "#2a9d5c", "#7b5ea7", "#c44e52", "#8c6d31", "#5f6b7a")
+_ROW_INCHES = 0.34
+_Named = list[tuple[str, Series]]
+
+
+def draw(dashboard: Dashboard, prometheus: Prometheus, seconds: float = 300) -> Figure:
+    """A figure of the whole dashboard over the last `seconds`, in Grafana's layout.
+
+    Raises `QueryError` when Prometheus does not answer or refuses a query.
+    """
+    rows = max(panel.y + panel.height for panel in dashboard.panels)
+    figure = Figure(figsize=(12, rows * _ROW_INCHES + 0.6), layout="constrained")
+    figure.suptitle(dashboard.title, fontweight="bold")
+    grid = figure.add_gridspec(rows, 24)
+    for panel in dashboard.panels:
+        across = slice(panel.x, panel.x + panel.width)
+        axes = figure.add_subplot(grid[panel.y : panel.y + panel.height, across])
+        draw_panel(panel, prometheus, axes, seconds)
+    return figure
+
+
+def draw_panel(panel: Panel, prometheus: Prometheus, axes: Axes, seconds: float = 300) -> None:
+    """Draw one panel onto `axes`. Raises `QueryError`."""
+    if panel.kind == "timeseries":
+        found = _named(panel, lambda expr: prometheus.query_range(expr, seconds))
+        _timeseries(panel, found, axes)
+    else:
+        found = _named(panel, prometheus.query)
+        {"stat": _stat, "bargauge": _bars, "table": _table}[panel.kind](panel, found, axes)
+    axes.set_title(panel.title, fontsize=10, loc="left")
+
+
+def _named(panel: Panel, query: Callable[[str], list[Series]]) -> _Named:
+    return [
+        (target.name(series.labels), series)
+        for target in panel.targets
+        for series in query(target.expr)
+    ]
+
+
+def _timeseries(panel: Panel, found: _Named, axes: Axes) -> None:
+    lower_bounds = set(panel.bands.values())
+    by_name = dict(found)
+    colours: dict[str, str] = {}
+    for name, series in found:
+        if name in panel.bands or name in lower_bounds:
+            continue
+        colours[name] = COLOURS[len(colours) % len(COLOURS)]
+        axes.plot(*_points(series), label=name, color=colours[name], linewidth=1.8)
+    for upper, lower in panel.bands.items():
+        if upper in by_name and lower in by_name:
+            times, highs = _points(by_name[upper])
+            lows = dict(zip(*_points(by_name[lower]), strict=True))
+            # The band belongs to the line whose name its bounds begin with.
+            colour = next((c for name, c in colours.items() if upper.startswith(name)), COLOURS[-1])
+            axes.fill_between(
+                times,
+                [lows.get(time, math.nan) for time in times],
+                highs,
+                color=colour,
+                alpha=0.18,
+                linewidth=0,
+            )
+    if panel.threshold is not None:
+        axes.axhline(panel.threshold, color="#b02a37", linestyle="--", linewidth=1)
+    _scale(panel, axes.yaxis.set_major_formatter)
+    axes.set_ylim(panel.minimum, panel.maximum)
+    local = datetime.now().astimezone().tzinfo
+    axes.xaxis.set_major_locator(mdates.AutoDateLocator(maxticks=5))
+    axes.xaxis.set_major_formatter(mdates.DateFormatter("%H:%M:%S", tz=local))
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if colours:
+        axes.legend(fontsize=8, frameon=False, loc="best")
+    else:
+        _nothing(axes)
+
+
+def _stat(panel: Panel, found: _Named, axes: Axes) -> None:
+    axes.axis("off")
+    if not found:
+        _nothing(axes)
+    for position, (name, series) in enumerate(found):
+        x = (position + 0.5) / len(found)
+        value = _format(panel, series.value)
+        axes.text(x, 0.52, value, ha="center", va="center", fontsize=22, color=COLOURS[0])
+        if len(found) > 1:
+            axes.text(x, 0.08, name, ha="center", va="center", fontsize=8)
+
+
+def _bars(panel: Panel, found: _Named, axes: Axes) -> None:
+    if not found:
+        _nothing(axes)
+        return
+    found = sorted(found, key=lambda pair: pair[0], reverse=True)
+    values = [series.value for _, series in found]
+    bars = axes.barh([name for name, _ in found], values, color=COLOURS[0], height=0.6)
+    axes.bar_label(bars, [_format(panel, value) for value in values], fontsize=8, padding=2)
+    axes.set_xlim(panel.minimum or 0, panel.maximum)
+    _scale(panel, axes.xaxis.set_major_formatter)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _table(panel: Panel, found: _Named, axes: Axes) -> None:
+    if not found:
+        axes.axis("off")
+        _nothing(axes)
+        return
+    row_label, column_label = panel.matrix or ("", "")
+    cells = {
+        (s.labels.get(row_label, n), s.labels.get(column_label, "value")): s.value for n, s in found
+    }
+    rows = sorted({row for row, _ in cells})
+    columns = sorted({column for _, column in cells})
+    values = [[cells.get((row, column), 0.0) for column in columns] for row in rows]
+    axes.imshow(values, cmap="Blues", aspect="auto", vmin=0)
+    middle = max(max(line) for line in values) / 2
+    for y, line in enumerate(values):
+        for x, value in enumerate(line):
+            colour = "white" if value > middle else "black"
+            text = _format(panel, value)
+            axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(columns)), _short(columns), fontsize=8)
+    axes.set_yticks(range(len(rows)), _short(rows), fontsize=8)
+    axes.set_xlabel(column_label, fontsize=8)
+    axes.set_ylabel(row_label, fontsize=8)
+
+
+def _points(series: Series) -> tuple[list[float], list[float]]:
+    """Times in days since the epoch, which is how matplotlib counts dates; and values."""
+    return (
+        [time / 86_400 for time, _ in series.samples],
+        [value for _, value in series.samples],
+    )
+
+
+def _scale(panel: Panel, set_formatter: Callable[[PercentFormatter], None]) -> None:
+    if panel.unit == "percentunit":
+        set_formatter(PercentFormatter(xmax=1, decimals=0))
+
+
+def _format(panel: Panel, value: float) -> str:
+    if panel.unit == "percentunit":
+        return f"{value:.1%}"
+    if panel.unit == "s":
+        return f"{value * 1000:.1f} ms" if value < 1 else f"{value:.2f} s"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.3g}"
+
+
+def _nothing(axes: Axes) -> None:
+    axes.text(
+        0.5, 0.5, "no data", transform=axes.transAxes, color="#8a8a8a", ha="center", va="center"
+    )
+
+
+def _short(labels: Sequence[str], width: int = 14) -> list[str]:
+    return [label if len(label) <= width else label[: width - 1] + "…" for label in labels]
