@@ -27,8 +27,9 @@ class Probe:
 class Process:
     """One container: what to run and how to see that it works.
 
-    `revision` changes with everything that matters to the process, so that a
-    new one is a new process. `stop_grace` is seconds from SIGTERM to SIGKILL.
+    `ports` are the container's own port names, which a PodMonitor means: two
+    containers of a pod may each have a port `metrics`. `stop_grace` is seconds
+    from SIGTERM to SIGKILL.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Process:
     readiness: Probe | None = None
     liveness: Probe | None = None
     stop_grace: float = 10.0
+    ports: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,16 @@ class Pod:
     """Processes that live and die together under one loopback address.
 
     The placeholder `{pod_ip}` in argv and env is filled in when the pod gets
-    its address. `revision` changes with whatever makes it another pod.
+    its address; replace that text only, since other braces are JSON.
+    `revision` changes with whatever makes it another pod. A workload with n
+    replicas is n equal pods.
     """
 
     workload: str  # "namespace/name" of the Deployment that a cluster would make
     owner: str  # "kind/namespace/name" of the object that describes it
     labels: Mapping[str, str]
     processes: tuple[Process, ...]
-    ports: Mapping[str, int]  # container port names, for PodMonitor and Service targetPort
+    ports: Mapping[str, int]  # name to port, of the first container that has it, for targetPort
     revision: str
 
 
@@ -65,6 +69,11 @@ class ServicePort:
     port: int
     target: str | int  # a container port's name or number
     selector: Mapping[str, str]
+
+    @property
+    def host(self) -> str:
+        """The service host, `<service>.<namespace>:<port>`, by which routes name it."""
+        return f"{self.service}.{self.namespace}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +127,12 @@ class ScrapeTarget:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Everything that a set of objects asks for."""
+    """Everything that a set of objects asks for.
+
+    `problems` says, for objects by `kind/namespace/name`, what they refer to
+    and is not there: what cannot do without it is left out until it comes, as
+    in a cluster, where such an object is accepted and not ready.
+    """
 
     pods: tuple[Pod, ...] = ()
     services: tuple[ServicePort, ...] = ()
@@ -127,3 +141,4 @@ class Desired:
     triggers: tuple[TriggerSpec, ...] = ()
     scrapes: tuple[ScrapeTarget, ...] = ()
     rules: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # file name: groups
+    problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
