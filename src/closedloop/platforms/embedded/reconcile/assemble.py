@@ -1,0 +1,45 @@
+"""The whole of it: from manifests to what should run. Pure, and fails only as a whole."""
+
+from collections.abc import Iterable
+
+from closedloop.manifests import Manifest, ManifestError
+from closedloop.platforms.embedded.desired import Desired
+from closedloop.platforms.embedded.reconcile import (
+    deployments,
+    eventing,
+    monitoring,
+    seldon,
+    services,
+)
+from closedloop.platforms.embedded.reconcile.context import Context
+from closedloop.platforms.embedded.reconcile.read import read
+from closedloop.platforms.embedded.reconcile.runtime import Runtime
+from closedloop.platforms.embedded.reconcile.urls import UrlOf
+
+
+def desired(objects: Iterable[Manifest], *, url_of: UrlOf, runtime: Runtime) -> Desired:
+    """What a set of objects asks of this machine.
+
+    `url_of(namespace, service, port)` gives the URL, without a trailing slash,
+    at which a Service's port can be called from here, and raises `LookupError`
+    for one that is not there; it may answer for Services of the platform's own,
+    such as `broker-ingress` in `knative-eventing`.
+
+    Raises `ManifestError` with a sentence for each field, value, image or kind
+    that one machine does not support. A reference to what is not there is no
+    error but a problem of the result: it may come later.
+    """
+    context = Context(read(objects), runtime, url_of)
+    result = Desired(
+        pods=(*deployments.pods(context), *seldon.pods(context)),
+        services=(*services.service_ports(context), *seldon.service_ports(context)),
+        routes=tuple(seldon.routes(context)),
+        brokers=tuple(eventing.brokers(context)),
+        triggers=tuple(eventing.triggers(context)),
+        scrapes=tuple(monitoring.scrapes(context)),
+        rules=monitoring.rules(context),
+        problems={key: tuple(problems) for key, problems in context.problems.items()},
+    )
+    if context.faults:
+        raise ManifestError(context.faults)
+    return result

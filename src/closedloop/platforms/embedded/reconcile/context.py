@@ -1,0 +1,58 @@
+"""What every step of reconciling needs, and where each notes what it found missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from closedloop.platforms.embedded.reconcile.environment import Texts
+from closedloop.platforms.embedded.reconcile.kinds.base import Path
+from closedloop.platforms.embedded.reconcile.kinds.broker import Broker
+from closedloop.platforms.embedded.reconcile.kinds.config import ConfigMap, Secret
+from closedloop.platforms.embedded.reconcile.kinds.service import Service
+from closedloop.platforms.embedded.reconcile.read import Object, of_kind
+from closedloop.platforms.embedded.reconcile.runtime import Runtime
+from closedloop.platforms.embedded.reconcile.urls import UrlOf
+
+
+@dataclass(slots=True)
+class Context:
+    """The objects by what refers to them, and the two kinds of bad news.
+
+    `faults` are sentences about what this machine can never run: they fail the
+    whole. `problems`, by object, are references to what is not there yet.
+    """
+
+    objects: list[Object]
+    runtime: Runtime
+    url_of: UrlOf
+    faults: list[str] = field(default_factory=list)
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    brokers: Mapping[tuple[str, str], Broker] = field(init=False)
+    services: Mapping[tuple[str, str], Service] = field(init=False)
+    _texts: dict[str, dict[tuple[str, str], Mapping[str, str]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.brokers = {
+            (one.manifest.namespace, one.manifest.name): broker
+            for one, broker in of_kind(self.objects, Broker)
+        }
+        self.services = {
+            (one.manifest.namespace, one.manifest.name): service
+            for one, service in of_kind(self.objects, Service)
+        }
+        self._texts = {}
+        for one in self.objects:
+            if isinstance(one.model, (ConfigMap, Secret)):
+                of_namespace = self._texts.setdefault(one.manifest.namespace, {})
+                of_namespace[one.manifest.kind, one.manifest.name] = one.model.values()
+
+    def texts(self, namespace: str) -> Texts:
+        """The ConfigMaps and Secrets of a namespace."""
+        return self._texts.get(namespace, {})
+
+    def fault(self, one: Object, path: Path, message: str) -> None:
+        self.faults.append(one.sentence(path, message))
+
+    def problem(self, one: Object, message: str) -> None:
+        noted = self.problems.setdefault(one.key, [])
+        if message not in noted:
+            noted.append(message)

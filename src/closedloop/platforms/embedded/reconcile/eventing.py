@@ -1,0 +1,88 @@
+"""Brokers and Triggers: references become URLs."""
+
+from collections.abc import Iterator
+from urllib.parse import urljoin
+
+from closedloop.platforms.embedded.desired import BrokerSpec, TriggerSpec
+from closedloop.platforms.embedded.reconcile.context import Context
+from closedloop.platforms.embedded.reconcile.kinds.broker import Broker
+from closedloop.platforms.embedded.reconcile.kinds.delivery import Delivery, Destination
+from closedloop.platforms.embedded.reconcile.kinds.trigger import REPLAY, Trigger
+from closedloop.platforms.embedded.reconcile.read import Object, of_kind
+from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
+
+# A Service as a destination is its port 80: Knative knows a Service by its host name only.
+_PORT = 80
+
+
+def brokers(context: Context) -> Iterator[BrokerSpec]:
+    """All Brokers. One whose dead-letter sink is not there takes events all the same."""
+    for one, broker in of_kind(context.objects, Broker):
+        delivery, _ = _delivery(context, one, broker.spec.delivery, one.manifest.namespace)
+        yield BrokerSpec(one.manifest.namespace, one.manifest.name, delivery)
+
+
+def triggers(context: Context) -> Iterator[TriggerSpec]:
+    """The Triggers whose broker, subscriber and dead-letter sink are there.
+
+    A Trigger's delivery replaces its Broker's as a whole (Knative's `trigger.go`).
+    """
+    for one, trigger in of_kind(context.objects, Trigger):
+        namespace = one.manifest.namespace
+        broker = context.brokers.get((namespace, trigger.spec.broker))
+        if broker is None:
+            context.problem(one, f"Broker {namespace}/{trigger.spec.broker} does not exist")
+        subscriber = _url(context, one, trigger.spec.subscriber, namespace)
+        wanted = trigger.spec.delivery or (broker.spec.delivery if broker else None)
+        delivery, complete = _delivery(context, one, wanted, namespace)
+        if broker is None or subscriber is None or not complete:
+            continue
+        yield TriggerSpec(
+            namespace=namespace,
+            name=one.manifest.name,
+            broker=trigger.spec.broker,
+            filters=trigger.spec.filter.attributes,
+            subscriber=subscriber,
+            delivery=delivery,
+            replay=trigger.metadata.annotations.get(REPLAY) == "true",
+        )
+
+
+def _delivery(
+    context: Context, one: Object, delivery: Delivery | None, namespace: str
+) -> tuple[dict[str, object], bool]:
+    """A delivery with its dead-letter sink as a URL, and whether that could be had."""
+    if delivery is None:
+        return {}, True
+    fields: dict[str, object] = delivery.model_dump(
+        by_alias=True, exclude_none=True, exclude={"dead_letter_sink"}
+    )
+    if delivery.dead_letter_sink is None:
+        return fields, True
+    url = _url(context, one, delivery.dead_letter_sink, namespace)
+    if url is None:
+        return fields, False
+    return fields | {"deadLetterSink": {"uri": url}}, True
+
+
+def _url(context: Context, one: Object, destination: Destination, namespace: str) -> str | None:
+    if destination.ref is None:
+        uri = destination.uri or ""
+        for absent in missing([uri], context.url_of):
+            context.problem(one, f"Service {absent} does not exist")
+        return rewrite(uri, context.url_of)
+    home = destination.ref.namespace or namespace
+    name = destination.ref.name
+    service = context.services.get((home, name))
+    if service is None:
+        context.problem(one, f"Service {home}/{name} does not exist")
+        return None
+    if _PORT not in {port.port for port in service.spec.ports}:
+        context.problem(one, f"Service {home}/{name} has no port {_PORT}")
+        return None
+    try:
+        base = context.url_of(home, name, _PORT)
+    except LookupError:
+        context.problem(one, f"Service {home}/{name}:{_PORT} has no address here")
+        return None
+    return urljoin(base + "/", destination.uri) if destination.uri else base

@@ -1,0 +1,111 @@
+"""What every kind is made of: strict models, metadata, and rules beyond a field's type.
+
+A field that no model names is refused. A field that a cluster needs and that
+means nothing on one machine is named all the same, with the type `ClusterOnly`:
+its value is accepted whatever it is, and changes nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+# Accepted for the sake of a cluster, without effect on one machine.
+ClusterOnly = Annotated[object | None, "cluster only"]
+
+# Annotations under these domains change what an object does, so an unknown one is
+# an error; any other annotation is a note for people and tools.
+_MEANINGFUL_DOMAINS = (
+    "seldon.io",
+    "eventing.knative.dev",
+    "messaging.knative.dev",
+    "knative.dev",
+    "closedloop.dev",
+)
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong at one place of an object: `message` follows the field's path."""
+
+    path: Path
+    message: str
+
+
+class Strict(BaseModel):
+    """A model of a part of a manifest: fields in camel case, none unknown, no coercion."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+
+
+class Metadata(Strict):
+    """Metadata of an object; what only a server writes is accepted and not looked at."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)
+    namespace: str = Field(default="default", pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    labels: dict[str, str] = Field(default={})
+    annotations: dict[str, str] = Field(default={})
+    uid: ClusterOnly = None
+    resource_version: ClusterOnly = None
+    generation: ClusterOnly = None
+    creation_timestamp: ClusterOnly = None
+    managed_fields: ClusterOnly = None
+
+
+class Manifested(Strict):
+    """An object: subclasses say its `apiVersion`, `kind` and `spec`."""
+
+    # Annotations that this kind understands; a value of None is any value.
+    annotations: ClassVar[Mapping[str, str | None]] = {}
+
+    metadata: Metadata
+    status: ClusterOnly = None  # an object as `get` returned it can be applied again
+
+    def faults(self) -> Iterator[Fault]:
+        """Rules that no single field can state; overridden with `yield from super()`."""
+        yield from annotation_faults(
+            self.metadata.annotations, type(self).annotations, ("metadata", "annotations")
+        )
+
+
+def annotation_faults(
+    given: Mapping[str, str], known: Mapping[str, str | None], path: Path
+) -> Iterator[Fault]:
+    """A fault for each annotation that would change what a cluster does and is not known here."""
+    for name, value in given.items():
+        domain = name.rpartition("/")[0]
+        if not any(domain == d or domain.endswith("." + d) for d in _MEANINGFUL_DOMAINS):
+            continue
+        if name not in known:
+            yield Fault((*path, name), "is an annotation that is not supported here: remove it")
+        elif (only := known[name]) is not None and value != only:
+            yield Fault((*path, name), f"is {value!r}: only {only!r} is supported here")
+
+
+def _port(value: int) -> int:
+    if not 0 < value < 65536:
+        raise ValueError("a port is between 1 and 65535")
+    return value
+
+
+def _port_name_or_number(value: object) -> str | int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _port(value)
+    if isinstance(value, str) and value:
+        return value
+    raise ValueError("a port is a name or a number")
+
+
+Port = Annotated[int, AfterValidator(_port)]
+# `object` rather than a union, whose branches would show in the path of an error.
+PortRef = Annotated[object, AfterValidator(_port_name_or_number)]
+
+
+class LabelSelector(Strict):
+    """Selects by equal labels."""
+
+    match_labels: dict[str, str] = Field(min_length=1)

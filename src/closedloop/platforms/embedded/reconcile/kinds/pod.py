@@ -1,0 +1,237 @@
+"""The pod template of a Deployment and the containers of a SeldonDeployment."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from closedloop.platforms.embedded.reconcile.kinds.base import (
+    ClusterOnly,
+    Fault,
+    Path,
+    Port,
+    PortRef,
+    Strict,
+)
+
+POD_IP = "status.podIP"
+NAMESPACE = "metadata.namespace"
+
+
+class KeyRef(Strict):
+    """One key of a ConfigMap or Secret."""
+
+    name: str
+    key: str
+    optional: bool = False
+
+
+class FieldRef(Strict):
+    """A field of the pod itself."""
+
+    api_version: Literal["v1"] = "v1"
+    field_path: Literal["status.podIP", "metadata.namespace"]
+
+
+class ValueFrom(Strict):
+    """Where the value of an environment variable comes from: exactly one of the three."""
+
+    field_ref: FieldRef | None = None
+    config_map_key_ref: KeyRef | None = None
+    secret_key_ref: KeyRef | None = None
+
+
+class EnvVar(Strict):
+    """An environment variable with a value, or with the place it comes from."""
+
+    name: str = Field(min_length=1, pattern=r"^[^=\x00]+$")
+    value: str | None = None
+    value_from: ValueFrom | None = None
+
+
+class SourceRef(Strict):
+    """A whole ConfigMap or Secret."""
+
+    name: str
+    optional: bool = False
+
+
+class EnvFrom(Strict):
+    """All keys of a ConfigMap or Secret, each with `prefix` before it."""
+
+    prefix: str = ""
+    config_map_ref: SourceRef | None = None
+    secret_ref: SourceRef | None = None
+
+
+class ContainerPort(Strict):
+    """A port that a container listens on."""
+
+    name: str | None = None
+    container_port: Port
+    protocol: Literal["TCP"] = "TCP"
+
+
+class HttpGet(Strict):
+    """GET `path` must answer 200 to 399."""
+
+    path: str = "/"
+    port: PortRef
+    scheme: Literal["HTTP"] = "HTTP"
+
+
+class TcpSocket(Strict):
+    """A TCP connection must open."""
+
+    port: PortRef
+
+
+class Probe(Strict):
+    """How to see that a container works.
+
+    `initialDelaySeconds` changes nothing here: a process is probed from its
+    start, and a liveness probe counts once the container was ready.
+    """
+
+    http_get: HttpGet | None = None
+    tcp_socket: TcpSocket | None = None
+    initial_delay_seconds: ClusterOnly = None
+    period_seconds: int = Field(default=10, ge=1)
+    timeout_seconds: int = Field(default=1, ge=1)
+    failure_threshold: int = Field(default=3, ge=1)
+    success_threshold: Literal[1] = 1
+
+
+class Sleep(Strict):
+    """Seconds to wait before the stop signal."""
+
+    seconds: int = Field(ge=0)
+
+
+class PreStop(Strict):
+    """Only a sleep: here a pod gets no traffic before it is told to stop."""
+
+    sleep: Sleep
+
+
+class Lifecycle(Strict):
+    """Hooks of a container."""
+
+    pre_stop: PreStop
+
+
+class VolumeMount(Strict):
+    """Scratch space; the one path that every machine has is `/tmp`."""
+
+    name: str
+    mount_path: Literal["/tmp"]  # noqa: S108 - a path in a manifest, nothing is opened
+
+
+class Volume(Strict):
+    """Scratch space."""
+
+    name: str
+    empty_dir: ClusterOnly
+
+
+class Container(Strict):
+    """A container."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)
+    image: str = ""
+    command: list[str] = Field(default=[])
+    args: list[str] = Field(default=[])
+    env: list[EnvVar] = Field(default=[])
+    env_from: list[EnvFrom] = Field(default=[])
+    ports: list[ContainerPort] = Field(default=[])
+    readiness_probe: Probe | None = None
+    liveness_probe: Probe | None = None
+    lifecycle: Lifecycle | None = None
+    volume_mounts: list[VolumeMount] = Field(default=[])
+    image_pull_policy: ClusterOnly = None
+    resources: ClusterOnly = None
+    security_context: ClusterOnly = None
+    termination_message_path: ClusterOnly = None
+    termination_message_policy: ClusterOnly = None
+
+
+class PodSpec(Strict):
+    """What runs together under one address."""
+
+    containers: list[Container] = Field(min_length=1)
+    volumes: list[Volume] = Field(default=[])
+    termination_grace_period_seconds: int | None = Field(default=None, ge=0)
+    restart_policy: Literal["Always"] = "Always"
+    automount_service_account_token: ClusterOnly = None
+    service_account_name: ClusterOnly = None
+    security_context: ClusterOnly = None
+    image_pull_secrets: ClusterOnly = None
+    priority_class_name: ClusterOnly = None
+    affinity: ClusterOnly = None
+    node_selector: ClusterOnly = None
+    tolerations: ClusterOnly = None
+    topology_spread_constraints: ClusterOnly = None
+
+
+class TemplateMetadata(Strict):
+    """Metadata of a pod template."""
+
+    labels: dict[str, str] = Field(default={})
+    annotations: dict[str, str] = Field(default={})
+    creation_timestamp: ClusterOnly = None
+
+
+class PodTemplate(Strict):
+    """The template of a Deployment's pods."""
+
+    metadata: TemplateMetadata = TemplateMetadata()
+    spec: PodSpec
+
+
+def pod_faults(spec: PodSpec, path: Path) -> Iterator[Fault]:
+    """Rules over several fields of a pod."""
+    volumes = {volume.name for volume in spec.volumes}
+    names: set[str] = set()
+    for index, container in enumerate(spec.containers):
+        at = (*path, "containers", index)
+        if container.name in names:
+            yield Fault((*at, "name"), f"is {container.name!r}, which another container has")
+        names.add(container.name)
+        for i, mount in enumerate(container.volume_mounts):
+            if mount.name not in volumes:
+                yield Fault((*at, "volumeMounts", i, "name"), f"is {mount.name!r}: no such volume")
+        yield from _env_faults(container, at)
+        for field, probe in (
+            ("readinessProbe", container.readiness_probe),
+            ("livenessProbe", container.liveness_probe),
+        ):
+            if probe is not None:
+                yield from _probe_faults(probe, container, (*at, field))
+
+
+def _env_faults(container: Container, at: Path) -> Iterator[Fault]:
+    for i, variable in enumerate(container.env):
+        source = variable.value_from
+        if source is None:
+            continue
+        given = [source.field_ref, source.config_map_key_ref, source.secret_key_ref]
+        if variable.value is not None or sum(one is not None for one in given) != 1:
+            yield Fault(
+                (*at, "env", i),
+                "must have a value, or a valueFrom with exactly one of fieldRef,"
+                " configMapKeyRef and secretKeyRef",
+            )
+    for i, whole in enumerate(container.env_from):
+        if (whole.config_map_ref is None) == (whole.secret_ref is None):
+            yield Fault((*at, "envFrom", i), "must have either configMapRef or secretRef")
+
+
+def _probe_faults(probe: Probe, container: Container, at: Path) -> Iterator[Fault]:
+    action = probe.http_get or probe.tcp_socket
+    if action is None or (probe.http_get and probe.tcp_socket):
+        yield Fault(at, "must have either httpGet or tcpSocket")
+        return
+    named = {port.name for port in container.ports}
+    if isinstance(action.port, str) and action.port not in named:
+        field = "httpGet" if probe.http_get else "tcpSocket"
+        yield Fault((*at, field, "port"), f"is {action.port!r}: the container has no such port")

@@ -1,0 +1,218 @@
+"""SeldonDeployment: predictors with one model each, behind one route.
+
+The rules are those of the operator's own webhook (`seldondeployment_webhook.go`,
+tag v1.17.1), so that a manifest accepted here is accepted by a cluster; what a
+cluster can do beyond that, such as graphs of several nodes, is refused.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from closedloop.platforms.embedded.reconcile.kinds.base import (
+    ClusterOnly,
+    Fault,
+    Manifested,
+    Path,
+    Strict,
+    annotation_faults,
+)
+from closedloop.platforms.embedded.reconcile.kinds.pod import EnvVar, PodSpec, pod_faults
+
+SVC_NAME = "seldon.io/svc-name"
+QUEUE_SIZE = "seldon.io/executor-logger-queue-size"
+WRITE_TIMEOUT = "seldon.io/executor-logger-write-timeout-ms"
+REST_TIMEOUT = "seldon.io/rest-timeout"
+
+_NUMERIC = (QUEUE_SIZE, WRITE_TIMEOUT, REST_TIMEOUT)
+
+
+class Parameter(Strict):
+    """A keyword argument of the model's class."""
+
+    name: str
+    value: str
+    type: Literal["INT", "FLOAT", "DOUBLE", "STRING", "BOOL"]
+
+
+class Logger(Strict):
+    """What of a node's traffic is sent as events, and where to."""
+
+    mode: Literal["all", "request", "response"]
+    url: str | None = None
+
+
+class Graph(Strict):
+    """One model."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)
+    type: Literal["MODEL"] = "MODEL"
+    implementation: Literal["SKLEARN_SERVER", "UNKNOWN_IMPLEMENTATION"] = "UNKNOWN_IMPLEMENTATION"
+    model_uri: str = ""
+    parameters: list[Parameter] = Field(default=[])
+    logger: Logger | None = None
+    children: list[object] = Field(default=[], max_length=0)
+    service_account_name: ClusterOnly = None
+    env_secret_ref_name: ClusterOnly = None  # credentials of the storage, which is a folder here
+    storage_initializer_image: ClusterOnly = None
+
+    @property
+    def prepackaged(self) -> bool:
+        return self.implementation == "SKLEARN_SERVER"
+
+
+class ComponentMetadata(Strict):
+    """Labels of the pods beside those of the operator, and a name in place of the containers'."""
+
+    name: str = ""
+    labels: dict[str, str] = Field(default={})
+    annotations: dict[str, str] = Field(default={})
+    creation_timestamp: ClusterOnly = None
+
+
+class ComponentSpec(Strict):
+    """The container of the graph's node."""
+
+    metadata: ComponentMetadata = ComponentMetadata()
+    spec: PodSpec
+    replicas: int | None = Field(default=None, ge=0)
+
+
+class ServiceOrchestrator(Strict):
+    """Settings of the executor."""
+
+    env: list[EnvVar] = Field(default=[])
+    resources: ClusterOnly = None
+
+
+class Predictor(Strict):
+    """A version of the model: served, with a share of the traffic, or mirrored to."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)
+    graph: Graph
+    component_specs: list[ComponentSpec] = Field(default=[], max_length=1)
+    replicas: int | None = Field(default=None, ge=0)
+    traffic: int = Field(default=0, ge=0, le=100)
+    shadow: bool = False
+    labels: dict[str, str] = Field(default={})
+    annotations: dict[str, str] = Field(default={})
+    svc_orch_spec: ServiceOrchestrator = ServiceOrchestrator()
+    engine_resources: ClusterOnly = None
+    progress_deadline_seconds: ClusterOnly = None
+
+
+class SeldonDeploymentSpec(Strict):
+    """What a SeldonDeployment wants."""
+
+    name: ClusterOnly = None  # deprecated: the operator goes by metadata.name
+    predictors: list[Predictor] = Field(min_length=1)
+    annotations: dict[str, str] = Field(default={})
+    protocol: Literal["seldon"] = "seldon"
+    transport: Literal["rest"] = "rest"
+    server_type: Literal["rpc"] = "rpc"
+    replicas: int | None = Field(default=None, ge=0)
+
+
+class SeldonDeployment(Manifested):
+    """machinelearning.seldon.io/v1 SeldonDeployment."""
+
+    annotations: ClassVar = {}
+
+    api_version: Literal["machinelearning.seldon.io/v1"]
+    kind: Literal["SeldonDeployment"]
+    spec: SeldonDeploymentSpec
+
+    def faults(self) -> Iterator[Fault]:
+        yield from super().faults()
+        known = dict.fromkeys(_NUMERIC)
+        yield from annotation_faults(self.spec.annotations, known, ("spec", "annotations"))
+        for name in _NUMERIC:
+            value = self.spec.annotations.get(name, "0")
+            if not value.isdecimal():
+                yield Fault(("spec", "annotations", name), f"is {value!r}: must be a number")
+        yield from _traffic_faults(self.spec.predictors)
+        for index, predictor in enumerate(self.spec.predictors):
+            yield from _predictor_faults(predictor, ("spec", "predictors", index))
+
+
+def _traffic_faults(predictors: list[Predictor]) -> Iterator[Fault]:
+    path = ("spec", "predictors")
+    names = Counter(predictor.name for predictor in predictors)
+    services = Counter(
+        predictor.annotations[SVC_NAME]
+        for predictor in predictors
+        if SVC_NAME in predictor.annotations
+    )
+    for index, predictor in enumerate(predictors):
+        if names[predictor.name] > 1:
+            yield Fault((*path, index, "name"), f"is {predictor.name!r}: Duplicate predictor name")
+        service = predictor.annotations.get(SVC_NAME)
+        if service is not None and services[service] > 1:
+            yield Fault(
+                (*path, index, "annotations", SVC_NAME), f"is {service!r}: Duplicate service name"
+            )
+    shadows = [index for index, predictor in enumerate(predictors) if predictor.shadow]
+    served = [predictor for predictor in predictors if not predictor.shadow]
+    for index in shadows[1:]:
+        yield Fault((*path, index, "shadow"), "is true: Multiple shadows are not allowed")
+    if not served:
+        yield Fault((*path, 0, "shadow"), "is true: Shadow can not exist as only predictor")
+    total = sum(predictor.traffic for predictor in served)
+    if len(served) > 1 and total != 100:
+        yield Fault(path, f"have traffic {total}: Traffic must sum to 100 for multiple predictors")
+    if len(predictors) == 1 and served and 0 < total < 100:
+        yield Fault(
+            (*path, 0, "traffic"),
+            f"is {total}: Traffic must sum be 100 for a single predictor when set",
+        )
+
+
+def _predictor_faults(predictor: Predictor, at: Path) -> Iterator[Fault]:
+    yield from annotation_faults(predictor.annotations, {SVC_NAME: None}, (*at, "annotations"))
+    graph = predictor.graph
+    containers = [
+        container for spec in predictor.component_specs for container in spec.spec.containers
+    ]
+    named = next((container for container in containers if container.name == graph.name), None)
+    if graph.prepackaged:
+        if not graph.model_uri:
+            yield Fault(
+                (*at, "graph", "modelUri"),
+                "is missing: Predictive unit modelUri required when using standalone servers",
+            )
+        if named is not None and (named.image or named.command or named.args):
+            yield Fault(
+                (*at, "componentSpecs", 0, "spec", "containers"),
+                "say how SKLEARN_SERVER runs: an own image, command or args are not supported",
+            )
+    else:
+        if named is None:
+            yield Fault(
+                (*at, "graph", "name"),
+                f"is {graph.name!r}: Can't find container for Predictive Unit",
+            )
+        elif not named.image:
+            yield Fault(
+                (*at, "componentSpecs", 0, "spec", "containers"),
+                f"has no image for {graph.name!r}: add it",
+            )
+        if graph.model_uri:
+            yield Fault(
+                (*at, "graph", "modelUri"),
+                "is supported with implementation SKLEARN_SERVER only: an own image brings its"
+                " model",
+            )
+    for index, spec in enumerate(predictor.component_specs):
+        path = (*at, "componentSpecs", index, "spec")
+        yield from pod_faults(spec.spec, path)
+        for i, container in enumerate(spec.spec.containers):
+            place = (*path, "containers", i)
+            if container.name != graph.name:
+                yield Fault(
+                    (*place, "name"),
+                    f"is {container.name!r}: only the container of the graph's node is supported",
+                )
+            elif not graph.prepackaged and (container.command or container.args):
+                yield Fault(place, "has command or args: a model image is run as the wrapper runs")

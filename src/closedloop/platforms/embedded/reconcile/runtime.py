@@ -1,0 +1,81 @@
+"""How an image becomes a command: what stands in for a container runtime.
+
+Three images are known. The tag is not looked at: the code is the checkout's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+COMPONENTS_IMAGE = "closedloop/components"
+IRIS_IMAGE = "closedloop/iris"
+SKLEARN_SERVER_IMAGE = "seldonio/sklearnserver"
+
+_IRIS_CLASS = "closedloop.models.iris_classifier.IrisClassifier"
+_SKLEARN_CLASS = "closedloop.models.sklearn_server.SKLearnServer"
+
+
+class Unsupported(ValueError):
+    """An image, command or model that this machine cannot run; the message says what it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The interpreters and models of this machine, and the values of Seldon's chart.
+
+    `python` runs our components and the executor, `model_python` is that of
+    the model servers' own environment. `models` maps a pattern of model URIs,
+    with `*` for any text, to the folder of a model trained here.
+    """
+
+    python: str
+    model_python: str
+    models: Mapping[str, str]
+    logger_endpoint: str  # executor.requestLogger.defaultEndpoint
+    logger_queue_size: int = 10_000  # executor.requestLogger.workQueueSize
+    logger_write_timeout_ms: int = 2_000  # executor.requestLogger.writeTimeoutMs
+    gateway: str = "istio-system/seldon-gateway"  # istio.gateway
+    seldon_version: str = "1.17.1"
+
+    def component(self, image: str, command: Sequence[str], args: Sequence[str]) -> tuple[str, ...]:
+        """The command line of a container in a Deployment. Raises `Unsupported`."""
+        if repository(image) != COMPONENTS_IMAGE:
+            raise Unsupported(f"only {COMPONENTS_IMAGE} can run in a Deployment on one machine")
+        if not command or command[0] not in ("python", "python3"):
+            raise Unsupported(
+                f"{COMPONENTS_IMAGE} runs only with a command that starts with python"
+            )
+        return (self.python, *command[1:], *args)
+
+    def executor(self) -> tuple[str, ...]:
+        """The command line of what stands in for Seldon's executor."""
+        return (self.python, "-m", "closedloop.platforms.embedded.executor")
+
+    def own_model(self, image: str) -> tuple[str, ...]:
+        """The command line of a model image of one's own. Raises `Unsupported`."""
+        if repository(image) != IRIS_IMAGE:
+            raise Unsupported(f"only {IRIS_IMAGE} can serve a model on one machine")
+        return (self.model_python, "-m", "closedloop.models.serve", _IRIS_CLASS)
+
+    def sklearn_server(self) -> tuple[str, ...]:
+        """The command line of the prepackaged scikit-learn server."""
+        return (self.model_python, "-m", "closedloop.models.serve", _SKLEARN_CLASS)
+
+    def sklearn_image(self) -> str:
+        """The image that the operator would put in for SKLEARN_SERVER."""
+        return f"{SKLEARN_SERVER_IMAGE}:{self.seldon_version}"
+
+    def model_folder(self, uri: str) -> str:
+        """The folder here that stands in for a model URI. Raises `Unsupported`."""
+        for pattern, folder in self.models.items():
+            if fnmatchcase(uri, pattern):
+                return folder
+        known = ", ".join(self.models) or "none"
+        raise Unsupported(f"no model was trained here for it (there is one for: {known})")
+
+
+def repository(image: str) -> str:
+    """An image's name without tag or digest: `a/b` of `a/b:1` and of `a/b@sha256:…`."""
+    name = image.partition("@")[0]
+    head, colon, tag = name.rpartition(":")
+    return head if colon and "/" not in tag else name

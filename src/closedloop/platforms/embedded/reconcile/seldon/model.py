@@ -1,0 +1,99 @@
+"""The model's container: the process, and its environment as the operator makes it."""
+
+import json
+from collections.abc import Mapping
+
+from closedloop.platforms.embedded.desired import Probe, Process
+from closedloop.platforms.embedded.reconcile.environment import POD_IP_PLACEHOLDER
+from closedloop.platforms.embedded.reconcile.runtime import Runtime, Unsupported
+from closedloop.platforms.embedded.reconcile.seldon.placed import Placed
+
+METRICS_PATH = "/prometheus"
+
+
+class UnsupportedAt(Unsupported):
+    """`Unsupported`, with the field of the graph or container that asks for it."""
+
+    def __init__(self, path: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def image(placed: Placed, runtime: Runtime) -> str:
+    """The image that runs in a cluster."""
+    return placed.container.image or runtime.sklearn_image()
+
+
+def process(placed: Placed, own: Mapping[str, str], runtime: Runtime, *, grace: float) -> Process:
+    """The process of a predictor's model; `own` is the environment that the manifest gives.
+
+    Raises `UnsupportedAt` for an image or model that this machine cannot run.
+    """
+    ports = placed.ports
+    return Process(
+        name=placed.graph.name,
+        argv=_argv(placed, runtime),
+        env=_env(placed, own, runtime),
+        # The operator probes TCP after 20 s. Here nothing waits that long, and the
+        # port is open before the model is loaded, so a page of the worker is asked for.
+        readiness=Probe(port=ports.http, path="/health/ping", timeout=5.0),
+        liveness=Probe(port=ports.http, period=5.0),
+        stop_grace=grace,
+        ports={"http": ports.http, "metrics": ports.metrics},
+    )
+
+
+def _argv(placed: Placed, runtime: Runtime) -> tuple[str, ...]:
+    if placed.graph.prepackaged:
+        return runtime.sklearn_server()
+    try:
+        return runtime.own_model(placed.container.image)
+    except Unsupported as error:
+        path = ("componentSpecs", 0, "spec", "containers", 0, "image")
+        raise UnsupportedAt(path, f"is {placed.container.image!r}: {error}") from None
+
+
+def _env(placed: Placed, own: Mapping[str, str], runtime: Runtime) -> dict[str, str]:
+    ports = placed.ports
+    return {
+        # The manifest's own variables win over these …
+        "PREDICTIVE_UNIT_SERVICE_PORT": str(ports.http),
+        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(ports.http),
+        "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": str(ports.grpc),
+        **_parameters(placed, runtime, prepackaged=False),
+        **own,
+        # … and the operator's over the manifest's.
+        **_parameters(placed, runtime, prepackaged=True),
+        "PREDICTIVE_UNIT_ID": placed.graph.name,
+        "PREDICTIVE_UNIT_IMAGE": image(placed, runtime),
+        "PREDICTOR_ID": placed.predictor.name,
+        "PREDICTOR_LABELS": _json(dict(sorted(placed.predictor_labels.items()))),
+        "SELDON_DEPLOYMENT_ID": placed.name,
+        "SELDON_EXECUTOR_ENABLED": "true",
+        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(ports.metrics),
+        "PREDICTIVE_UNIT_METRICS_ENDPOINT": METRICS_PATH,
+        # One machine only: the pod's address, and no gRPC, with which the wrapper never stops.
+        "HOST": POD_IP_PLACEHOLDER,
+        "GRPC_WORKERS": "0",
+    }
+
+
+def _parameters(placed: Placed, runtime: Runtime, *, prepackaged: bool) -> dict[str, str]:
+    if placed.graph.prepackaged != prepackaged:
+        return {}
+    parameters = [
+        {"name": one.name, "value": one.value, "type": one.type} for one in placed.graph.parameters
+    ]
+    if prepackaged:
+        try:
+            folder = runtime.model_folder(placed.graph.model_uri)
+        except Unsupported as error:
+            path = ("graph", "modelUri")
+            raise UnsupportedAt(path, f"is {placed.graph.model_uri!r}: {error}") from None
+        # In a cluster an init container copies the model, and the value is /mnt/models.
+        parameters.append({"name": "model_uri", "value": folder, "type": "STRING"})
+    return {"PREDICTIVE_UNIT_PARAMETERS": _json(parameters)} if parameters else {}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,133 @@
+"""A predictor in its place: with the names, ports and labels that the operator gives it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from closedloop.platforms.embedded.reconcile.context import Context
+from closedloop.platforms.embedded.reconcile.kinds.base import Path
+from closedloop.platforms.embedded.reconcile.kinds.pod import Container
+from closedloop.platforms.embedded.reconcile.kinds.seldon_deployment import (
+    SVC_NAME,
+    ComponentSpec,
+    Graph,
+    Predictor,
+    SeldonDeployment,
+)
+from closedloop.platforms.embedded.reconcile.read import Object, of_kind
+from closedloop.platforms.embedded.reconcile.seldon import names
+from closedloop.platforms.embedded.reconcile.seldon.ports import (
+    ModelPorts,
+    model_ports,
+    node_container,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One predictor of a SeldonDeployment."""
+
+    object: Object
+    sdep: SeldonDeployment
+    index: int
+    predictor: Predictor
+    ports: ModelPorts
+
+    @property
+    def path(self) -> Path:
+        """The predictor's field in the manifest."""
+        return ("spec", "predictors", self.index)
+
+    @property
+    def namespace(self) -> str:
+        return self.object.manifest.namespace
+
+    @property
+    def name(self) -> str:
+        """The SeldonDeployment's name."""
+        return self.object.manifest.name
+
+    @property
+    def graph(self) -> Graph:
+        return self.predictor.graph
+
+    @property
+    def component(self) -> ComponentSpec | None:
+        return self.predictor.component_specs[0] if self.predictor.component_specs else None
+
+    @property
+    def container(self) -> Container:
+        """The node's container, empty when a prepackaged server gives none."""
+        return node_container(self.predictor) or Container(name=self.graph.name)
+
+    @property
+    def deployment(self) -> str:
+        named = self.component.metadata.name if self.component else ""
+        return names.deployment(self.name, self.predictor.name, [self.graph.name], named)
+
+    @property
+    def service(self) -> str:
+        """The Service in front of the executor."""
+        own = self.predictor.annotations.get(SVC_NAME)
+        return own or names.predictor_service(self.name, self.predictor.name)
+
+    @property
+    def container_service(self) -> str:
+        """The Service in front of the model."""
+        return names.container_service(self.name, self.predictor.name, self.graph.name)
+
+    @property
+    def container_label(self) -> str:
+        """The label by which the model's Service selects."""
+        return f"seldon-app-svc-{self.graph.name}"
+
+    @property
+    def predictor_labels(self) -> dict[str, str]:
+        """The manifest's labels, with the version that the operator adds."""
+        return {"version": self.predictor.name} | self.predictor.labels
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of the pods."""
+        shadow = {"seldon.io/shadow": "true"} if self.predictor.shadow else {}
+        own = self.component.metadata.labels if self.component else {}
+        return {
+            "seldon-deployment-id": names.deployment_id(self.name),
+            "app": self.deployment,
+            "fluentd": "true",
+            **self.predictor_labels,
+            **own,
+            **shadow,
+            self.container_label: self.container_service,
+            "seldon.io/model": "true",
+            "app.kubernetes.io/managed-by": "seldon-core",
+            "seldon-app": self.service,
+        }
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Annotations of the pods."""
+        own = self.component.metadata.annotations if self.component else {}
+        return {
+            "prometheus.io/scrape": "true",
+            "prometheus.io/path": "/prometheus",
+            **self.sdep.spec.annotations,
+            **self.predictor.annotations,
+            **own,
+        }
+
+    @property
+    def replicas(self) -> int:
+        """The most particular number that the manifest gives."""
+        own = self.component.replicas if self.component else None
+        for replicas in (own, self.predictor.replicas, self.sdep.spec.replicas):
+            if replicas is not None:
+                return replicas
+        return 1
+
+
+def placed(context: Context) -> Iterator[Placed]:
+    """The predictors of all SeldonDeployments."""
+    for one, sdep in of_kind(context.objects, SeldonDeployment):
+        ports = model_ports(sdep.spec.predictors)
+        for index, predictor in enumerate(sdep.spec.predictors):
+            yield Placed(one, sdep, index, predictor, ports[index])

@@ -1,0 +1,74 @@
+"""The pods of a predictor: its model, and the executor in front of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from closedloop.platforms.embedded.desired import Pod, Process
+from closedloop.platforms.embedded.reconcile.context import Context
+from closedloop.platforms.embedded.reconcile.deployments import first_ports
+from closedloop.platforms.embedded.reconcile.environment import Environment, environment
+from closedloop.platforms.embedded.reconcile.kinds.pod import Container
+from closedloop.platforms.embedded.reconcile.revision import revision
+from closedloop.platforms.embedded.reconcile.seldon import executor, model
+from closedloop.platforms.embedded.reconcile.seldon.model import UnsupportedAt
+from closedloop.platforms.embedded.reconcile.seldon.placed import Placed, placed
+from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
+
+_DEFAULT_GRACE = 20
+
+
+def pods(context: Context) -> Iterator[Pod]:
+    """The pods of all predictors whose references are there."""
+    for one in placed(context):
+        processes = _processes(context, one)
+        if processes is None:
+            continue
+        images = [model.image(one, context.runtime)]
+        pod = Pod(
+            workload=f"{one.namespace}/{one.deployment}",
+            owner=one.object.key,
+            labels=one.labels,
+            processes=processes,
+            ports=first_ports(processes),
+            revision=revision(processes, images, one.labels, one.annotations),
+        )
+        yield from [pod] * one.replicas
+
+
+def _processes(context: Context, one: Placed) -> tuple[Process, ...] | None:
+    """The two processes, or None when something they need is missing."""
+    texts = context.texts(one.namespace)
+    orchestrator = Container(name=executor.NAME, env=one.predictor.svc_orch_spec.env)
+    environments = [
+        environment(container, one.namespace, texts) for container in (one.container, orchestrator)
+    ]
+    grace = one.component.spec.termination_grace_period_seconds if one.component else None
+    seconds = float(_DEFAULT_GRACE if grace is None else grace)
+    try:
+        processes = (
+            model.process(one, environments[0].values, context.runtime, grace=seconds),
+            executor.process(one, environments[1].values, context.runtime, grace=seconds),
+        )
+    except UnsupportedAt as error:
+        context.fault(one.object, (*one.path, *error.path), str(error))
+        return None
+    if not _complete(context, one, environments):
+        return None
+    return tuple(_reachable(context, one, process) for process in processes)
+
+
+def _complete(context: Context, one: Placed, environments: list[Environment]) -> bool:
+    problems = [problem for env in environments for problem in env.problems]
+    for problem in problems:
+        context.problem(one.object, problem)
+    return not problems
+
+
+def _reachable(context: Context, one: Placed, process: Process) -> Process:
+    """The process with the in-cluster URLs in its environment rewritten."""
+    for service in missing(process.env.values(), context.url_of):
+        context.problem(one.object, f"Service {service} does not exist")
+    env: Mapping[str, str] = {
+        name: rewrite(text, context.url_of) for name, text in process.env.items()
+    }
+    return replace(process, env=env)
