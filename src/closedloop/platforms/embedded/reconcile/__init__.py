@@ -6,7 +6,7 @@ All of it is pure: objects in, plain data out. `desired` is the way in; `xds`,
 
 from closedloop.platforms.embedded.reconcile.assemble import desired
 from closedloop.platforms.embedded.reconcile.read import read
-from closedloop.platforms.embedded.reconcile.runtime import Runtime
+from closedloop.platforms.embedded.reconcile.runtime import Runtime, runtime_from
 from closedloop.platforms.embedded.reconcile.urls import UrlOf
 
-__all__ = ["Runtime", "UrlOf", "desired", "read"]
+__all__ = ["Runtime", "UrlOf", "desired", "read", "runtime_from"]

@@ -7,12 +7,49 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic.alias_generators import to_camel
+
+from closedloop.manifests import ManifestError
+
 COMPONENTS_IMAGE = "closedloop/components"
 IRIS_IMAGE = "closedloop/iris"
 SKLEARN_SERVER_IMAGE = "seldonio/sklearnserver"
 
 _IRIS_CLASS = "closedloop.models.iris_classifier.IrisClassifier"
 _SKLEARN_CLASS = "closedloop.models.sklearn_server.SKLearnServer"
+
+
+# Of helm values and versions, only what is needed is looked at; the rest is the chart's.
+class _RequestLogger(BaseModel, alias_generator=to_camel):
+    default_endpoint: str
+    work_queue_size: PositiveInt = 10_000
+    write_timeout_ms: NonNegativeInt = 2_000
+
+
+class _Executor(BaseModel, alias_generator=to_camel):
+    request_logger: _RequestLogger
+
+
+class _Istio(BaseModel):
+    gateway: str = "istio-system/seldon-gateway"
+
+
+class _Values(BaseModel, title="seldon-core/values.yaml"):
+    executor: _Executor
+    istio: _Istio = _Istio()
+
+
+class _Chart(BaseModel):
+    version: str
+
+
+class _Part(BaseModel):
+    cluster: _Chart
+
+
+class _Versions(BaseModel, title="versions.yaml"):
+    seldon_core: _Part = Field(alias="seldon-core")
 
 
 class Unsupported(ValueError):
@@ -72,6 +109,40 @@ class Runtime:
                 return folder
         known = ", ".join(self.models) or "none"
         raise Unsupported(f"no model was trained here for it (there is one for: {known})")
+
+
+def runtime_from(
+    values: Mapping[str, object],
+    versions: Mapping[str, object],
+    *,
+    python: str,
+    model_python: str,
+    models: Mapping[str, str],
+) -> Runtime:
+    """A runtime with what `seldon-core/values.yaml` and `versions.yaml` say.
+
+    Raises `ManifestError` when the values lack what is needed or have it wrong.
+    """
+    try:
+        chart = _Values.model_validate(values)
+        parts = _Versions.model_validate(versions)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise ManifestError(
+            [f"{error.title}: {path} is {first['input']!r}: {first['msg']}"]
+        ) from None
+    logger = chart.executor.request_logger
+    return Runtime(
+        python=python,
+        model_python=model_python,
+        models=models,
+        logger_endpoint=logger.default_endpoint,
+        logger_queue_size=logger.work_queue_size,
+        logger_write_timeout_ms=logger.write_timeout_ms,
+        gateway=chart.istio.gateway,
+        seldon_version=parts.seldon_core.cluster.version,
+    )
 
 
 def repository(image: str) -> str:

@@ -27,6 +27,8 @@ WRITE_TIMEOUT = "seldon.io/executor-logger-write-timeout-ms"
 REST_TIMEOUT = "seldon.io/rest-timeout"
 
 _NUMERIC = (QUEUE_SIZE, WRITE_TIMEOUT, REST_TIMEOUT)
+# What the executor here reads of its environment, beside what the operator sets.
+_EXECUTOR_ENV = ("CORS_ALLOWED_ORIGINS", "LOG_LEVEL", "REQUEST_LOGGER_DEFAULT_ENDPOINT")
 
 
 class Parameter(Strict):
@@ -203,6 +205,12 @@ def _predictor_faults(predictor: Predictor, at: Path) -> Iterator[Fault]:
                 (*at, "graph", "modelUri"),
                 "is supported with implementation SKLEARN_SERVER only: an own image brings its"
                 " model",
+            )
+    for index, variable in enumerate(predictor.svc_orch_spec.env):
+        if variable.name not in _EXECUTOR_ENV:
+            yield Fault(
+                (*at, "svcOrchSpec", "env", index, "name"),
+                f"is {variable.name!r}: only {', '.join(_EXECUTOR_ENV)} are supported here",
             )
     for index, spec in enumerate(predictor.component_specs):
         path = (*at, "componentSpecs", index, "spec")

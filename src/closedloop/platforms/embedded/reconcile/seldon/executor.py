@@ -1,26 +1,12 @@
-"""The executor's container: its environment stands in for the flags of Seldon's own.
+"""The executor's container: what the operator passes to Seldon's own in flags and variables."""
 
-| variable | the operator's flag or variable |
-|---|---|
-| HOST, PORT | `--http_port` |
-| DEPLOYMENT, NAMESPACE, PREDICTOR | `--sdep`, `--namespace`, `--predictor` |
-| GRAPH | `ENGINE_PREDICTOR`'s graph, as JSON, with the endpoint filled in |
-| MODEL_IMAGE | the image of `ENGINE_PREDICTOR`'s container |
-| PREDICTOR_VERSION | the annotation `version` of `ENGINE_PREDICTOR` |
-| REQUEST_LOGGER_DEFAULT_ENDPOINT | the same |
-| LOG_WORK_BUFFER_SIZE, LOG_WRITE_TIMEOUT_MS | `--log_work_buffer_size`, `--log_write_timeout_ms` |
-| REST_TIMEOUT_MS | annotation `seldon.io/rest-timeout`; 0 is none |
-| PROMETHEUS_PATH | `--prometheus_path` |
-"""
-
-import json
 from collections.abc import Mapping
 
 from closedloop.platforms.embedded.desired import Probe, Process
+from closedloop.platforms.embedded.executor.settings import environment
 from closedloop.platforms.embedded.reconcile.environment import POD_IP_PLACEHOLDER
 from closedloop.platforms.embedded.reconcile.kinds.seldon_deployment import (
     QUEUE_SIZE,
-    REST_TIMEOUT,
     WRITE_TIMEOUT,
 )
 from closedloop.platforms.embedded.reconcile.runtime import Runtime
@@ -33,28 +19,23 @@ NAME = "seldon-container-engine"
 
 def process(placed: Placed, own: Mapping[str, str], runtime: Runtime, *, grace: float) -> Process:
     """The process in front of a predictor's model; `own` is the manifest's svcOrchSpec.env."""
-    annotations = placed.sdep.spec.annotations
-    env = {
-        "HOST": POD_IP_PLACEHOLDER,
-        "PORT": str(EXECUTOR),
-        "DEPLOYMENT": placed.name,
-        "NAMESPACE": placed.namespace,
-        "PREDICTOR": placed.predictor.name,
-        "PREDICTOR_VERSION": placed.predictor.annotations.get("version", ""),
-        "MODEL_IMAGE": model.image(placed, runtime),
-        "GRAPH": _graph(placed),
-        "REQUEST_LOGGER_DEFAULT_ENDPOINT": runtime.logger_endpoint,
-        "LOG_WORK_BUFFER_SIZE": annotations.get(QUEUE_SIZE, str(runtime.logger_queue_size)),
-        "LOG_WRITE_TIMEOUT_MS": annotations.get(
-            WRITE_TIMEOUT, str(runtime.logger_write_timeout_ms)
-        ),
-        "REST_TIMEOUT_MS": annotations.get(REST_TIMEOUT, "0"),
-        "PROMETHEUS_PATH": model.METRICS_PATH,
+    annotations = {
+        QUEUE_SIZE: str(runtime.logger_queue_size),
+        WRITE_TIMEOUT: str(runtime.logger_write_timeout_ms),
+        **placed.sdep.spec.annotations,
     }
+    env = environment(
+        placed.name,
+        placed.namespace,
+        _predictor(placed, runtime),
+        model_url=f"http://{POD_IP_PLACEHOLDER}:{placed.ports.http}",
+        logger_url=runtime.logger_endpoint,
+        annotations=annotations,
+    )
     return Process(
         name=NAME,
         argv=runtime.executor(),
-        env={**own, **env},
+        env={**env, **own, "HOST": POD_IP_PLACEHOLDER, "PORT": str(EXECUTOR)},
         readiness=Probe(port=EXECUTOR, path="/ready", timeout=5.0),
         liveness=Probe(port=EXECUTOR, path="/live", period=5.0, timeout=5.0),
         stop_grace=grace,
@@ -62,25 +43,22 @@ def process(placed: Placed, own: Mapping[str, str], runtime: Runtime, *, grace: 
     )
 
 
-def _graph(placed: Placed) -> str:
+def _predictor(placed: Placed, runtime: Runtime) -> dict[str, object]:
+    """What the operator encodes in ENGINE_PREDICTOR, of which the executor reads this much.
+
+    Neither traffic nor replicas nor the shadow flag is in it: the operator sets
+    the first two to zero there, so that they do not roll the pods, and the
+    third rolls them by its label.
+    """
     graph = placed.graph
-    node: dict[str, object] = {
-        "name": graph.name,
-        "type": graph.type,
-        "implementation": graph.implementation,
-        "endpoint": {
-            "service_host": POD_IP_PLACEHOLDER,
-            "service_port": placed.ports.http,
-            "httpPort": placed.ports.http,
-            "grpcPort": placed.ports.grpc,
+    image = model.image(placed, runtime)
+    return {
+        "name": placed.predictor.name,
+        "annotations": dict(placed.predictor.annotations),
+        "graph": {
+            "name": graph.name,
+            "type": graph.type,
+            **({} if graph.logger is None else {"logger": graph.logger.model_dump()}),
         },
-        "parameters": [
-            {"name": one.name, "value": one.value, "type": one.type} for one in graph.parameters
-        ],
+        "componentSpecs": [{"spec": {"containers": [{"name": graph.name, "image": image}]}}],
     }
-    if graph.model_uri:
-        node["modelUri"] = graph.model_uri
-    if graph.logger is not None:
-        url = {} if graph.logger.url is None else {"url": graph.logger.url}
-        node["logger"] = {"mode": graph.logger.mode, **url}
-    return json.dumps(node, separators=(",", ":"))
