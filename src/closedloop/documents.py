@@ -11,6 +11,7 @@ and `score`, the join of answer and truth, so that an aggregation needs no code.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from closedloop import events
 from closedloop.events import Event, InvalidEvent
@@ -25,6 +26,14 @@ _SECTIONS = {events.REQUEST: "request", events.RESPONSE: "response", events.FEED
 _FORBIDDEN = re.compile(r'[!@#$"<>/?*\\|,: ]')
 # Past this many rows, repeating the payload in each would grow with their square.
 _PAYLOAD_IN_EVERY_ITEM = 100
+
+
+class Predictor(NamedTuple):
+    """Whose event, document or count it is."""
+
+    namespace: str
+    deployment: str
+    predictor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +125,10 @@ def merge(known: Mapping[str, object] | None, part: Part) -> tuple[Document, Out
 
 
 def row_of(document: Mapping[str, object]) -> Row:
-    """What a document says of its row, as the scoreboard holds it."""
+    """What a document says of its row, as the scoreboard holds it.
+
+    Raises `InvalidEvent` for a document that is not of this shape.
+    """
     row = Row()
     if isinstance(response := document.get("response"), dict):
         row.answered = _stamp(response)
@@ -125,6 +137,15 @@ def row_of(document: Mapping[str, object]) -> Row:
         row.judged = _stamp(feedback)
         row.actual, row.reward = actual_class(feedback)
     return row
+
+
+def predictor_of(document: Mapping[str, object]) -> Predictor:
+    """The predictor whose log a document belongs to. Raises `InvalidEvent` when it does not say."""
+    fields = ("Ce-Namespace", "Ce-Inferenceservicename", "Ce-Endpoint")
+    for field in fields:
+        if not isinstance(document.get(field), str):
+            raise InvalidEvent("bad_document", f"the document has no {field}: log it again")
+    return Predictor(*(str(document[field]) for field in fields))
 
 
 def predicted_class(response: Mapping[str, object]) -> tuple[ClassLabel | None, tuple[str, ...]]:
@@ -142,7 +163,7 @@ def actual_class(feedback: Mapping[str, object]) -> tuple[ClassLabel | None, flo
     reward = feedback.get("reward")
     if "instance" not in feedback:
         return None, reward if isinstance(reward, (int, float)) else None
-    truth = feedback["truth"]
+    truth = feedback.get("truth")
     data = truth.get("data") if isinstance(truth, dict) else None
     names = _names(data) if isinstance(data, dict) else ()
     return class_of(feedback["instance"], names), None
@@ -171,10 +192,17 @@ def _feedback_contents(message: dict[str, object]) -> list[Document | None]:
     body = {name: value for name, value in message.items() if name != "instance"}
     if feedback.reward is not None:
         body["reward"] = feedback.reward
-    body.pop("instance", None)
     if feedback.truth is None:
         return [body]
-    return [None if row is None else {**body, "instance": row} for row in feedback.truth.rows]
+    rows = feedback.truth.rows
+    rest = body
+    if len(rows) > _PAYLOAD_IN_EVERY_ITEM:
+        rest = {name: value for name, value in body.items() if name not in ("request", "response")}
+        rest["truth"] = {"data": {"names": list(feedback.truth.names)}}
+    return [
+        None if row is None else {**(rest if i else body), "instance": row}
+        for i, row in enumerate(rows)
+    ]
 
 
 def _score(document: Document) -> Document | None:
@@ -191,7 +219,8 @@ def _score(document: Document) -> Document | None:
 
 
 def _stamp(content: Mapping[str, object]) -> str:
-    return events.stamp(str(content["ce-time"]), str(content["ce-id"]))
+    # A log that another writer began may have no `ce-id`.
+    return events.stamp(str(content.get("ce-time", "")), str(content.get("ce-id", "")))
 
 
 def _names(content: Mapping[str, object]) -> tuple[str, ...]:

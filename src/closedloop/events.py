@@ -8,7 +8,7 @@ mode), with the extension attributes of Seldon Core v1's executor
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 REQUEST = "io.seldon.serving.inference.request"
 RESPONSE = "io.seldon.serving.inference.response"
@@ -17,7 +17,10 @@ TYPES = (REQUEST, RESPONSE, FEEDBACK)
 
 PUID_HEADER = "Seldon-Puid"
 
-_FRACTION = re.compile(r"\.(\d+)")
+# Elasticsearch reads at most nine digits of a second's fraction.
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+# A document id may have 512 bytes in Elasticsearch; `-item-<row>` must fit too.
+_LONGEST_REQUEST_ID = 480
 _ATTRIBUTE_HEADERS = ("ce-id", "ce-source", "ce-type", "ce-specversion")
 
 
@@ -111,7 +114,7 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
     # A broker stamps arrival; the sender's own time is the better one when it is there.
     time = headers.get("ce-time") or headers.get("ce-knativearrivaltime") or ""
     nanoseconds(time)
-    return Event(
+    event = Event(
         id=headers["ce-id"],
         source=headers["ce-source"],
         type=headers["ce-type"],
@@ -124,6 +127,19 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
         content_type=headers.get("content-type") or "application/json",
         body=body,
     )
+    for name, value in event.headers().items():
+        # Control characters and bytes that are no UTF-8 fit neither JSON nor a metric label.
+        if not value.isprintable():
+            raise InvalidEvent(
+                "bad_header", f"header {name} is {value[:200]!r}: send printable UTF-8 text"
+            )
+    if len(request_id.encode()) > _LONGEST_REQUEST_ID:
+        raise InvalidEvent(
+            "bad_header",
+            f"header ce-requestid has {len(request_id.encode())} bytes:"
+            f" send at most {_LONGEST_REQUEST_ID}",
+        )
+    return event
 
 
 def nanoseconds(time: str) -> int:
@@ -131,23 +147,25 @@ def nanoseconds(time: str) -> int:
 
     A time without an offset is UTC. Raises `InvalidEvent` (`bad_time`).
     """
-    fraction = _FRACTION.search(time)
-    whole = time if fraction is None else time[: fraction.start()] + time[fraction.end() :]
+    parts = _TIME.fullmatch(time)
+    if parts is None:
+        raise _bad_time(time)
+    whole, fraction, offset = parts.groups()
     try:
-        moment = datetime.fromisoformat(whole)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = int(moment.timestamp())
-    except (ValueError, OverflowError):
-        raise InvalidEvent(
-            "bad_time", f"ce-time is {time!r}: send RFC 3339, such as 2026-01-31T12:00:00Z"
-        ) from None
+        seconds = int(datetime.fromisoformat(whole + (offset or "Z")).timestamp())
+    except ValueError:
+        raise _bad_time(time) from None
     if seconds < 0:
         raise InvalidEvent("bad_time", f"ce-time is {time!r}: send a time after 1970")
-    digits = fraction.group(1)[:9].ljust(9, "0") if fraction else "0"
-    return seconds * 1_000_000_000 + int(digits)
+    return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
 
 
 def stamp(time: str, event_id: str) -> str:
     """A string that sorts as (time, id) does; the greater is the newer."""
-    return f"{nanoseconds(time):020d} {event_id}"
+    return f"{nanoseconds(time):021d} {event_id}"
+
+
+def _bad_time(time: str) -> InvalidEvent:
+    return InvalidEvent(
+        "bad_time", f"ce-time is {time[:200]!r}: send RFC 3339, such as 2026-01-31T12:00:00Z"
+    )

@@ -6,11 +6,19 @@ form (`SeldonMessage`, `Feedback`).
 
 import json
 import math
+import re
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from closedloop.events import InvalidEvent
+
+# An index's keyword fields and a metric's labels should not carry more.
+_LONGEST_CLASS = 256
+# What may decode to a value that cannot be written as JSON in UTF-8 again: half of
+# a surrogate pair, or a number past the range of a double.
+_SUSPECT = re.compile(r"\\u[dD]|[eE]\+?\d{3}|\d{300}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +70,15 @@ class Feedback:
 
 
 def parse_json(body: bytes) -> dict[str, object]:
-    """Decode a JSON object. Raises `InvalidEvent` (`bad_json`)."""
+    """Decode a JSON object, in UTF-8, that can be encoded again.
+
+    Raises `InvalidEvent` (`bad_json`).
+    """
     try:
-        message = json.loads(body, parse_constant=_refuse_constant)
+        text = body.decode()
+        message = json.loads(text, parse_constant=_refuse_constant)
+        if _SUSPECT.search(text):
+            json.dumps(message, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidEvent("bad_json", f"the body is not JSON: {error}") from None
     if not isinstance(message, dict):
@@ -109,7 +123,7 @@ def class_of(row: object, names: Sequence[str] = ()) -> ClassLabel:
     if isinstance(row, list) and len(row) == 1:
         row = row[0]
     if isinstance(row, str):
-        if not row:
+        if not 0 < len(row) <= _LONGEST_CLASS:
             raise _not_a_class(row)
         return ClassLabel(classes.index(row) if row in classes else None, row)
     if _is_number(row):
@@ -128,7 +142,8 @@ def class_of(row: object, names: Sequence[str] = ()) -> ClassLabel:
 def feedback_of(message: dict[str, object]) -> Feedback:
     """Feedback, checked: every truth row is a class or null.
 
-    A `truth` without data, such as one that only carries tags, is no truth.
+    A `truth` without data, such as one that only carries tags, is no truth, nor
+    is one with nothing but null.
 
     Raises `InvalidEvent` (`bad_feedback`, `bad_payload` or `not_a_class`).
     """
@@ -149,7 +164,9 @@ def feedback_of(message: dict[str, object]) -> Feedback:
         for row in truth.rows:
             if row is not None:
                 class_of(row, truth.names)
-    elif reward is None:
+        if all(row is None for row in truth.rows):
+            truth = None
+    if truth is None and reward is None:
         raise InvalidEvent("bad_feedback", "feedback has neither reward nor truth: send one")
     return Feedback(None if reward is None else float(reward), truth)
 
@@ -208,8 +225,8 @@ def _is_score(value: object) -> TypeGuard[int | float]:
 def _not_a_class(row: object) -> InvalidEvent:
     return InvalidEvent(
         "not_a_class",
-        f"{json.dumps(row)[:200]} states no class: send a class index, a class name,"
-        " or a row of scores",
+        f"{reprlib.repr(row)} states no class: send a class index, a class name"
+        f" of at most {_LONGEST_CLASS} characters, or a row of scores",
     )
 
 

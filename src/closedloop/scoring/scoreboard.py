@@ -8,7 +8,7 @@ and replay end in the same state, and all counts are a fold over that state,
 kept up to date row by row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar, cast
@@ -16,7 +16,10 @@ from typing import TypeVar, cast
 from closedloop.payload import ClassLabel
 from closedloop.scoring.confusion import ConfusionMatrix
 
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound=Hashable)
+
+# Where every answer is a text of its own, sharing would only cost.
+_MOST_SHARED = 10_000
 
 
 class Outcome(StrEnum):
@@ -66,37 +69,50 @@ def verdict(row: Row) -> Verdict:
     """Judge one row.
 
     `unlabelled`: answered, no feedback yet. `unmatched`: feedback, no answer
-    yet. `unscorable`: both, but the answer states no class to compare with.
+    yet. `unscorable`: both, but the answer states no class to compare with, or
+    the feedback neither class nor reward.
     """
     if not row.judged:
         return Verdict("unlabelled")
     if not row.answered:
         return Verdict("unmatched")
-    if row.actual is None:
-        return Verdict("scored", correct=(row.reward or 0) > 0)
-    if row.predicted is None:
+    if row.actual is None and row.reward is not None:
+        return Verdict("scored", correct=row.reward > 0)
+    if row.actual is None or row.predicted is None:
         return Verdict("unscorable")
     pair = row.predicted.resolve(row.names), row.actual.resolve(row.names)
     return Verdict("scored", correct=pair[0] == pair[1], pair=pair)
 
 
+@dataclass(slots=True)
+class Capacity:
+    """Room for rows, in one scoreboard or shared by several."""
+
+    limit: int
+    held: int = 0
+
+    @property
+    def full(self) -> bool:
+        return self.held >= self.limit
+
+
 class Scoreboard:
     """The state and the counts of one predictor.
 
-    `limit` bounds the number of rows held. Past it a new row is not kept and
-    says so (`Outcome.OVER_LIMIT`, `dropped`); rows already held go on being
+    `capacity` bounds the number of rows held. Past it a new row is not kept
+    and says so (`Outcome.OVER_LIMIT`, `dropped`); rows already held go on being
     updated, so no count that was right becomes wrong.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, capacity: Capacity | None = None) -> None:
         self.matrix = ConfusionMatrix()
         self.correct = 0
         self.incorrect = 0
         self.states = dict.fromkeys(STATES, 0)
         self.dropped = 0
-        self._limit = limit
+        self._capacity = capacity
         self._rows: dict[str, Row] = {}
-        self._shared: dict[object, object] = {}
+        self._shared: dict[Hashable, Hashable] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -126,13 +142,13 @@ class Scoreboard:
         outcome = self._outcome(row, row.judged if row else "", stamp)
         if outcome.changes:
             row = self._open(document_id)
-            row.actual, row.reward = self._share(actual), self._share(reward)
+            row.actual, row.reward = self._share(actual), reward
             row.judged = stamp
             self._count(row, 1)
         return outcome
 
     def _outcome(self, row: Row | None, known: str, stamp: str) -> Outcome:
-        if row is None and self._limit is not None and len(self._rows) >= self._limit:
+        if row is None and self._capacity is not None and self._capacity.full:
             self.dropped += 1
             return Outcome.OVER_LIMIT
         return order(known, stamp)
@@ -142,6 +158,8 @@ class Scoreboard:
         row = self._rows.get(document_id)
         if row is None:
             row = self._rows[document_id] = Row()
+            if self._capacity is not None:
+                self._capacity.held += 1
         else:
             self._count(row, -1)
         return row
@@ -156,8 +174,10 @@ class Scoreboard:
             self.matrix.add(*seen.pair, sign)
 
     def _share(self, value: _T) -> _T:
-        """One object for all equal values: there are few classes and many rows."""
-        return cast(_T, self._shared.setdefault((type(value), value), value))
+        """One object for equal values: there are few classes and many rows."""
+        if len(self._shared) < _MOST_SHARED:
+            return cast(_T, self._shared.setdefault(value, value))
+        return cast(_T, self._shared.get(value, value))
 
 
 def order(known: str, stamp: str) -> Outcome:
