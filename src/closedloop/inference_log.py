@@ -1,0 +1,96 @@
+"""Reading the inference log: its documents, all or the latest, and the counts it holds.
+
+Scroll is used, as point-in-time searches are not understood by every server
+that speaks Elasticsearch's API.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection
+from datetime import UTC, datetime
+from typing import Any
+
+from elasticsearch import AsyncElasticsearch
+from elasticsearch.helpers import async_scan
+
+from closedloop.documents import INDEX_PATTERN, Document, Predictor, index_name
+
+PAGE = 1000  # documents read at once: a few milliseconds of work each
+
+# What documents.row_of reads, and whose document it is.
+_FIELDS = [
+    "Ce-Namespace",
+    "Ce-Inferenceservicename",
+    "Ce-Endpoint",
+    "logged_at",
+    *(f"response.{name}" for name in ("instance", "names", "ce-time", "ce-id")),
+    *(
+        f"feedback.{name}"
+        for name in ("instance", "reward", "truth.data.names", "ce-time", "ce-id")
+    ),
+]
+
+
+class InferenceLog:
+    """The log of `predictors`, or of all there are when that is empty.
+
+    Both methods raise `elasticsearch.ApiError`, `elastic_transport.TransportError`
+    or `elasticsearch.helpers.ScanError`.
+    """
+
+    def __init__(
+        self, client: AsyncElasticsearch, predictors: Collection[Predictor] = frozenset()
+    ) -> None:
+        self._client = client
+        self._indices = sorted({index_name(*names) for names in predictors}) or [INDEX_PATTERN]
+
+    async def documents(self, since: float | None = None) -> AsyncIterator[tuple[str, Document]]:
+        """(document id, the fields that say its row) of every document.
+
+        With `since`, in seconds since the epoch, only of those that a request
+        logger wrote then or later by its own clock.
+        """
+        query: dict[str, object] = {"match_all": {}}
+        if since is not None:
+            moment = datetime.fromtimestamp(since, UTC).isoformat()
+            query = {"range": {"logged_at": {"gte": moment}}}
+        async for hit in async_scan(
+            self._client,
+            query={"query": query},
+            index=self._indices,
+            size=PAGE,
+            source_includes=_FIELDS,
+            ignore_unavailable=True,  # a predictor's index comes with its first event
+            allow_no_indices=True,
+        ):
+            yield hit["_id"], hit["_source"]
+
+    async def confusion(self) -> dict[Predictor, dict[tuple[str, str], int]]:
+        """The confusion matrix of each predictor, counted by Elasticsearch."""
+        fields = (
+            "Ce-Namespace",
+            "Ce-Inferenceservicename",
+            "Ce-Endpoint",
+            "score.predicted",
+            "score.actual",
+        )
+        composite: dict[str, Any] = {
+            "size": PAGE,
+            "sources": [{field: {"terms": {"field": field}}} for field in fields],
+        }
+        cells: dict[Predictor, dict[tuple[str, str], int]] = defaultdict(dict)
+        while True:
+            answer = await self._client.search(
+                index=self._indices,
+                size=0,
+                aggregations={"cells": {"composite": composite}},
+                ignore_unavailable=True,
+                allow_no_indices=True,
+            )
+            # Without any index there is no aggregation either.
+            found = answer.get("aggregations", {}).get("cells", {})
+            for bucket in found.get("buckets", []):
+                *names, predicted, actual = (bucket["key"][field] for field in fields)
+                cells[Predictor(*names)][predicted, actual] = bucket["doc_count"]
+            if "after_key" not in found:
+                return dict(cells)
+            composite["after"] = found["after_key"]

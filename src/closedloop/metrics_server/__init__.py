@@ -1,0 +1,6 @@
+"""The metrics server: predictions joined with their truth, as Prometheus metrics.
+
+app ──► state (what is known, pure) ──► collector ──► /metrics
+          ▲
+replay ───┘  from the inference log: at start, then again and again
+"""

@@ -1,0 +1,166 @@
+"""Reads the inference log into the state: all of it at start, then what is new, again and again.
+
+The start makes a new process as good as the one before. What follows heals
+what delivery lost, and compares the counts with those of Elasticsearch.
+"""
+
+import asyncio
+import gc
+import time
+from collections.abc import Mapping
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from tenacity import AsyncRetrying, RetryCallState, wait_exponential
+
+from closedloop import events
+from closedloop.events import InvalidEvent
+from closedloop.inference_log import PAGE, InferenceLog
+from closedloop.metrics_server.state import State
+
+# A document may become visible this much later than its `logged_at`: refreshes,
+# writes under way, and clocks of loggers that do not agree.
+_OVERLAP_SECONDS = 60.0
+_QUIET_SECONDS = 3.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Replay:
+    """The task that reads the log; `run` ends only when cancelled."""
+
+    def __init__(
+        self,
+        log: InferenceLog,
+        state: State,
+        registry: CollectorRegistry,
+        *,
+        every: float,
+        all_every: float,
+        quiet: float = _QUIET_SECONDS,
+    ) -> None:
+        """`every` and `all_every`: seconds between reads of what is new, and of everything.
+
+        Counts are compared when no event changed the state for `quiet` seconds.
+        """
+        self._log = log
+        self._state = state
+        self._every = every
+        self._all_every = all_every
+        self._quiet = quiet
+        self._reason: str | None = "restoring from Elasticsearch: no document read yet"
+        self._read = 0
+        self._latest = 0.0
+        self._last_success = self._last_full = self._last_change = time.monotonic()
+        self._changes = 0
+        self._compared: int | None = None
+        Gauge(
+            "closedloop_resync_lag_seconds",
+            "Since the state last agreed to read what the log had, or since the start.",
+            registry=registry,
+        ).set_function(lambda: time.monotonic() - self._last_success)
+        self._healed = Counter(
+            "closedloop_rows_healed",
+            "Rows that the log knew more about than delivery had brought, after the start.",
+            registry=registry,
+        )
+        self._errors = Counter(
+            "closedloop_resync_errors",
+            "Reads of the log that failed.",
+            registry=registry,
+        )
+        self._unreadable = Counter(
+            "closedloop_unreadable_documents",
+            "Documents read that are not of the log's shape; each read counts.",
+            registry=registry,
+        )
+
+    @property
+    def restored(self) -> bool:
+        return self._reason is None
+
+    def why_not_ready(self) -> str | None:
+        """None once everything in the log was read."""
+        return self._reason
+
+    async def run(self) -> None:
+        """Restore, trying until that succeeds, then resync for ever."""
+        trying = AsyncRetrying(wait=wait_exponential(0.1, max=5), before_sleep=self._not_yet)
+        await trying(self._restore)
+        while True:
+            await asyncio.sleep(self._every)
+            try:
+                await self._resync()
+            # Whatever one read met, the next may succeed, and the state is whole without it.
+            except Exception as error:  # noqa: BLE001
+                self._errors.inc()
+                _log.warning("resync failed", error=str(error))
+
+    async def _restore(self) -> None:
+        started = time.monotonic()
+        await self._read_log(None)
+        # Rows live as long as the process: no later collection needs to visit them.
+        gc.collect()
+        gc.freeze()
+        self._reason = None
+        _log.info("restored", documents=self._read, seconds=time.monotonic() - started)
+
+    def _not_yet(self, attempt: RetryCallState) -> None:
+        error = attempt.outcome.exception() if attempt.outcome else None
+        self._errors.inc()
+        self._reason = f"cannot restore from Elasticsearch, trying again: {error}"
+        _log.warning("restore failed, trying again", error=str(error))
+
+    async def _resync(self) -> None:
+        everything = time.monotonic() - self._last_full >= self._all_every
+        since = None if everything else self._latest - _OVERLAP_SECONDS
+        self._healed.inc(await self._read_log(since if self._latest else None))
+        if self._is_quiet() and (everything or self._compared != self._state.changes):
+            before = self._state.changes
+            logged = await self._log.confusion()
+            if before == self._state.changes:
+                self._state.compare(logged)
+                self._compared = before
+
+    async def _read_log(self, since: float | None) -> int:
+        """Read all documents, or those logged `since`; returns how many changed the state."""
+        started, now = time.monotonic(), time.time()
+        self._read = changed = missing = 0
+        latest = 0.0
+        async for document_id, document in self._log.documents(since):
+            self._read += 1
+            latest = max(latest, _logged_at(document))
+            try:
+                news = self._state.restore(document_id, document)
+            except InvalidEvent as error:
+                self._unreadable.inc()
+                _log.warning("document not readable", id=document_id, error=str(error))
+                continue
+            changed += news is True
+            missing += news is None
+            if self._reason is not None and self._read % PAGE == 0:
+                self._reason = f"restoring from Elasticsearch: {self._read} documents read"
+        # A logger whose clock is ahead must not hide what others write.
+        self._latest = max(self._latest, min(latest, now))
+        self._last_success = started
+        if missing and since is None:
+            self._state.missing = missing
+        else:
+            self._state.missing = max(self._state.missing, missing)
+        if since is None:
+            self._last_full = started
+        return changed
+
+    def _is_quiet(self) -> bool:
+        if self._state.changes != self._changes:
+            self._changes = self._state.changes
+            self._last_change = time.monotonic()
+        return time.monotonic() - self._last_change >= self._quiet
+
+
+def _logged_at(document: Mapping[str, object]) -> float:
+    """Seconds since the epoch; 0 where the log does not say."""
+    try:
+        return events.nanoseconds(str(document.get("logged_at", ""))) / 1e9
+    except InvalidEvent:
+        return 0.0
