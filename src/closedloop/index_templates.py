@@ -1,0 +1,72 @@
+"""Keep index templates in Elasticsearch, so that no index is ever created with guessed mappings.
+
+A template only speaks when an index is created, and a search server may come
+back empty. So templates are not put once but watched.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from elastic_transport import TransportError
+from elasticsearch import ApiError, AsyncElasticsearch
+
+Template = Mapping[str, object]
+
+# What a call raises when Elasticsearch is away, refuses, or is something else.
+UNAVAILABLE = (ApiError, TransportError)
+
+_log = structlog.get_logger(__name__)
+
+
+def template(pattern: str, properties: Mapping[str, object]) -> Template:
+    """An index template: explicit fields, everything else readable but not indexed."""
+    return {
+        "index_patterns": [pattern],
+        "priority": 500,  # above whatever a cluster has for all indices
+        "template": {
+            "settings": {"number_of_replicas": 0},  # one node; a second copy has no place to be
+            "mappings": {"dynamic": False, "properties": properties},
+        },
+    }
+
+
+class IndexTemplates:
+    """The templates a service needs, by name, and whether they are in place."""
+
+    def __init__(self, client: AsyncElasticsearch, templates: Mapping[str, Template]) -> None:
+        self._client = client
+        self._templates = templates
+        self._reason: str | None = "the index templates are not in place yet"
+
+    def why_not_ready(self) -> str | None:
+        """None once Elasticsearch answered and the templates are in place."""
+        return self._reason
+
+    async def put(self) -> None:
+        """Put every template. Raises one of `UNAVAILABLE`."""
+        for name, body in self._templates.items():
+            await self._client.indices.put_index_template(name=name, **body)
+        _log.info("index templates put", names=list(self._templates))
+
+    async def watch(self, every: float = 1.0) -> None:
+        """For ever: put the templates, then put them again whenever one is gone."""
+        complete = False
+        while True:
+            try:
+                if not complete:
+                    await self.put()
+                complete = await self._complete()
+                self._reason = None if complete else "an index template is gone"
+            except UNAVAILABLE as error:
+                complete = False
+                self._reason = f"Elasticsearch is not available: {error}"
+                _log.warning("elasticsearch is not available", error=str(error))
+            if complete or self._reason:
+                await asyncio.sleep(every)
+
+    async def _complete(self) -> bool:
+        for name in self._templates:
+            if not await self._client.indices.exists_index_template(name=name):
+                return False
+        return True

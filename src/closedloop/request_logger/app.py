@@ -1,0 +1,58 @@
+"""The request logger put together: what it is made of, and in which order it starts and stops."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from aiohttp import web
+from elasticsearch import AsyncElasticsearch
+from prometheus_client import CollectorRegistry
+
+from closedloop import service
+from closedloop.index_templates import IndexTemplates
+from closedloop.json_errors import json_errors
+from closedloop.request_logger.backlog import Backlog
+from closedloop.request_logger.mapping import TEMPLATES
+from closedloop.request_logger.metrics import Metrics
+from closedloop.request_logger.receiver import Receiver
+from closedloop.request_logger.settings import Settings
+from closedloop.request_logger.store import Store
+from closedloop.request_logger.writer import Writer
+
+_DRAIN_SECONDS = 5.0
+
+
+def create_app(settings: Settings, registry: CollectorRegistry) -> web.Application:
+    """The service; it connects to Elasticsearch when it starts and needs not find it there."""
+    client = AsyncElasticsearch(
+        settings.elasticsearch_url,
+        request_timeout=settings.deadline_seconds,
+        max_retries=0,  # what is retried is decided where it is known what was written
+    )
+    templates = IndexTemplates(client, TEMPLATES)
+    backlog = Backlog(settings.queue_events, settings.queue_bytes)
+    metrics = Metrics(registry, depth=lambda: len(backlog))
+    writer = Writer(Store(client, templates), metrics, settings)
+    receiver = Receiver(backlog, metrics, settings)
+
+    async def lifetime(_: web.Application) -> AsyncIterator[None]:
+        watching = asyncio.create_task(templates.watch())
+        giving_up = asyncio.create_task(backlog.give_up_in_time())
+        writing = asyncio.create_task(writer.run(backlog))
+        yield
+        # By now every open request is answered, or its sender was cut off.
+        backlog.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(writing, _DRAIN_SECONDS)
+        for task in (watching, giving_up):
+            task.cancel()
+        await asyncio.gather(watching, giving_up, return_exceptions=True)
+        await client.close()
+
+    app = web.Application(middlewares=[json_errors])
+    app.cleanup_ctx.append(lifetime)
+    app.router.add_post("/", receiver.event)
+    app.router.add_post("/dead-letters", receiver.undelivered)
+    service.add_health(app, templates.why_not_ready)
+    service.add_metrics(app, registry)
+    return app

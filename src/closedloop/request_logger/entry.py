@@ -1,0 +1,72 @@
+"""One received event on its way to Elasticsearch, until it is answered."""
+
+import asyncio
+from collections.abc import Mapping
+from enum import StrEnum
+
+from closedloop.documents import Part
+from closedloop.request_logger.dead_letters import DeadLetter
+
+
+class Answer(StrEnum):
+    """How an event ended."""
+
+    KEPT = "kept"  # in its index or as a dead letter, acknowledged by Elasticsearch
+    UNAVAILABLE = "unavailable"  # Elasticsearch did not take it in time
+    REFUSED = "refused"  # Elasticsearch does not even take it as a dead letter
+
+
+class Entry:
+    """An event and what is still to be written of it: parts of documents, or a dead letter.
+
+    `received` and `deadline` are readings of the event loop's clock. `answer`
+    is set once: when everything is written, or when that is given up.
+    """
+
+    __slots__ = (
+        "_left",
+        "answer",
+        "body",
+        "dead_letter",
+        "deadline",
+        "headers",
+        "index",
+        "parts",
+        "received",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        received: float,
+        deadline: float,
+        answer: "asyncio.Future[Answer]",
+        index: str = "",
+        parts: list[Part] | None = None,
+        dead_letter: DeadLetter | None = None,
+    ) -> None:
+        self.headers = headers
+        self.body = body
+        self.index = index
+        self.parts = parts or []
+        self.dead_letter = dead_letter
+        self.received = received
+        self.deadline = deadline
+        self.answer = answer
+        self._left = len(self.parts) + (dead_letter is not None)
+
+    @property
+    def settled(self) -> bool:
+        return self.answer.done()
+
+    def wrote_one(self) -> None:
+        """One of its parts, or its dead letter, is written."""
+        self._left -= 1
+        if not self._left:
+            self.settle(Answer.KEPT)
+
+    def settle(self, answer: Answer) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)

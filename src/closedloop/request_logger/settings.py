@@ -1,0 +1,25 @@
+"""Environment of the request logger."""
+
+from closedloop import service
+
+
+class Settings(service.Settings):
+    """Each field is the environment variable of the same name in upper case.
+
+    `batch_milliseconds` is how long an event waits for others at most, and
+    `batch_events` how many are written together at most. `queue_events` and
+    `queue_bytes` (of bodies) bound what is received and not yet answered; a
+    parsed body takes about ten times its size. `deadline_seconds` is how long
+    an event waits for Elasticsearch before it is given back to the broker.
+    Past `max_event_bytes` a body is not read on; a dead letter keeps the first
+    `dead_letter_bytes` of one.
+    """
+
+    elasticsearch_url: str = "http://127.0.0.1:9200"
+    batch_milliseconds: float = 5.0
+    batch_events: int = 500
+    queue_events: int = 10_000
+    queue_bytes: int = 16 << 20
+    deadline_seconds: float = 10.0
+    max_event_bytes: int = 1 << 20
+    dead_letter_bytes: int = 64 << 10

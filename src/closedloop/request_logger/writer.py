@@ -1,0 +1,107 @@
+"""Writes batches: read, merge, write; again what somebody else wrote meanwhile."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from itertools import islice
+
+import structlog
+
+from closedloop.index_templates import UNAVAILABLE
+from closedloop.request_logger.backlog import Backlog
+from closedloop.request_logger.batch import Batch, Operation
+from closedloop.request_logger.dead_letters import DeadLetter, dead_letter
+from closedloop.request_logger.entry import Answer, Entry
+from closedloop.request_logger.metrics import Metrics
+from closedloop.request_logger.settings import Settings
+from closedloop.request_logger.store import Store, groups
+
+_ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait under 2 s
+_DOCUMENTS = 500  # read at once
+_LONGEST_WAIT = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Writer:
+    """Takes batches from the backlog and writes them, one at a time."""
+
+    def __init__(self, store: Store, metrics: Metrics, settings: Settings) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._settings = settings
+
+    async def run(self, backlog: Backlog) -> None:
+        """Until the backlog is closed and drained."""
+        settings = self._settings
+        while entries := await backlog.gather(
+            settings.batch_events, settings.batch_milliseconds / 1000
+        ):
+            try:
+                await self.write(entries)
+            except Exception:  # noqa: BLE001 - whatever one batch does, the next ones are written
+                _log.exception("a batch failed")
+                for entry in entries:
+                    entry.settle(Answer.UNAVAILABLE)
+
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Write until every entry is answered.
+
+        While Elasticsearch is away this goes on until the entries' deadline
+        has passed; a document that conflicts, or is refused for now, is given
+        up after a number of rounds.
+        """
+        batch = Batch(entries, self._reject)
+        rounds = failures = 0
+        while batch:
+            try:
+                await self._round(batch)
+                rounds, failures = rounds + 1, 0
+            except UNAVAILABLE as error:
+                failures += 1
+                _log.warning("elasticsearch did not take a batch", error=str(error))
+            if batch and rounds == _ROUNDS:
+                _log.warning("documents given up", documents=batch.documents()[:10])
+                batch.give_up()
+            if batch:
+                await asyncio.sleep(_wait(rounds + failures))
+                batch.forget_settled()
+        self._count(batch)
+
+    async def _round(self, batch: Batch) -> None:
+        if letters := batch.letters():
+            # Not for what it returns, but because a new index needs its template first.
+            await self._store.read([letter.key for letter in letters])
+            await self._send(batch, letters)
+        keys = iter(batch.documents())
+        while some := list(islice(keys, _DOCUMENTS)):
+            await self._send(batch, batch.operations(await self._store.read(some)))
+
+    async def _send(self, batch: Batch, operations: list[Operation]) -> None:
+        for group in groups(operations):
+            results = await self._store.write(group)
+            for operation, result in zip(group, results, strict=True):
+                batch.resolve(operation, result)
+
+    def _reject(self, entry: Entry, error: str) -> DeadLetter:
+        self._metrics.failed("rejected")
+        return dead_letter(
+            entry.headers,
+            entry.body,
+            "rejected",
+            f"it cannot be written: {error}",
+            keep=self._settings.dead_letter_bytes,
+        )
+
+    def _count(self, batch: Batch) -> None:
+        self._metrics.written(batch.written)
+        self._metrics.conflicts.inc(batch.conflicts)
+        for reason in batch.letters_written:
+            self._metrics.dead_letter(reason)
+        for error in batch.letters_refused:
+            _log.error("elasticsearch refuses a dead letter", error=error)
+
+
+def _wait(attempt: int) -> float:
+    """Seconds before the next attempt: doubled each time, at random so that two part ways."""
+    return random.uniform(0.5, 1) * min(_LONGEST_WAIT, 0.01 * 2.0 ** min(attempt, 10))
