@@ -36,11 +36,19 @@ async def _supervised(
     *args: str,
     pace: Pace = Pace(first=0.01, longest=0.05),  # noqa: B008 - frozen
     grace: float = 5,
-    **probes: Probe,
+    readiness: Probe | None = None,
+    liveness: Probe | None = None,
 ) -> AsyncIterator[tuple[Supervised, Callable[[Callable[[], bool]], Awaitable[None]]]]:
     changed = asyncio.Event()
     one = Supervised(
-        Process("one", (sys.executable, "-c", code, *args), {}, stop_grace=grace, **probes),
+        Process(
+            "one",
+            (sys.executable, "-c", code, *args),
+            {},
+            readiness=readiness,
+            liveness=liveness,
+            stop_grace=grace,
+        ),
         host="127.0.0.1",
         env=environment({}, tmp=tmp),
         log=tmp / "one.log",
@@ -77,7 +85,6 @@ async def test_process_becomes_ready_and_stops(tmp_path: Path) -> None:
         one,
         until,
     ):
-        assert one.state == "starting"
         await until(lambda: one.state == "ready")
         pid = one.pid
     assert one.state == "stopped"

@@ -1,0 +1,54 @@
+"""The file by which clients find the daemon, and by which a new daemon finds leftovers."""
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonState:
+    """Where the daemon is: `url` of its control API, the bearer `token`, and its short `tmp`."""
+
+    pid: int
+    url: str
+    token: str
+    tmp: str
+
+
+def write(folder: Path, state: DaemonState) -> None:
+    """Put the state where clients find it, readable by this user only."""
+    temporary = folder / "daemon.json.new"
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        json.dump(asdict(state), stream)
+    temporary.replace(folder / "daemon.json")
+
+
+def read(folder: Path) -> DaemonState | None:
+    """The state a daemon left, which may be dead by now; None when there is none to use."""
+    try:
+        members = json.loads((folder / "daemon.json").read_text(encoding="utf-8"))
+        return DaemonState(
+            int(members["pid"]), str(members["url"]), str(members["token"]), str(members["tmp"])
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remove(folder: Path) -> None:
+    (folder / "daemon.json").unlink(missing_ok=True)
+
+
+def lock(folder: Path) -> IO[str] | None:
+    """Become the one daemon of this folder: a lock that ends with us, or None if another has it."""
+    stream = (folder / "lock").open("a", encoding="utf-8")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        return None
+    return stream

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from closedloop.platforms.embedded import state
+from closedloop.platforms.embedded.state import DaemonState
+
+STATE = DaemonState(12, "http://127.3.4.1:7003", "secret", "/tmp/x")
+
+
+def test_state_is_read_back_and_private(tmp_path: Path) -> None:
+    state.write(tmp_path, STATE)
+    assert state.read(tmp_path) == STATE
+    assert (tmp_path / "daemon.json").stat().st_mode & 0o777 == 0o600
+    state.remove(tmp_path)
+    assert state.read(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"pid": "x"}', "\ufffd"])
+def test_broken_state_counts_as_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "daemon.json").write_text(content)
+    assert state.read(tmp_path) is None
+
+
+def test_one_lock_at_a_time(tmp_path: Path) -> None:
+    first = state.lock(tmp_path)
+    assert first
+    assert state.lock(tmp_path) is None
+    first.close()
+    second = state.lock(tmp_path)
+    assert second
+    second.close()
