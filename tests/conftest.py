@@ -1,0 +1,21 @@
+from collections.abc import Iterator
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from tests.elasticsearch import running_elasticsearch
+from tests.inference_log import empty, put_templates
+
+
+@pytest.fixture(scope="session")
+def _search_server() -> Iterator[Elasticsearch]:
+    with running_elasticsearch() as url, Elasticsearch(url) as client:
+        put_templates(client)
+        yield client
+
+
+@pytest.fixture
+def search(_search_server: Elasticsearch) -> Elasticsearch:
+    """A client of an Elasticsearch-compatible server without any index."""
+    empty(_search_server)
+    return _search_server
