@@ -72,7 +72,7 @@ class Network:
                 self._last = number
                 return f"{self._prefix}.{number}"
         raise PlatformError(
-            "all 253 pods that one machine can have exist: delete a deployment or lower its replicas"
+            "all 253 pods that one machine can have exist: delete some or lower their replicas"
         )
 
     def give_back(self, address: str) -> None:

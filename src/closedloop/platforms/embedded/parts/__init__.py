@@ -1,0 +1,1 @@
+"""The parts that are programs of others: where each comes from and how it is started."""
