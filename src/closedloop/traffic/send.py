@@ -52,8 +52,8 @@ class Traffic:
     Feedback follows an answer after `delay` seconds, but none follows a
     prediction that failed. One thread sends one request after the other, each
     prediction's feedback (with no delay) before the next prediction; several
-    send up to `threads` at a time. No prediction is begun once `until()` is
-    true; feedback that is due later still goes out. Leaving the `with` block,
+    send up to `threads` at a time. `until()` is asked before every prediction:
+    once it is true none is begun; feedback that is due later still goes out. Leaving the `with` block,
     by `break`, an error or Ctrl-C, ends it at once: what is being sent is
     finished, within `timeout` seconds, and nothing else is begun. `tally` counts
     every request sent, read or not; a reader that does not read holds the
@@ -146,6 +146,10 @@ class Traffic:
                 # Proxies and netrc of the environment are looked up for every request otherwise.
                 session.trust_env = False
                 while (task := self._take()) is not None:
+                    # Outside the lock: it may take its time.
+                    if task.body is None and self._until():
+                        self._end_predictions()
+                        continue
                     record, follow = self._send(session, task)
                     with self._changed:
                         self.tally.add(record)
@@ -161,6 +165,13 @@ class Traffic:
             with self._changed:
                 self._working -= 1
                 self._changed.notify_all()
+
+    def _end_predictions(self) -> None:
+        """Instead of sending the prediction just taken: neither it nor another one."""
+        with self._changed:
+            self._planned_all, self._next = True, None
+            self._under_way -= 1
+            self._changed.notify_all()
 
     def _take(self) -> _Task | None:
         """The next task once it is due; None when there will be none."""
@@ -183,8 +194,6 @@ class Traffic:
         """What is due first; feedback goes before a prediction that is due as well."""
         if self._feedback and self._feedback[0].due <= now:
             return self._feedback[0]
-        if not self._planned_all and self._until():
-            self._planned_all, self._next = True, None
         if self._next is None and not self._planned_all:
             planned = self._plan.take(now)
             if planned is None:
