@@ -1,5 +1,6 @@
-"""A search server for the whole session."""
+"""A search server for the whole session, and an index for each test."""
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -11,3 +12,9 @@ from tests.elasticsearch import SearchServer, search_server
 def server() -> Iterator[SearchServer]:
     with search_server() as running:
         yield running
+
+
+@pytest.fixture
+def deployment() -> str:
+    """A deployment, and so an index, of the test's own."""
+    return f"iris-{uuid.uuid4().hex[:8]}"

@@ -1,9 +1,10 @@
 """Loggers that run inside a test, the events for them, and what is then in Elasticsearch."""
 
+import asyncio
 import itertools
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
 from closedloop import events
+from closedloop.documents import index_name
 from closedloop.events import Event
 from closedloop.request_logger.app import create_app
 from closedloop.request_logger.settings import Settings
@@ -75,6 +77,15 @@ class Logger:
             assert (text == "") == (answer.status == 202), text
             return answer.status
 
+    async def ready(self, status: int = 200) -> str:
+        """Wait for this status of `/ready`; its text."""
+        async with asyncio.timeout(10):
+            while True:
+                async with self.client.get("/ready") as answer:
+                    if answer.status == status:
+                        return await answer.text()
+                await asyncio.sleep(0.02)
+
     def sample(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"closedloop_logger_{name}", labels) or 0.0
 
@@ -86,6 +97,16 @@ async def running_logger(url: str, **settings: Any) -> AsyncIterator[Logger]:
     connector = aiohttp.TCPConnector(limit=200)
     async with TestClient(TestServer(app), connector=connector) as client:
         yield Logger(client, registry)
+
+
+async def send_all(logger: Logger, sent: Iterable[Event]) -> list[int]:
+    """Send at once; the statuses."""
+    return await asyncio.gather(*(logger.send(one) for one in sent))
+
+
+def log_of(deployment: str) -> str:
+    """The index of a deployment's log."""
+    return index_name("seldon", deployment, "default")
 
 
 async def search(url: str, index: str, **body: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from typing import TypeVar
@@ -46,6 +46,16 @@ class Result:
     error: str = ""
 
 
+@dataclass(slots=True)
+class Tally:
+    """What happened: `letters` are reasons of dead letters, `letters_refused` why some were."""
+
+    written: int = 0
+    conflicts: int = 0
+    letters: list[str] = field(default_factory=list)
+    letters_refused: list[str] = field(default_factory=list)
+
+
 class Batch:
     """The documents that a batch of entries adds to, and what still waits to be in them.
 
@@ -60,10 +70,7 @@ class Batch:
         self._parts: dict[Key, list[tuple[Entry, Part]]] = {}
         self._letters: dict[Key, list[tuple[Entry, DeadLetter]]] = {}
         self._alone: set[Key] = set()  # written part by part, to tell the bad one from the good
-        self.written = 0
-        self.conflicts = 0
-        self.letters_written: list[str] = []  # their reasons
-        self.letters_refused: list[str] = []  # why
+        self.tally = Tally()
         for entry in entries:
             for part in entry.parts:
                 self._parts.setdefault((entry.index, part.document_id), []).append((entry, part))
@@ -100,10 +107,10 @@ class Batch:
         if key in self._letters:
             self._resolve_letter(key, result)
         elif result.status < 300:
-            self.written += 1
+            self.tally.written += 1
             self._settle(key, operation.pieces)
         elif result.status in _CONFLICT:
-            self.conflicts += 1
+            self.tally.conflicts += 1
         elif result.status < 500 and result.status != _LATER:
             self._refuse(key, operation.pieces, result.error)
 
@@ -169,11 +176,11 @@ class Batch:
         for entry, letter in self._letters.pop(key):
             if taken:
                 entry.wrote_one()
-                self.letters_written.append(letter.reason)
+                self.tally.letters.append(letter.reason)
             else:
                 entry.settle(Answer.REFUSED)
         if not taken:
-            self.letters_refused.append(result.error)
+            self.tally.letters_refused.append(result.error)
 
 
 def _unsettled(waiting: dict[Key, list[tuple[Entry, _T]]]) -> dict[Key, list[tuple[Entry, _T]]]:

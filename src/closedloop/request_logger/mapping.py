@@ -18,19 +18,17 @@ DEAD_LETTERS = "closedloop-dead-letters"
 # kept without being indexed rather than refused.
 _KEYWORD = {"type": "keyword", "ignore_above": 1024}
 _DATE = {"type": "date"}
-# The sender's clock: a format that only Elasticsearch cannot read must not cost the document.
-_SENT = {"type": "date", "ignore_malformed": True}
 
 
 def _section(**fields: Mapping[str, object]) -> dict[str, object]:
-    return {"properties": {"ce-time": _SENT, "ce-id": _KEYWORD, **fields}}
+    return {"properties": {"ce-time": _DATE, "ce-id": _KEYWORD, **fields}}
 
 
 TEMPLATES: Mapping[str, Template] = {
     "closedloop-inference-log": template(
         INDEX_PATTERN,
         {
-            "@timestamp": _SENT,
+            "@timestamp": _DATE,
             "logged_at": _DATE,
             "ServingEngine": _KEYWORD,
             "Ce-Namespace": _KEYWORD,
@@ -41,6 +39,7 @@ TEMPLATES: Mapping[str, Template] = {
             "Row": {"type": "integer"},
             "request": _section(dataType=_KEYWORD),
             "response": _section(dataType=_KEYWORD),
+            # A reward past the range of a float is kept as well, only not added up.
             "feedback": _section(reward={"type": "float", "ignore_malformed": True}),
             "score": {
                 "properties": {

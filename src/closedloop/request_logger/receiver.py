@@ -25,9 +25,7 @@ from closedloop.request_logger.metrics import TYPES, Metrics
 from closedloop.request_logger.settings import Settings
 
 _REQUIRED = ("ce-id", "ce-source", "ce-specversion", "ce-type")
-# Elasticsearch's limits, in bytes. A longer id would fail the whole `_bulk` request.
-_LONGEST_ID = 512
-_LONGEST_INDEX = 255
+_LONGEST_INDEX = 255  # bytes, in Elasticsearch
 
 _SENTENCES = {
     Answer.UNAVAILABLE: "Elasticsearch did not take the event in time: send it again",
@@ -131,31 +129,15 @@ async def _read(request: web.Request, limit: int) -> tuple[bytes, int]:
 
 
 def _contents(event: Event) -> tuple[str, list[Part]]:
-    """Index and parts of an event.
-
-    Raises `InvalidEvent`, also for what Elasticsearch cannot name.
-    """
+    """Index and parts of an event. Raises `InvalidEvent`."""
     index = index_name(event.namespace, event.deployment, event.predictor)
-    try:
-        length = len(index.encode())
-        f"{event.id}{event.source}{event.request_id}{event.model}".encode()
-    except UnicodeEncodeError:
-        raise InvalidEvent("bad_header", "a ce- header is not UTF-8: send it as UTF-8") from None
-    if length > _LONGEST_INDEX:
+    if len(index.encode()) > _LONGEST_INDEX:
         raise InvalidEvent(
             "bad_header",
-            f"ce-namespace, ce-inferenceservicename and ce-endpoint make an index name of {length}"
-            f" bytes: send shorter ones, it may have {_LONGEST_INDEX}",
+            "ce-namespace, ce-inferenceservicename and ce-endpoint make an index name of"
+            f" {len(index.encode())} bytes: send shorter ones, it may have {_LONGEST_INDEX}",
         )
     try:
-        parts = parts_of(event)
+        return index, parts_of(event)
     except RecursionError:
         raise InvalidEvent("bad_payload", "the body is nested too deeply: flatten it") from None
-    longest = parts[-1].document_id if parts else ""
-    if len(longest.encode()) > _LONGEST_ID:
-        raise InvalidEvent(
-            "bad_header",
-            f"ce-requestid makes a document id of {len(longest.encode())} bytes: send a shorter"
-            f" one, the id may have {_LONGEST_ID}",
-        )
-    return index, parts

@@ -9,7 +9,7 @@ import structlog
 
 from closedloop.index_templates import UNAVAILABLE
 from closedloop.request_logger.backlog import Backlog
-from closedloop.request_logger.batch import Batch, Operation
+from closedloop.request_logger.batch import Batch, Operation, Tally
 from closedloop.request_logger.dead_letters import DeadLetter, dead_letter
 from closedloop.request_logger.entry import Answer, Entry
 from closedloop.request_logger.metrics import Metrics
@@ -66,7 +66,6 @@ class Writer:
             if batch:
                 await asyncio.sleep(_wait(rounds + failures))
                 batch.forget_settled()
-        self._count(batch)
 
     async def _round(self, batch: Batch) -> None:
         if letters := batch.letters():
@@ -82,6 +81,7 @@ class Writer:
             results = await self._store.write(group)
             for operation, result in zip(group, results, strict=True):
                 batch.resolve(operation, result)
+            self._count(batch)
 
     def _reject(self, entry: Entry, error: str) -> DeadLetter:
         self._metrics.failed("rejected")
@@ -94,11 +94,12 @@ class Writer:
         )
 
     def _count(self, batch: Batch) -> None:
-        self._metrics.written(batch.written)
-        self._metrics.conflicts.inc(batch.conflicts)
-        for reason in batch.letters_written:
+        tally, batch.tally = batch.tally, Tally()
+        self._metrics.written(tally.written)
+        self._metrics.conflicts.inc(tally.conflicts)
+        for reason in tally.letters:
             self._metrics.dead_letter(reason)
-        for error in batch.letters_refused:
+        for error in tally.letters_refused:
             _log.error("elasticsearch refuses a dead letter", error=error)
 
 
