@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from closedloop import events
 from closedloop.events import Event, InvalidEvent
-from closedloop.payload import ClassLabel, class_of, feedback_of, parse_json, rows_of
+from closedloop.payload import ClassLabel, class_names, class_of, feedback_of, parse_json, rows_of
 from closedloop.scoring.scoreboard import Outcome, Row, order, verdict
 
 INDEX_PATTERN = "inference-log-seldon-*"
@@ -155,7 +155,7 @@ def predicted_class(response: Mapping[str, object]) -> tuple[ClassLabel | None, 
         label = class_of(response.get("instance"), names)
     except InvalidEvent:
         return None, ()
-    return label, names if len(names) > 1 else ()
+    return label, class_names(names)
 
 
 def actual_class(feedback: Mapping[str, object]) -> tuple[ClassLabel | None, float | None]:

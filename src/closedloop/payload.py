@@ -111,15 +111,25 @@ def rows_of(message: dict[str, object]) -> Rows:
     return Rows(rows, tuple(str(name) for name in names), _kind(rows))
 
 
+def class_names(names: Sequence[str]) -> tuple[str, ...]:
+    """A message's names, if they can be class names, else none.
+
+    One name is a column's. Names that are empty, too long or not distinct
+    would merge classes: their indices tell them apart.
+    """
+    fit = len(set(names)) == len(names) > 1
+    return tuple(names) if fit and all(0 < len(n) <= _LONGEST_CLASS for n in names) else ()
+
+
 def class_of(row: object, names: Sequence[str] = ()) -> ClassLabel:
     """The class that one row states: a class value, one-hot, probabilities or scores.
 
-    `names` are the message's own names; they are class names when there are at
-    least two. Of equal scores the first wins, as with `numpy.argmax`.
+    `names` are the message's own names, see `class_names`. Of equal scores the
+    first wins, as with `numpy.argmax`.
 
     Raises `InvalidEvent` (`not_a_class`).
     """
-    classes = names if len(names) > 1 else ()
+    classes = class_names(names)
     if isinstance(row, list) and len(row) == 1:
         row = row[0]
     if isinstance(row, str):

@@ -8,5 +8,6 @@ from closedloop.metrics_server.settings import Settings
 
 settings = Settings()
 service.configure_logs(settings.log_level)
-disable_created_metrics()  # a second series for each counter, which nobody reads
+# A second series for each counter, which nobody reads.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it is not annotated
 service.run(create_app(settings, CollectorRegistry()), settings)
