@@ -53,11 +53,11 @@ class Traffic:
     prediction that failed. One thread sends one request after the other, each
     prediction's feedback (with no delay) before the next prediction; several
     send up to `threads` at a time. `until()` is asked before every prediction:
-    once it is true none is begun; feedback that is due later still goes out. Leaving the `with` block,
-    by `break`, an error or Ctrl-C, ends it at once: what is being sent is
-    finished, within `timeout` seconds, and nothing else is begun. `tally` counts
-    every request sent, read or not; a reader that does not read holds the
-    traffic up after a thousand records.
+    once it is true none is begun; feedback that is due later still goes out.
+    Leaving the `with` block, by `break`, an error or Ctrl-C, ends it at once:
+    what is being sent is finished, within `timeout` seconds, and nothing else
+    is begun. `tally` counts every request sent, read or not; a reader that does
+    not read holds the traffic up after a thousand records.
 
     Iterating raises ValueError when feedback of `form` cannot be made of the
     model's answers.
