@@ -1,10 +1,15 @@
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from elasticsearch import Elasticsearch
 
 from tests.elasticsearch import running_elasticsearch
 from tests.inference_log import empty, put_templates
+
+# How long one example takes says more about what else the machine does.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
