@@ -121,6 +121,10 @@ class Scoreboard:
         """Every (document id, row) held; rows must not be changed."""
         return iter(self._rows.items())
 
+    def row(self, document_id: str) -> Row | None:
+        """What is known of one row, which must not be changed."""
+        return self._rows.get(document_id)
+
     def answer(
         self, document_id: str, stamp: str, predicted: ClassLabel | None, names: Sequence[str]
     ) -> Outcome:

@@ -1,0 +1,207 @@
+"""The model that keeps its own score: a class for Seldon's Python wrapper.
+
+It answers each row with a class value, `{"data": {"names": [], "ndarray": [1]}}`,
+as the origin's did: Seldon names only the columns of two-dimensional answers.
+What the values mean is in the model's metadata.
+
+One worker, one thread. The score lives in the process that judged the
+feedback; with two workers each has a part of it, under a `worker_id` of its
+own, and neither is right.
+"""
+# ruff: noqa: ARG002  # the wrapper decides what its methods are called with
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any, NoReturn
+
+import joblib
+import numpy as np
+from flask import has_request_context, request
+from google.protobuf.json_format import MessageToDict
+from seldon_core.flask_utils import SeldonMicroserviceException
+from seldon_core.user_model import SeldonNotImplementedError
+
+from closedloop.documents import Predictor
+from closedloop.events import PUID_HEADER, InvalidEvent
+from closedloop.models.folder import model_folder
+from closedloop.models.history import History, HistoryUnavailable
+from closedloop.models.scorekeeper import Gauge, Rows, Scorekeeper
+from closedloop.scoring.scoreboard import Capacity
+
+CLASS_NAMES = ("setosa", "versicolor", "virginica")
+
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+_log = logging.getLogger(__name__)
+
+
+class IrisClassifier:
+    """A scikit-learn classifier of iris that scores the feedback it gets.
+
+    `model_name` is a joblib file in `model_folder()`, or a path. `restore`
+    takes the score from the inference log before the first answer, and no
+    answer is given until that succeeded; `store` writes judged feedback with
+    its answer to that log before it counts, for a deployment without a request
+    logger (with one, each feedback is in the log twice and still counts once).
+    Both need `elasticsearch_url` or ELASTICSEARCH_URL, and the namespace from
+    `namespace`, POD_NAMESPACE or the pod's service account. At most `max_rows`
+    judged rows are held; later ones are not scored, and `over_limit` says so.
+
+    Raises `SeldonMicroserviceException` when these do not fit together.
+    """
+
+    def __init__(
+        self,
+        model_name: str = "iris-lr.joblib",
+        restore: bool = False,
+        store: bool = False,
+        elasticsearch_url: str = "",
+        namespace: str = "",
+        max_rows: int = 200_000,
+    ) -> None:
+        path = model_folder() / model_name
+        if not path.is_file():
+            raise _refusal(
+                f"model_name is {model_name!r} and {path} is no file:"
+                " name a file there, or train one with python -m closedloop.models.train"
+            )
+        self._model = joblib.load(path)
+        predictor = Predictor(
+            namespace or _namespace(),
+            os.environ.get("SELDON_DEPLOYMENT_ID", ""),
+            os.environ.get("PREDICTOR_ID", ""),
+        )
+        self._history: History | None = None
+        if restore or store:
+            url = elasticsearch_url or os.environ.get("ELASTICSEARCH_URL", "")
+            if not url or not all(predictor):
+                raise _refusal(
+                    f"restore and store need elasticsearch_url ({url!r}), namespace"
+                    f" ({predictor.namespace!r}), SELDON_DEPLOYMENT_ID ({predictor.deployment!r})"
+                    f" and PREDICTOR_ID ({predictor.predictor!r}): set the empty ones"
+                )
+            self._history = History(url, predictor)
+        self._restore = restore
+        self._store = store
+        labels = [str(label) for label in self._model.classes_]
+        capacity = Capacity(max_rows)
+        self._keeper = Scorekeeper(predictor, labels, self._classes_of, capacity)
+        self._lock = threading.Lock()
+        self._call = threading.local()
+        self._changed = True
+
+    def load(self) -> None:
+        """Called by the wrapper in each worker. Raises `HistoryUnavailable`."""
+        if os.environ.get("GUNICORN_WORKERS", "1") != "1":
+            _log.warning("GUNICORN_WORKERS is not 1: each worker keeps a score of its own")
+        if not self._restore or self._history is None:
+            return
+        for document_id, document in self._history.judged():
+            try:
+                self._keeper.restore(document_id, document)
+            except InvalidEvent as error:
+                _log.warning("document %s not restored: %s", document_id, error)
+        board = self._keeper.board
+        _log.info("restored %d judged rows", len(board))
+
+    def init_metadata(self) -> dict[str, object]:
+        """Seldon's model metadata: what the class values mean."""
+        named = ", ".join(f"{index} {name}" for index, name in enumerate(CLASS_NAMES))
+        return {"custom": {"classes": named}}
+
+    def predict(self, features: Any, names: Any = None, meta: Any = None) -> Any:
+        """One class value a row, as an array of shape (rows,)."""
+        answer = self._classes_of(features)
+        if request_id := _request_id(meta):
+            with self._lock:
+                self._keeper.remember(request_id, answer)
+        return np.array(answer)
+
+    def send_feedback_raw(self, feedback: Any) -> NoReturn:
+        """Keep the whole feedback for `send_feedback`, which the wrapper then calls.
+
+        The plain signature lacks the answer that was served, and protobuf
+        cannot tell a reward of 0 from none.
+        """
+        said = request.get_json(silent=True) if has_request_context() else None
+        if not isinstance(said, dict):
+            said = {**MessageToDict(feedback), "reward": feedback.reward}
+        self._call.feedback = said
+        raise SeldonNotImplementedError("send_feedback does the rest")
+
+    def send_feedback(
+        self, features: Any, feature_names: Any, reward: Any, truth: Any, routing: Any = None
+    ) -> list[object]:
+        """Score one piece of feedback, as `Scorekeeper.read` says. Refuses with 400, or with 503
+        when it is to be stored and cannot be; then it does not count."""
+        feedback = self._call.__dict__.pop("feedback")
+        with self._lock:
+            try:
+                parts = self._keeper.read(_request_id(_meta(feedback)), feedback)
+                if self._store and self._history is not None:
+                    self._history.store(parts)
+            except InvalidEvent as error:
+                raise _refusal(str(error)) from None
+            except HistoryUnavailable as error:
+                said = f"feedback not stored and not counted: {error}: send it again"
+                raise _refusal(said, 503, "MICROSERVICE_NOT_STORED") from None
+            self._keeper.apply(parts)
+            self._changed = True
+        return []
+
+    def metrics(self) -> list[Gauge]:
+        """The score, if it changed since it was last asked for: Seldon keeps gauges by method, and
+        copies made at a prediction would only grow stale beside those made at feedback."""
+        with self._lock:
+            if not self._changed:
+                return []
+            self._changed = False
+            return self._keeper.gauges()
+
+    def _classes_of(self, features: Any) -> Rows:
+        wanted = self._model.n_features_in_
+        try:
+            rows = np.asarray(features, dtype=float)
+        except (TypeError, ValueError):
+            rows = np.empty(0)
+        if (
+            rows.ndim != 2
+            or not rows.size
+            or rows.shape[1] != wanted
+            or not np.isfinite(rows).all()
+        ):
+            raise _refusal(f"the request is not made of rows of {wanted} numbers: send such rows")
+        answer: Rows = self._model.predict(rows).tolist()
+        return answer
+
+
+def _request_id(meta: Any) -> str:
+    """The Seldon-Puid that the executor forwards; else what the body's `meta` has."""
+    header = request.headers.get(PUID_HEADER, "") if has_request_context() else ""
+    puid = meta.get("puid", "") if isinstance(meta, dict) else ""
+    return header or (puid if isinstance(puid, str) else "")
+
+
+def _meta(feedback: dict[str, object]) -> object:
+    for side in ("response", "request"):
+        message = feedback.get(side)
+        if isinstance(message, dict) and isinstance(message.get("meta"), dict):
+            return message["meta"]
+    return {}
+
+
+def _namespace() -> str:
+    named = os.environ.get("POD_NAMESPACE", "")
+    if not named and _POD_NAMESPACE.is_file():
+        return _POD_NAMESPACE.read_text().strip()
+    return named
+
+
+def _refusal(
+    message: str, status: int = 400, reason: str = "MICROSERVICE_BAD_DATA"
+) -> SeldonMicroserviceException:
+    error = SeldonMicroserviceException(message, status_code=status, reason=reason)
+    error.args = (message,)  # so that a traceback says it too
+    return error

@@ -1,0 +1,193 @@
+"""The model servers' own Python environment, and the models trained in it.
+
+Seldon's wrapper pins an urllib3, a numpy and a prometheus_client of its time;
+beside ours they would ruin both, so it gets an environment of its own, from
+the same lock as the image in `docker/iris`. This package is linked into it,
+not copied: what runs is always the checkout's code, and one folder of parts
+serves one checkout.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+import closedloop
+from closedloop.platforms.protocol import PlatformError
+
+Progress = Callable[[str], None]
+
+# scikit-learn 1.9 needs 3.11, numpy 1.26 has no wheel for 3.13.
+_PYTHONS = ((3, 11), (3, 12))
+_MODELS = Path("share") / "closedloop" / "models"
+
+
+def _silent(_: str) -> None:
+    """The progress of who does not ask."""
+
+
+def model_environment(parts: Path, requirements: Path, progress: Progress = _silent) -> Path:
+    """The interpreter of the environment, made from the lock `requirements` if it is not there.
+
+    It lies at `<parts>/models-<hash>`. Several processes may ask at once; one
+    makes it and the others wait. `progress` gets a line now and then. Raises
+    `PlatformError`.
+    """
+    try:
+        lock = requirements.read_bytes()
+    except OSError as error:
+        raise PlatformError(
+            f"the model servers' requirements cannot be read: {error}: run in a whole checkout"
+        ) from None
+    uv = _uv()
+    base = _interpreter(uv)
+    name = "models-" + hashlib.sha256(lock + str(base).encode()).hexdigest()[:12]
+    environment = parts / name
+    python = environment / "bin" / "python"
+    with _locked(parts / ".models.lock", progress):
+        if not python.exists():
+            shutil.rmtree(environment, ignore_errors=True)
+            progress("making the model servers' environment (once, about 10 s)")
+            with _aside(parts, name) as building:
+                _run([uv, "venv", "--quiet", "--relocatable", "--python", base, building], progress)
+                install: list[str | Path] = [
+                    uv,
+                    "pip",
+                    "install",
+                    "--no-deps",
+                    "--python",
+                    building / "bin/python",
+                ]
+                _run([*install, "--requirement", requirements], progress)
+                building.rename(environment)
+        _link(Path(closedloop.__file__).parent, _site_packages(environment) / "closedloop")
+    return python
+
+
+def trained_models(python: Path, progress: Progress = _silent) -> Path:
+    """The folder of models trained with the environment of `python`, which serves them from it.
+
+    They are trained if they are not there, or not by the training code as it is.
+    Raises `PlatformError`.
+    """
+    environment = python.parent.parent
+    code = Path(closedloop.__file__).parent / "models" / "train.py"
+    name = "trained-" + hashlib.sha256(code.read_bytes()).hexdigest()[:12]
+    trained = environment / name
+    with _locked(environment.parent / ".models.lock", progress):
+        if not trained.exists():
+            progress("training the iris models")
+            with _aside(environment, name) as building:
+                _run([python, "-m", "closedloop.models.train", "--out", building], progress)
+                building.rename(trained)
+        # Where closedloop.models.folder looks when MODEL_FOLDER is not set.
+        _link(trained, environment / _MODELS)
+    return trained
+
+
+def _uv() -> Path:
+    try:
+        from uv import find_uv_bin
+
+        return Path(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        found = shutil.which("uv")
+        if found is None:
+            raise PlatformError("uv is missing: install closedloop[embedded]") from None
+        return Path(found)
+
+
+def _interpreter(uv: Path) -> Path:
+    """A Python for the environment: that of this process if it fits, else one uv finds."""
+    if sys.version_info[:2] in _PYTHONS:
+        return Path(getattr(sys, "_base_executable", sys.executable))
+    (*_, oldest), (*_, newest) = _PYTHONS
+    wanted = f">=3.{oldest},<3.{newest + 1}"
+    found = subprocess.run(
+        [uv, "python", "find", "--no-project", "--no-python-downloads", wanted],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode:
+        raise PlatformError(
+            f"model servers need Python 3.{oldest} or 3.{newest} and this machine has neither:"
+            f" install one, for instance with uv python install 3.{newest}"
+        )
+    return Path(found.stdout.strip())
+
+
+def _site_packages(environment: Path) -> Path:
+    (found,) = (environment / "lib").glob("python3.*/site-packages")
+    return found
+
+
+def _link(target: Path, link: Path) -> None:
+    """Make `link` a symbolic link to `target`, at no moment absent."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+
+
+@contextmanager
+def _aside(folder: Path, name: str) -> Iterator[Path]:
+    """A new folder to build in; what earlier, interrupted builds left is removed first."""
+    prefix = f".{name}-"
+    for left in folder.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    building = Path(mkdtemp(prefix=prefix, dir=folder))
+    building.chmod(0o755)  # as any folder, once it has its name
+    try:
+        yield building
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path, progress: Progress) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("waiting for another process that prepares the models")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _run(command: Sequence[str | Path], progress: Progress) -> None:
+    """Run to the end, passing its lines on. Raises `PlatformError` with the last of them."""
+    foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+    env = {name: value for name, value in os.environ.items() if name not in foreign}
+    with subprocess.Popen(
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        lines = []
+        for line in process.stdout or ():
+            lines.append(line.strip())
+            # One line for each of forty packages says nothing to anyone.
+            if line.strip() and not line.startswith(" + "):
+                progress(line.strip())
+    if process.returncode:
+        said = " ".join(line for line in lines if line)[-500:]
+        step = " ".join(str(word) for word in command[:3])
+        raise PlatformError(
+            f"the model servers' environment could not be made: {step} failed: {said}:"
+            " see to that and try again"
+        )
