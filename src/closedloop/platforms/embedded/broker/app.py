@@ -76,6 +76,9 @@ async def _ingress(request: web.Request) -> web.Response:
     except web.HTTPRequestEntityTooLarge:
         text = f"the body is larger than {_MAX_BODY} bytes: send a smaller one"
         return _refuse(broker, 413, "too_large", text)
+    except web.RequestPayloadError as error:
+        text = f"the body cannot be read ({' '.join(str(error).split())}): send it again"
+        return _refuse(broker, 400, "malformed", text)
     except InvalidCloudEvent as error:
         return _refuse(broker, 400, error.reason, str(error))
     except EventTooLarge as error:

@@ -1,0 +1,202 @@
+"""A real nats-server, the broker as a process and a subscriber, on free ports."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+from aiohttp import web
+
+from closedloop.platforms.embedded.desired import BrokerSpec, TriggerSpec
+
+NATS_SERVER = Path(sys.executable).with_name("nats-server")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until(condition: Callable[[], bool], timeout: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)
+
+
+async def awhile(condition: Callable[[], bool], timeout: float = 30.0) -> None:
+    async with asyncio.timeout(timeout):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+class Part:
+    """A process that can be killed and started again on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def argv(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        with (self.folder / f"{type(self).__name__}.log").open("ab") as log:
+            self.process = subprocess.Popen(self.argv(), stdout=log, stderr=log)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(10)
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
+
+class Nats(Part):
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def argv(self) -> list[str]:
+        config = self.folder / "nats.conf"
+        config.write_text(
+            f'listen: "127.0.0.1:{self.port}"\n'
+            f'jetstream {{ store_dir: "{self.folder}/store", max_mem: 64MB, max_file: 256MB }}\n'
+        )
+        return [str(NATS_SERVER), "-c", str(config)]
+
+    def start(self) -> None:
+        super().start()
+        until(self._listens)
+
+    def _listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+
+class BrokerProcess(Part):
+    def __init__(self, folder: Path, nats: Nats) -> None:
+        super().__init__(folder)
+        self.nats = nats
+        self.config = folder / "broker.json"
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ingress = f"{self.url}/seldon-logs/default"
+        self.configure()
+
+    def argv(self) -> list[str]:
+        options = {
+            "--port": str(self.port),
+            "--nats": self.nats.url,
+            "--config": str(self.config),
+            "--max-bytes": str(64 << 20),
+            "--hold": "3",
+        }
+        module = "closedloop.platforms.embedded.broker"
+        return [sys.executable, "-m", module, *(word for pair in options.items() for word in pair)]
+
+    def configure(self, *triggers: TriggerSpec, brokers: tuple[str, ...] = ("default",)) -> None:
+        specs = [asdict(BrokerSpec("seldon-logs", name)) for name in brokers]
+        document = {"brokers": specs, "triggers": [asdict(trigger) for trigger in triggers]}
+        self.config.write_text(json.dumps(document))
+
+    def start(self) -> None:
+        super().start()
+        until(self._ready)
+
+    def reload(self) -> requests.Response:
+        return requests.post(f"{self.url}/-/reload", timeout=20)
+
+    def status(self) -> dict[str, Any]:
+        answer: dict[str, Any] = requests.get(f"{self.url}/-/status", timeout=5).json()
+        return answer
+
+    def log(self) -> str:
+        return (self.folder / "BrokerProcess.log").read_text()
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(f"{self.url}/ready", timeout=5).ok
+        return False
+
+
+class Subscriber:
+    """Takes events in a thread of its own and remembers them; `answer` says what it replies."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[dict[str, str], bytes]] = []
+        self.answer: Callable[[dict[str, str]], web.Response] = lambda _: web.Response()
+        self.url = ""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    @property
+    def ids(self) -> Counter[str]:
+        return Counter(headers["ce-id"] for headers, _ in list(self.events))
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Self]:
+        self._thread.start()
+        runner = asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(10)
+        try:
+            yield self
+        finally:
+            asyncio.run_coroutine_threadsafe(runner.cleanup(), self._loop).result(10)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    async def _serve(self) -> web.AppRunner:
+        app = web.Application()
+        app.router.add_post("/", self._take)
+        runner = web.AppRunner(app, shutdown_timeout=0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0]
+        self.url = f"http://{host}:{port}/"
+        return runner
+
+    async def _take(self, request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.events.append((headers, await request.read()))
+        return self.answer(headers)
+
+
+def trigger(name: str, subscriber: str, **fields: Any) -> TriggerSpec:
+    """A trigger on the default broker that gives up fast, unless told otherwise."""
+    quick = {"retry": 3, "backoffPolicy": "exponential", "backoffDelay": "PT0.05S"}
+    values = {"broker": "default", "filters": {}, "delivery": quick, **fields}
+    return TriggerSpec("seldon-logs", name, subscriber=subscriber, **values)
+
+
+def event(number: int | str, **attributes: str) -> dict[str, str]:
+    """Headers of one event in binary mode."""
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": f"e{number}",
+        "ce-source": "http://tests",
+        "ce-type": "io.seldon.serving.feedback",
+        "content-type": "application/json",
+    }
+    return headers | {f"ce-{name}": value for name, value in attributes.items()}

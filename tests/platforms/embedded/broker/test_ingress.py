@@ -1,0 +1,222 @@
+import gzip
+import json
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.platforms.embedded.broker.parts import (
+    BrokerProcess,
+    Nats,
+    Subscriber,
+    event,
+    trigger,
+    until,
+)
+
+pytestmark = pytest.mark.embedded
+
+STRUCTURED = "application/cloudevents+json"
+
+
+def without(name: str) -> dict[str, str]:
+    return {key: value for key, value in event(1).items() if key != name}
+
+
+def test_every_request_has_the_status_of_knatives_ingress(broker: BrokerProcess) -> None:
+    broker.start()
+    post = "/seldon-logs/default"
+    table = [
+        ("POST", post, event(1), 202),
+        ("POST", post, event(1, time="2026-01-31T12:00:00.123456789+01:00"), 202),
+        ("POST", post, event(1, knativebrokerttl="2"), 202),
+        ("POST", post, event(1, knativebrokerttl="many"), 202),
+        ("POST", post, event(1, knativebrokerttl="1"), 400),
+        ("POST", post, event(1, knativebrokerttl="-5"), 400),
+        ("POST", post, {}, 400),
+        *(("POST", post, without(name), 400) for name in event(1) if name.startswith("ce-")),
+        ("POST", post, event(1, specversion="0.3"), 400),
+        ("POST", post, event(1, id=""), 400),
+        ("POST", post, event(1, time="yesterday"), 400),
+        ("POST", post, event(1, time="2026-13-31T12:00:00Z"), 400),
+        ("POST", post, event(1, **{"my-name": "x"}), 400),
+        ("POST", post, event(1, my_name="x"), 400),
+        ("POST", post, {"content-type": "application/cloudevents-batch+json"}, 400),
+        ("POST", post, {"content-type": STRUCTURED}, 400),
+        ("POST", "/", event(1), 404),
+        ("POST", "/seldon-logs/other", event(1), 404),
+        ("POST", "/other/default", event(1), 404),
+        ("POST", "//", event(1), 404),
+        ("POST", post + "?x=1", event(1), 404),
+        ("POST", "/seldon-logs/other", {}, 400),
+        ("POST", "/seldon-logs", event(1), 400),
+        ("POST", post + "/more", event(1), 400),
+        ("POST", post + "/", event(1), 400),
+        ("GET", post, {}, 405),
+        ("GET", "/", {}, 405),
+        ("PUT", post, event(1), 405),
+        ("DELETE", "/anything", {}, 405),
+        ("OPTIONS", post, {}, 200),
+        ("OPTIONS", "/", {}, 200),
+    ]
+    answers = [
+        requests.request(method, broker.url + path, headers=headers, data=b"{}", timeout=5)
+        for method, path, headers, _ in table
+    ]
+    got = [(*row[:3], answer.status_code) for row, answer in zip(table, answers, strict=True)]
+    assert got == table
+    assert {answer.headers["Allow"] for answer in answers} == {"POST, OPTIONS"}
+    assert answers[-1].headers["WebHook-Allowed-Rate"] == "*"
+    assert all(answer.text for answer in answers if answer.status_code >= 400)
+    assert all(not answer.content for answer in answers if answer.status_code == 202)
+
+
+def test_bad_bodies_are_refused_and_good_ones_still_taken(broker: BrokerProcess) -> None:
+    broker.start()
+    structured = {"content-type": STRUCTURED}
+    good = {"specversion": "1.0", "id": "1", "source": "s", "type": "t"}
+    table: list[tuple[dict[str, str], bytes, int]] = [
+        (structured, b"{", 400),
+        (structured, b"[]", 400),
+        (structured, b"\xff\xfe", 400),
+        (structured, b"[" * 100_000, 400),
+        (structured, json.dumps(good | {"n": 1.5}).encode(), 400),
+        (structured, json.dumps(good | {"n": {"a": 1}}).encode(), 400),
+        (structured, json.dumps(good | {"type": "a\r\nce-id: b"}).encode(), 400),
+        (structured, json.dumps(good | {"type": "\ud800"}).encode(), 400),
+        (structured, json.dumps(good | {"data_base64": "?"}).encode(), 400),
+        (structured, json.dumps(good | {"data_base64": 5}).encode(), 400),
+        (event(1), b"x" * (2 << 20), 413),
+        (event(1) | {"content-encoding": "gzip"}, b"no gzip", 400),
+        (event(1) | {"content-encoding": "gzip"}, gzip.compress(b"{}"), 202),
+        (event(2), b"\x00\xff not JSON", 202),
+        (event(3), b"", 202),
+        (structured, json.dumps(good | {"data": {"a": 1}}).encode(), 202),
+    ]
+    for headers, body, status in table:
+        answer = requests.post(broker.ingress, headers=headers, data=body, timeout=5)
+        assert (answer.status_code, body[:60]) == (status, body[:60])
+    assert broker.status()["brokers"]["seldon-logs/default"]["accepted"] == 4
+
+
+def test_a_header_that_is_not_utf8_is_refused(broker: BrokerProcess) -> None:
+    broker.start()
+    headers = {name: value.encode() for name, value in event(1).items()} | {"ce-x": b"\xff"}
+    assert requests.post(broker.ingress, headers=headers, timeout=5).status_code == 400
+
+
+def test_an_event_arrives_as_it_was_sent(broker: BrokerProcess, subscriber: Subscriber) -> None:
+    broker.configure(trigger("all", subscriber.url))
+    broker.start()
+    extra = {"knative-x": "1", "x-request-id": "r", "x-b3-traceid": "b", "Seldon-Puid": "p"}
+    sent = event(1, requestid="abc", time="2026-01-31T12:00:00Z", note="größer") | extra
+    headers = {name: value.encode() for name, value in sent.items()}
+    requests.post(broker.ingress, headers=headers, data=b"\x00\xff", timeout=5)
+    until(lambda: len(subscriber.events) == 1)
+    got, body = subscriber.events[0]
+    assert body == b"\x00\xff"
+    assert got.pop("ce-knativearrivaltime").endswith("Z")
+    assert got["prefer"] == "reply"
+    assert got["kn-namespace"] == "seldon-logs"
+    assert {name: got[name] for name in got if name.startswith("ce-")} == {
+        name: value for name, value in sent.items() if name.startswith("ce-")
+    }
+    assert (got["content-type"], got["knative-x"], got["x-request-id"], got["x-b3-traceid"]) == (
+        "application/json",
+        "1",
+        "r",
+        "b",
+    )
+    assert "seldon-puid" not in got
+
+
+def test_structured_mode_is_delivered_in_binary_mode(
+    broker: BrokerProcess, subscriber: Subscriber
+) -> None:
+    broker.configure(trigger("all", subscriber.url))
+    broker.start()
+    document = {"specversion": "1.0", "id": "s", "source": "s", "type": "t", "count": 3}
+    headers = {"content-type": STRUCTURED}
+    body = json.dumps(document | {"data": {"a": [1]}}).encode()
+    requests.post(broker.ingress, headers=headers, data=body, timeout=5)
+    until(lambda: len(subscriber.events) == 1)
+    got, body = subscriber.events[0]
+    assert (got["ce-id"], got["ce-count"], got["content-type"]) == ("s", "3", "application/json")
+    assert json.loads(body) == {"a": [1]}
+
+
+def test_the_same_source_and_id_is_one_event(broker: BrokerProcess, subscriber: Subscriber) -> None:
+    broker.configure(trigger("all", subscriber.url))
+    broker.start()
+    for headers in (event(1), event(1), event(1, source="http://elsewhere"), event(2)):
+        assert requests.post(broker.ingress, headers=headers, timeout=5).status_code == 202
+    until(lambda: "e2" in subscriber.ids)
+    assert subscriber.ids == {"e1": 2, "e2": 1}
+    assert broker.status()["brokers"]["seldon-logs/default"] == {"accepted": 3, "duplicates": 1}
+
+
+def test_without_nats_a_sender_is_held_and_then_refused(broker: BrokerProcess, nats: Nats) -> None:
+    broker.start()
+    nats.kill()
+    answer = requests.post(broker.ingress, headers=event(1), timeout=10)
+    assert answer.status_code == 503
+    assert answer.elapsed.total_seconds() > 2.5
+    assert requests.get(f"{broker.url}/ready", timeout=5).status_code == 503
+    assert requests.get(f"{broker.url}/live", timeout=5).ok
+
+
+def test_a_sender_is_held_over_a_restart_of_nats(broker: BrokerProcess, nats: Nats) -> None:
+    broker.start()
+    nats.kill()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(requests.post, broker.ingress, headers=event(1), timeout=10)
+        nats.start()
+        assert answer.result().status_code == 202
+    assert "Traceback" not in broker.log()
+
+
+def test_a_broker_started_before_nats_is_not_ready_until_it_comes(
+    broker: BrokerProcess, nats: Nats
+) -> None:
+    nats.kill()
+    nats.process = None
+    super(BrokerProcess, broker).start()
+    try:
+        answer = None
+        while answer is None:
+            try:
+                answer = requests.get(f"{broker.url}/ready", timeout=5)
+            except requests.ConnectionError:
+                continue
+        assert (answer.status_code, nats.url in answer.text) == (503, True)
+    finally:
+        nats.start()
+    answer = requests.post(broker.ingress, headers=event(1), timeout=10)
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("nats_is_there", [True, False])
+def test_sigterm_ends_it_quietly(broker: BrokerProcess, nats: Nats, nats_is_there: bool) -> None:
+    broker.start()
+    if not nats_is_there:
+        nats.kill()
+    assert broker.stop(signal.SIGTERM) == 0
+    assert "Traceback" not in broker.log()
+
+
+def test_metrics_count_what_was_accepted_and_refused(broker: BrokerProcess) -> None:
+    broker.configure(trigger("all", "http://127.0.0.1:1/"))
+    broker.start()
+    requests.post(broker.ingress, headers=event(1), timeout=5)
+    requests.post(f"{broker.url}/x/y", headers=event(1), timeout=5)
+    text = requests.get(f"{broker.url}/metrics", timeout=5).text
+    prefix = "closedloop_broker_events_"
+    for line in (
+        'accepted_total{broker="seldon-logs/default"} 1.0',
+        'refused_total{reason="unknown_broker"} 1.0',
+        'refused_total{reason="ttl"} 0.0',
+        'dead_lettered_total{trigger="seldon-logs/all"} 0.0',
+        'pending{trigger="seldon-logs/all"}',
+    ):
+        assert prefix + line in text

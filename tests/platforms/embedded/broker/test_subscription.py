@@ -1,0 +1,211 @@
+import base64
+import json
+import socket
+from collections.abc import Callable
+
+import pytest
+import requests
+from aiohttp import web
+
+from tests.platforms.embedded.broker.parts import (
+    BrokerProcess,
+    Nats,
+    Subscriber,
+    event,
+    trigger,
+    until,
+)
+
+pytestmark = pytest.mark.embedded
+
+REPLY = {"ce-specversion": "1.0", "ce-source": "subscriber", "ce-type": "reply"}
+
+
+def send(broker: BrokerProcess, *events: dict[str, str], body: bytes = b"{}") -> None:
+    for headers in events:
+        answer = requests.post(broker.ingress, headers=headers, data=body, timeout=10)
+        assert answer.status_code == 202, answer.text
+
+
+def first_answers(*statuses: int) -> Callable[[dict[str, str]], web.Response]:
+    left = list(statuses)
+    return lambda _: web.Response(status=left.pop(0) if left else 200)
+
+
+def counts(broker: BrokerProcess, name: str = "seldon-logs/all") -> dict[str, int]:
+    status = broker.status()["triggers"][name]
+    return {key: status[key] for key in ("delivered", "retried", "dead_lettered", "dropped")}
+
+
+def test_each_trigger_gets_what_its_filter_passes(
+    broker: BrokerProcess, subscriber: Subscriber, other: Subscriber
+) -> None:
+    wanted = {"type": "io.seldon.serving.feedback", "endpoint": "default"}
+    broker.configure(trigger("all", subscriber.url), trigger("some", other.url, filters=wanted))
+    broker.start()
+    send(
+        broker,
+        event(1),
+        event(2, endpoint="Default"),
+        event(3, endpoint="default"),
+        event(4, type="else", endpoint="default"),
+        event(5, endpoint="default"),
+    )
+    until(lambda: len(subscriber.events) == 5 and "e5" in other.ids)
+    assert set(other.ids) == {"e3", "e5"}
+
+
+@pytest.mark.parametrize("status", [404, 408, 409, 429, 500, 503, 599])
+def test_these_statuses_are_tried_again(
+    broker: BrokerProcess, subscriber: Subscriber, status: int
+) -> None:
+    subscriber.answer = first_answers(status, status)
+    broker.configure(trigger("all", subscriber.url))
+    broker.start()
+    send(broker, event(1))
+    until(lambda: counts(broker)["delivered"] == 1)
+    assert counts(broker) == {"delivered": 1, "retried": 2, "dead_lettered": 0, "dropped": 0}
+    assert subscriber.ids == {"e1": 3}
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 413, 422])
+def test_these_statuses_are_final(
+    broker: BrokerProcess, subscriber: Subscriber, status: int
+) -> None:
+    subscriber.answer = lambda _: web.Response(status=status, headers={"Location": "/"})
+    broker.configure(trigger("all", subscriber.url))
+    broker.start()
+    send(broker, event(1))
+    until(lambda: counts(broker)["dropped"] == 1)
+    assert subscriber.ids == {"e1": 1}
+    assert "dropped an event" in broker.log()
+
+
+def test_a_body_that_is_no_event_counts_as_502(
+    broker: BrokerProcess, subscriber: Subscriber, other: Subscriber
+) -> None:
+    subscriber.answer = lambda _: web.Response(text="thanks")
+    delivery = {"retry": 1, "deadLetterSink": {"uri": other.url}}
+    broker.configure(trigger("all", subscriber.url, delivery=delivery))
+    broker.start()
+    send(broker, event(1), body=b"payload")
+    until(lambda: counts(broker)["dead_lettered"] == 1)
+    assert subscriber.ids == {"e1": 2}
+    got, body = other.events[0]
+    assert body == b"payload"
+    assert got["ce-knativeerrordest"] == subscriber.url
+    assert got["ce-knativeerrorcode"] == "502"
+    assert base64.b64decode(got["ce-knativeerrordata"]) == b"thanks"
+
+
+def test_a_dead_letter_is_tried_again_too(
+    broker: BrokerProcess, subscriber: Subscriber, other: Subscriber
+) -> None:
+    subscriber.answer = lambda _: web.Response(status=400, text="x" * 5000)
+    other.answer = first_answers(503, 503)
+    delivery = {
+        "retry": 2,
+        "backoffPolicy": "linear",
+        "backoffDelay": "PT0.05S",
+        "deadLetterSink": {"uri": other.url},
+    }
+    broker.configure(trigger("all", subscriber.url, delivery=delivery))
+    broker.start()
+    send(broker, event(1))
+    until(lambda: counts(broker)["dead_lettered"] == 1)
+    assert (subscriber.ids, other.ids) == ({"e1": 1}, {"e1": 3})
+    assert {len(headers["ce-knativeerrordata"]) for headers, _ in other.events} == {1024}
+
+
+def test_nobody_there_ends_at_the_dead_letter_sink(
+    broker: BrokerProcess, other: Subscriber
+) -> None:
+    delivery = {"retry": 1, "deadLetterSink": {"uri": other.url}}
+    broker.configure(trigger("all", "http://127.0.0.1:1/", delivery=delivery))
+    broker.start()
+    send(broker, event(1))
+    until(lambda: len(other.events) == 1)
+    got, _ = other.events[0]
+    assert got["ce-knativeerrorcode"] == "500"
+    assert base64.b64decode(got["ce-knativeerrordata"]).startswith(b"dispatch error")
+
+
+def test_a_trigger_without_delivery_has_its_brokers(
+    broker: BrokerProcess, subscriber: Subscriber, other: Subscriber
+) -> None:
+    subscriber.answer = lambda _: web.Response(status=400)
+    broker.configure(trigger("all", subscriber.url, delivery={}))
+    document = json.loads(broker.config.read_text())
+    document["brokers"][0]["delivery"] = {"deadLetterSink": {"uri": other.url}}
+    broker.config.write_text(json.dumps(document))
+    broker.start()
+    send(broker, event(1))
+    until(lambda: other.ids == {"e1": 1})
+
+
+def test_a_reply_that_is_an_event_enters_the_broker(
+    broker: BrokerProcess, subscriber: Subscriber, other: Subscriber
+) -> None:
+    subscriber.answer = lambda got: web.Response(
+        body=b"answer", headers=REPLY | {"ce-id": f"reply to {got['ce-id']}"}
+    )
+    broker.configure(
+        trigger("first", subscriber.url, filters={"source": "http://tests"}),
+        trigger("second", other.url, filters={"type": "reply"}),
+    )
+    broker.start()
+    send(broker, event(1))
+    until(lambda: len(other.events) == 1)
+    got, body = other.events[0]
+    assert (got["ce-id"], body) == ("reply to e1", b"answer")
+    assert "ce-knativebrokerttl" not in got
+
+
+def test_replies_to_replies_end_when_their_hops_are_spent(
+    broker: BrokerProcess, subscriber: Subscriber
+) -> None:
+    subscriber.answer = lambda got: web.Response(headers=REPLY | {"ce-id": got["ce-id"] + "+"})
+    broker.configure(trigger("all", subscriber.url))
+    broker.start()
+    send(broker, event(1, knativebrokerttl="4"))
+    until(lambda: "dropped a reply" in broker.log())
+    assert subscriber.ids == {"e1": 1, "e1+": 1, "e1++": 1}
+
+
+def test_a_try_ends_at_its_timeout(broker: BrokerProcess, other: Subscriber) -> None:
+    delivery = {"timeout": "PT0.2S", "deadLetterSink": {"uri": other.url}}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = "http://{}:{}/".format(*silent.getsockname())
+        broker.configure(trigger("all", url, delivery=delivery))
+        broker.start()
+        send(broker, event(1))
+        until(lambda: len(other.events) == 1)
+    assert b"0.2 s" in base64.b64decode(other.events[0][0]["ce-knativeerrordata"])
+
+
+def test_one_failing_event_does_not_hold_up_the_others(
+    broker: BrokerProcess, subscriber: Subscriber
+) -> None:
+    delivery = {"retry": 9, "backoffPolicy": "linear", "backoffDelay": "PT60S"}
+    subscriber.answer = lambda got: web.Response(status=503 if got["ce-id"] == "e0" else 200)
+    broker.configure(trigger("all", subscriber.url, delivery=delivery))
+    broker.start()
+    send(broker, *(event(number) for number in range(50)))
+    until(lambda: counts(broker)["delivered"] == 49)
+    until(lambda: broker.status()["triggers"]["seldon-logs/all"]["pending"] == 1)
+    assert subscriber.ids["e0"] == 2  # the first retry of a linear backoff comes at once
+
+
+def test_a_backoff_is_kept_over_a_restart_of_nats(
+    broker: BrokerProcess, nats: Nats, subscriber: Subscriber
+) -> None:
+    subscriber.answer = first_answers(503, 503)
+    delivery = {"retry": 5, "backoffPolicy": "exponential", "backoffDelay": "PT1S"}
+    broker.configure(trigger("all", subscriber.url, delivery=delivery))
+    broker.start()
+    send(broker, event(1))
+    until(lambda: len(subscriber.events) == 2)
+    nats.kill()
+    nats.start()
+    until(lambda: counts(broker)["delivered"] == 1)
+    assert counts(broker)["retried"] == 2
