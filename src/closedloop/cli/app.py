@@ -1,0 +1,49 @@
+"""The program: its commands."""
+
+from typing import Annotated
+
+import typer
+
+from closedloop import __version__
+from closedloop.cli import decide, parts, traffic, walkthrough
+from closedloop.cli.errors import Group
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Close the loop on models in production: log, join, watch, compare, promote.",
+    epilog="Begin with [bold]closedloop run[/bold]: it starts everything, runs the walkthrough,"
+    " writes a report and stops everything again.",
+)
+
+_WALKTHROUGH, _PLATFORM, _MODELS = "Walkthrough", "Platform", "Models"
+app.command(rich_help_panel=_WALKTHROUGH, cls=walkthrough.RunCommand)(walkthrough.run)
+app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.slides)
+app.command(rich_help_panel=_PLATFORM)(parts.up)
+app.command(rich_help_panel=_PLATFORM)(parts.status)
+app.command(rich_help_panel=_PLATFORM)(parts.logs)
+app.command(rich_help_panel=_PLATFORM)(parts.down)
+app.command(rich_help_panel=_MODELS)(traffic.traffic)
+app.command(rich_help_panel=_MODELS)(decide.compare)
+app.command(rich_help_panel=_MODELS)(decide.promote)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Options of the program itself."""

@@ -1,0 +1,188 @@
+"""Which of two models is better, and letting it serve: `closedloop compare` and `promote`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+
+from closedloop.cli.errors import CommandError
+from closedloop.cli.options import (
+    LOG,
+    ModelArgument,
+    NamespaceOption,
+    PlatformName,
+    PlatformOption,
+    open_platform,
+)
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+    from closedloop.comparison import Comparison
+    from closedloop.history.period import Period
+    from closedloop.platforms.protocol import Platform
+    from closedloop.promotion import Promotion, Roles
+
+AlphaOption = Annotated[
+    float,
+    typer.Option(
+        "--alpha",
+        min=1e-9,
+        max=0.5,
+        help="Chance of a decision between equal models, however often one looks.",
+    ),
+]
+
+
+def compare(
+    model: ModelArgument = "iris-perf",
+    since: Annotated[
+        str | None, typer.Option(help="Requests from this time on, such as 2026-05-01T12:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Requests before this time.")] = None,
+    alpha: AlphaOption = 0.05,
+    namespace: NamespaceOption = "seldon",
+    platform: PlatformOption = PlatformName.EMBEDDED,
+) -> None:
+    """Compare the model that serves with its shadow, row by row, from the log.
+
+    Only rows on which exactly one of the two is right tell them apart. The
+    verdict stays valid however often this is asked.
+    """
+    from closedloop.history.period import Period
+
+    try:
+        period = Period(since, until)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    target = open_platform(platform)
+    found = _compare(target, namespace, model, period)
+    console = Console()
+    console.print(comparison_table(found))
+    test = found.report()
+    console.print(
+        f"Both right {found.both_right}, both wrong {found.both_wrong}, champion alone"
+        f" {found.champion_only}, challenger alone {found.challenger_only}. Exact test, valid for"
+        f" one look: p = {test.p_value:.3g}.",
+        highlight=False,
+    )
+    console.print(found.decide(alpha).sentence, style="bold", highlight=False)
+
+
+def promote(
+    model: ModelArgument = "iris-perf",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the verdict and the change, and apply nothing.")
+    ] = False,
+    anyway: Annotated[
+        bool,
+        typer.Option("--anyway", help="Swap the two whatever the evidence says; also to undo."),
+    ] = False,
+    alpha: AlphaOption = 0.05,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds to wait until the answers have turned.")
+    ] = 300.0,
+    namespace: NamespaceOption = "seldon",
+    platform: PlatformOption = PlatformName.EMBEDDED,
+) -> None:
+    """Let the shadow serve and the serving model be its shadow, if the evidence says so.
+
+    Requests go on being answered meanwhile. The gateway's answers before and
+    after are compared, to see that it happened.
+    """
+    from closedloop import promotion
+    from closedloop.decision import Verdict
+    from closedloop.history.period import ALWAYS
+
+    target = open_platform(platform)
+    console = Console()
+    if not anyway:
+        decision = _compare(target, namespace, model, ALWAYS).decide(alpha)
+        console.print(decision.sentence, style="bold", highlight=False)
+        if decision.verdict is not Verdict.PROMOTE and not dry_run:
+            raise CommandError(
+                f"{namespace}/{model} is left as it is: wait for more feedback, or add --anyway"
+            )
+    try:
+        who = promotion.roles(target.get(promotion.KIND, model, namespace))
+        probes = () if dry_run else _probes(target, namespace, model, who)
+        done = promotion.promote(
+            target, namespace, model, probes=probes, dry_run=dry_run, timeout=timeout
+        )
+    except promotion.PromotionError as error:
+        raise CommandError(str(error)) from None
+    console.print(Syntax(done.diff, "diff", background_color="default"))
+    console.print(told(done), highlight=False)
+
+
+def comparison_table(found: "Comparison") -> Table:
+    """A row for each of the two predictors."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("role", "predictor", "right", "wrong", "accuracy", "feedback"):
+        table.add_column(heading, justify="left" if heading in {"role", "predictor"} else "right")
+    for role, each in (("champion", found.champion), ("challenger", found.challenger)):
+        table.add_row(
+            role,
+            each.predictor,
+            str(each.correct),
+            str(each.incorrect),
+            _percent(each.accuracy),
+            _percent(each.coverage),
+        )
+    return table
+
+
+def told(done: "Promotion") -> str:
+    """What a promotion did, in a sentence."""
+    if not done.applied:
+        return f"Nothing was applied: {done.after.serving} would serve, {done.after.shadow} shadow."
+    if done.answered_after is None:
+        return (
+            f"{done.after.serving} serves and {done.after.shadow} is its shadow; no logged request"
+            " tells their answers apart, so only the platform says so."
+        )
+    return (
+        f"{done.after.serving} serves and {done.after.shadow} is its shadow: the gateway's answers"
+        f" were those of {done.answered_before or 'both'} before and are those of"
+        f" {done.answered_after} now."
+    )
+
+
+def _compare(platform: "Platform", namespace: str, model: str, period: "Period") -> "Comparison":
+    """The serving predictor as champion against its shadow as challenger."""
+    from closedloop import comparison, promotion
+    from closedloop.history.log import NothingLoggedError
+
+    try:
+        who = promotion.roles(platform.get(promotion.KIND, model, namespace))
+        with _log(platform) as client:
+            return comparison.compare(client, namespace, model, who.serving, who.shadow, period)
+    except (promotion.PromotionError, NothingLoggedError) as error:
+        raise CommandError(str(error)) from None
+
+
+def _probes(
+    platform: "Platform", namespace: str, model: str, who: "Roles"
+) -> list["dict[str, object]"]:
+    """Logged requests that the two answered differently; none if nothing is logged."""
+    from closedloop import comparison
+    from closedloop.history.log import NothingLoggedError
+
+    try:
+        with _log(platform) as client:
+            found = comparison.disagreements(client, namespace, model, who.serving, who.shadow)
+            return [dict(request) for request in found]
+    except NothingLoggedError:
+        return []
+
+
+def _log(platform: "Platform") -> "Elasticsearch":
+    from elasticsearch import Elasticsearch
+
+    return Elasticsearch(platform.url(LOG))
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{share:.1%}"

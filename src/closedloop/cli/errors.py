@@ -1,0 +1,48 @@
+"""How a command ends: one sentence for what a user can meet, a traceback only for our mistakes."""
+
+import signal
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from closedloop.manifests import ManifestError
+from closedloop.paths import NoCheckout
+from closedloop.platforms.protocol import PlatformError
+from closedloop.suite.errors import SuiteError
+
+# What a shell reports for a program that Ctrl-C ended.
+INTERRUPTED = 128 + signal.SIGINT
+
+_KNOWN = (PlatformError, ManifestError, NoCheckout, SuiteError, TimeoutError)
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked; one sentence: what, which value, what to do."""
+
+
+class Group(TyperGroup):
+    """Runs a command and turns what goes wrong into an exit status and a sentence on stderr."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _say("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except (CommandError, *_KNOWN) as error:
+            _say(str(error))
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("closedloop"):
+                raise
+            _say(
+                f"the package {error.name} is not installed: run ./scripts/demo once, or install"
+                " closedloop with its extras `notebooks`, `embedded` and `cluster`"
+            )
+        raise typer.Exit(1)
+
+
+def _say(sentence: str) -> None:
+    # Not wrapped: a sentence that is piped or searched for stays one line.
+    Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)

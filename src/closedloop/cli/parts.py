@@ -1,0 +1,70 @@
+"""The platform and its parts: up, status, logs, down."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from closedloop.cli.options import PlatformName, PlatformOption, open_platform
+from closedloop.cli.table import status_table
+
+
+def up(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
+    """Start the platform with everything the walkthrough needs, and leave it running.
+
+    Installs every part and applies the manifests that all models share. What
+    runs already stays as it is, so `up` twice is one platform.
+    """
+    from closedloop.suite.setup import STEPS, install_everything
+
+    console = Console()
+    target = open_platform(platform)
+    done = 0
+    with console.status("starting") as spinner:
+
+        def report(step: str) -> None:
+            nonlocal done
+            done += 1
+            spinner.update(f"{step} ({done} of {len(STEPS)})")
+            console.print(f"[dim]{done:>2} of {len(STEPS)}[/]  {step}", highlight=False)
+
+        install_everything(target, report)
+    console.print(status_table(target.status()))
+
+
+def status(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
+    """Show every part: version, state, URL, restarts. Exit status 1 if one is not ready."""
+    parts = open_platform(platform).status()
+    if not parts:
+        Console().print("Nothing is running; `closedloop up` starts it.", highlight=False)
+        raise typer.Exit(1)
+    # As wide as it needs to be when piped; a terminal has its own width.
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=250)
+    console.print(status_table(parts))
+    if any(part.state != "ready" for part in parts):
+        raise typer.Exit(1)
+
+
+def logs(
+    part: Annotated[
+        str,
+        typer.Argument(
+            help="A part as `closedloop status` names it, or a workload `namespace/name`.",
+            show_default=False,
+        ),
+    ],
+    lines: Annotated[int, typer.Option("--lines", help="How many of the last lines.", min=1)] = 100,
+    platform: PlatformOption = PlatformName.EMBEDDED,
+) -> None:
+    """Print the last lines that a part logged."""
+    typer.echo(open_platform(platform).logs(part, lines).rstrip("\n"))
+
+
+def down(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
+    """Stop the platform and remove everything that it made, and nothing else."""
+    console = Console()
+    with console.status("stopping"):
+        open_platform(platform).down()
+    console.print("Everything is stopped.")

@@ -1,0 +1,147 @@
+"""The notebooks: run them, and make slides of them."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperCommand
+
+from closedloop import paths
+from closedloop.cli.options import PlatformName, PlatformOption, open_platform
+from closedloop.suite.errors import SuiteError
+
+TEST_PARAMETERS = "test-parameters.yaml"
+
+
+class RunCommand(TyperCommand):
+    """Takes `-p NAME VALUE` as two words, as papermill does, and hands on `NAME=VALUE`.
+
+    typer has no options of several words that come several times.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        joined: list[str] = []
+        words = iter(args)
+        for word in words:
+            joined.append(word)
+            if word in {"-p", "--parameter"}:
+                name = next(words, "")
+                value = next(words, None)
+                if not name.isidentifier() or value is None:
+                    raise SuiteError(
+                        f"{word} is followed by {name!r}: give a name and a value, "
+                        f"such as {word} total 500"
+                    )
+                joined.append(f"{name}={value}")
+        return super().parse_args(ctx, joined)
+
+
+def run(
+    platform: PlatformOption = PlatformName.EMBEDDED,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="NOTEBOOK",
+            help="Run only this notebook: its number, such as 03, or its name. Repeatable.",
+        ),
+    ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter",
+            "-p",
+            metavar="NAME VALUE",
+            help="Set a parameter of the notebooks that have it, such as `-p total 500`."
+            " Repeatable.",
+        ),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the platform running afterwards, print its URLs.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="A new folder for report, notebooks and figures."
+            " (Default: out/<time> in the checkout.)",
+            show_default=False,
+        ),
+    ] = None,
+    test: Annotated[
+        bool,
+        typer.Option("--test", help="Smaller parameters, as the tests use them. -p still counts."),
+    ] = False,
+    notebooks: Annotated[
+        Path | None,
+        typer.Option(help="The notebooks' folder. (Default: the checkout's.)", show_default=False),
+    ] = None,
+) -> None:
+    """Run the walkthrough: start the platform, run the notebooks, write a report, stop it all.
+
+    Exit status 0 means that every notebook ran to its end, 1 that one did not,
+    130 that the run was interrupted. A platform that was up before stays up.
+    """
+    from closedloop.suite.choice import chosen, notebooks_in
+    from closedloop.suite.parameters import assign, read_defaults
+    from closedloop.suite.run import Plan, Run
+
+    folder = (notebooks or paths.checkout_root() / "notebooks").resolve()
+    selected = chosen(notebooks_in(folder), only or [])
+    values = assign(
+        selected,
+        dict(_pair(each) for each in parameter or []),
+        platform=platform.value,
+        defaults=read_defaults(folder / TEST_PARAMETERS) if test else None,
+    )
+    plan = Plan(platform.value, selected, values, out.resolve() if out else _new_folder(), keep)
+    status = Run(plan, open_platform, console=Console(), errors=Console(stderr=True))()
+    raise typer.Exit(status)
+
+
+def slides(
+    executed: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="A folder that `closedloop run` wrote: its results are on the slides. Without it"
+            " the slides show the notebooks as they are, without results.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder for the decks. (Default: slides/ in RUN, or out/slides in the checkout.)",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write a deck of slides for each notebook; a browser opens them without a network."""
+    from closedloop.suite.choice import notebooks_in
+    from closedloop.suite.slides import write_slides
+
+    originals = paths.checkout_root() / "notebooks"
+    source = executed or originals
+    target = out or (executed or paths.checkout_root() / "out") / "slides"
+    decks = write_slides(notebooks_in(source), target, images=originals)
+    for deck in decks:
+        typer.echo(deck)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+def _new_folder() -> Path:
+    stamp = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S")
+    parent = paths.checkout_root() / "out"
+    folder, number = parent / stamp, 1
+    while folder.exists():
+        number += 1
+        folder = parent / f"{stamp}-{number}"
+    return folder

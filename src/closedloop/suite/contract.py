@@ -1,0 +1,91 @@
+"""What every committed notebook keeps to, checked without running it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+
+from closedloop.suite.parameters import declared
+from closedloop.suite.tags import INJECTED, SLIDE_TYPES, TAGS, known
+
+LONGEST = 15  # lines of code in a cell
+_PLATFORMS = {"embedded", "cluster"}
+
+
+def faults(path: Path) -> list[str]:
+    """One sentence for each place where a notebook file breaks the contract; empty if none."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except (nbformat.ValidationError, ValueError, OSError) as error:
+        return [f"{path.name}: not a valid notebook: {str(error).splitlines()[0]}"]
+    found = []
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if not code or "parameters" not in code[0].metadata.get("tags", []):
+        found.append(f"{path.name}: its first code cell is not tagged parameters: tag it")
+    for cell in notebook.cells:
+        found += [f"{path.name}, cell {cell.get('id', '?')}: {fault}" for fault in _faults(cell)]
+    return found
+
+
+def _faults(cell: nbformat.NotebookNode) -> Iterator[str]:
+    tags = cell.metadata.get("tags", [])
+    for tag in tags:
+        if not known(tag):
+            hint = " (papermill adds it when it runs)" if tag == INJECTED else ""
+            yield f"the tag {tag!r} is not one of {', '.join(TAGS)}, figure-<name>{hint}: remove it"
+    slide_type = cell.metadata.get("slideshow", {}).get("slide_type", "-")
+    if slide_type not in SLIDE_TYPES:
+        yield f"the slide type {slide_type!r} is not one of {', '.join(SLIDE_TYPES)}: change it"
+    if cell.cell_type != "code":
+        return
+    if cell.outputs or cell.execution_count is not None:
+        yield "it has outputs: clear them before committing"
+    lines = len(cell.source.splitlines())
+    if lines > LONGEST:
+        yield f"it has {lines} lines: split it, {LONGEST} are the limit"
+    if "parameters" in tags:
+        try:
+            declared(cell.source)
+        except ValueError as error:
+            yield f"{error}: write it so"
+        return
+    try:
+        tree = ast.parse(cell.source)
+    except SyntaxError as error:
+        yield f"it is not plain Python: {error.msg}: write it without magics"
+        return
+    yield from _sleeps(tree)
+    yield from _branches(tree)
+
+
+def _sleeps(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr="sleep") | ast.Name(id="sleep"):
+                yield f"line {node.lineno} sleeps: wait for a condition with `until`"
+
+
+def _branches(tree: ast.AST) -> Iterator[str]:
+    """`platform` may only be passed to `connect`, and nothing is compared with a platform's name.
+
+    Any other use is a way to do one thing here and another there.
+    """
+    passed = {
+        id(argument)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "connect"
+        for argument in node.args
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.expr | ast.MatchValue):
+            continue
+        used = isinstance(node, ast.Name) and node.id == "platform" and id(node) not in passed
+        compared = isinstance(node, ast.Compare | ast.MatchValue) and any(
+            isinstance(part, ast.Constant) and part.value in _PLATFORMS for part in ast.walk(node)
+        )
+        if used or compared:
+            yield f"line {node.lineno} depends on the platform: only `connect` may know it"

@@ -1,0 +1,5 @@
+"""What the suite cannot do."""
+
+
+class SuiteError(Exception):
+    """One sentence: what, which value, what to do."""

@@ -1,0 +1,91 @@
+"""The kernel that runs a notebook: this interpreter's own, leaving nothing behind."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
+
+from closedloop import paths
+
+ENGINE = "closedloop"
+
+
+class Kernel:
+    """Where the kernel of one notebook has its files, and a way to end it.
+
+    `scratch` is a folder that the caller removes afterwards; what the kernel's
+    process itself prints goes to `log`.
+    """
+
+    def __init__(self, scratch: Path, log: Path, cwd: Path) -> None:
+        self._log = log
+        self._cwd = cwd
+        # No kernels but the native one: `python3` in a user's Jupyter folder may be any Python.
+        self.manager = AsyncKernelManager(
+            kernel_name="python3",
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+            connection_file=str(scratch / "connection.json"),
+        )
+        self._env = os.environ | {
+            "IPYTHONDIR": str(scratch / "ipython"),
+            "JUPYTER_CONFIG_DIR": str(scratch / "config"),
+            "JUPYTER_DATA_DIR": str(scratch / "data"),
+            "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+            # Kept from run to run: matplotlib takes seconds to list the fonts anew.
+            "MPLCONFIGDIR": str(paths.home() / "matplotlib"),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the debugger prints a warning
+        }
+        self._env.pop("MPLBACKEND", None)  # the kernel draws inline
+
+    def kill(self) -> None:
+        """End the kernel and what it started, at once. Safe to call from a signal handler."""
+        pid = getattr(self.manager.provisioner, "pid", None)
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)  # a kernel leads a group of its own
+
+    def execute(self, notebook: NotebookExecutionManager) -> None:
+        """Run all cells up to the first that fails, and end the kernel."""
+        client = PapermillNotebookClient(
+            notebook, km=self.manager, timeout=None, startup_timeout=120, resources={}
+        )
+        with self._log.open("ab") as log:
+            try:
+                client.execute(
+                    cwd=str(self._cwd), env=self._env, stdout=log, stderr=log, cleanup_kc=True
+                )
+            finally:
+                self.kill()
+
+
+class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill ships no types
+    """papermill's engine with our kernel, and a call before each cell."""
+
+    @classmethod
+    def execute_managed_notebook(
+        cls,
+        nb_man: NotebookExecutionManager,
+        kernel_name: str,  # noqa: ARG003 - papermill passes it; the kernel is ours
+        *,
+        kernel: Kernel,
+        on_cell: Callable[[NotebookExecutionManager, int], None],
+        **_options: Any,
+    ) -> None:
+        begin = nb_man.cell_start
+
+        def announce(cell: Any, cell_index: int, **more: Any) -> None:
+            on_cell(nb_man, cell_index)
+            begin(cell, cell_index, **more)
+
+        nb_man.cell_start = announce
+        kernel.execute(nb_man)
+
+
+papermill_engines.register(ENGINE, _Engine)

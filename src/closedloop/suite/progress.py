@@ -1,0 +1,99 @@
+"""What a run says while it goes on: a line a notebook, and where it is inside one."""
+
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from nbformat import NotebookNode
+from rich.console import Console
+
+from closedloop.suite.outcome import Outcome
+
+_BEAT = 20.0  # seconds between lines about a notebook that takes long, off a terminal
+
+_MARKS = {"ok": "green", "failed": "red", "interrupted": "yellow", "not run": "dim"}
+
+
+class NotebookProgress:
+    """Progress of one notebook, as a context manager around its execution.
+
+    On a terminal papermill's own bar shows the cells, with the heading of the
+    current one, and its clock keeps going during a long cell. Elsewhere there
+    is a line at the start and one every twenty seconds.
+    """
+
+    def __init__(self, console: Console, name: str, beat: float = _BEAT) -> None:
+        self.cells = 0
+        self._console, self._name, self._beat = console, name, beat
+        self._bar: Any = None
+        self._where = "starting"
+        self._total = 0
+        self._begun = time.monotonic()
+        self._over = threading.Event()
+        self._clock = threading.Thread(target=self._tick, daemon=True)
+
+    @property
+    def bar(self) -> bool | dict[str, Any]:
+        """papermill's `progress_bar`."""
+        if not self._console.is_terminal:
+            return False
+        return {"desc": self._name, "leave": False, "file": self._console.file}
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._begun
+
+    def __enter__(self) -> Self:
+        self._begun = time.monotonic()
+        if not self._console.is_terminal:
+            self._console.print(f"{self._name} …", highlight=False)
+        self._clock.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._clock.join()
+
+    def on_cell(self, manager: Any, index: int) -> None:
+        """A cell begins; `manager` is papermill's."""
+        self.cells, self._total = index + 1, len(manager.nb.cells)
+        self._where = heading(manager.nb.cells, index)
+        self._bar = manager.pbar
+        if self._bar is not None:
+            self._bar.set_description(f"{self._name} · {self._where}"[:70])
+
+    def _tick(self) -> None:
+        while not self._over.wait(1.0 if self._console.is_terminal else self._beat):
+            if self._bar is not None and not self._bar.disable:
+                self._bar.refresh()
+            elif not self._console.is_terminal:
+                self._console.print(
+                    f"  {self._name}: cell {self.cells} of {self._total}, {self._where},"
+                    f" {self.seconds:.0f} s",
+                    highlight=False,
+                )
+
+
+def heading(cells: Sequence[NotebookNode], index: int) -> str:
+    """The last heading at or above a cell, without its marks."""
+    for cell in reversed(cells[: index + 1]):
+        if cell.cell_type == "markdown":
+            for line in cell.source.splitlines():
+                if line.startswith("#"):
+                    return str(line.lstrip("# ").strip())
+    return "start"
+
+
+def line(outcome: Outcome) -> str:
+    """The line, in rich's markup, that says what became of a notebook."""
+    cells = f"{outcome.cells} of {outcome.total} cells" if outcome.total else ""
+    colour = _MARKS[outcome.state]
+    took = f"{outcome.seconds:7.1f} s" if outcome.state != "not run" else " " * 9
+    return f"[{colour}]{outcome.state:<11}[/] {outcome.notebook:<24} {took}   {cells}".rstrip()

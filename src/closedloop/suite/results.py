@@ -1,0 +1,61 @@
+"""Numbers that a notebook records for its readers outside: tests, the report, other programs.
+
+`record` puts a name and a JSON value into the cell's output under a media type
+of ours; the executed notebook file is the only store.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+MEDIA_TYPE = "application/vnd.closedloop.result+json"
+
+
+def record(name: str, value: object) -> None:
+    """Record `value` under `name`, and show both.
+
+    The value must be JSON; tuples become lists, and numbers and arrays of
+    numpy plain ones. Raises TypeError for anything else, ValueError for a
+    number that JSON has not, such as NaN.
+    """
+    try:
+        text = json.dumps(value, allow_nan=False, default=_plain)
+    except ValueError as error:
+        raise ValueError(f"the result {name!r} is {value!r}: record None instead") from error
+    stored = json.loads(text)
+    shown = f"{name}: {stored if isinstance(stored, str) else text}"
+    _show({MEDIA_TYPE: {"name": name, "value": stored}, "text/plain": shown})
+
+
+def results(notebook: str | Path) -> dict[str, Any]:
+    """What an executed notebook recorded, by name; the last one where a name came twice."""
+    found = {}
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            result = output.get("data", {}).get(MEDIA_TYPE)
+            if result is not None:
+                found[result["name"]] = result["value"]
+    return found
+
+
+def _plain(value: object) -> object:
+    tolist = getattr(value, "tolist", None)
+    if tolist is not None:
+        return tolist()
+    raise TypeError(
+        f"a {type(value).__name__} is no JSON value: record numbers, texts, lists or mappings"
+    )
+
+
+def _show(data: Mapping[str, object]) -> None:
+    from IPython.core.getipython import get_ipython
+    from IPython.display import display
+
+    if get_ipython() is None:
+        sys.stdout.write(f"{data['text/plain']}\n")
+    else:
+        display(dict(data), raw=True)

@@ -1,0 +1,199 @@
+"""A run of notebooks from start to end: platform up, notebooks, report, platform down."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from closedloop.platforms.protocol import Platform
+from closedloop.suite.errors import SuiteError
+from closedloop.suite.execute import execute
+from closedloop.suite.figures import figures_of, write_figures
+from closedloop.suite.html import page
+from closedloop.suite.interrupts import Interruption, handled
+from closedloop.suite.outcome import Outcome
+from closedloop.suite.progress import line
+from closedloop.suite.report import Report
+from closedloop.suite.results import results
+from closedloop.suite.setup import install_everything
+
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+_LOG_LINES = 400  # saved of each part when something failed
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run; `parameters` are by the notebook's stem, `folder` is made and must be new."""
+
+    platform: str
+    notebooks: Sequence[Path]
+    parameters: Mapping[str, Mapping[str, Any]]
+    folder: Path
+    keep: bool = False
+
+
+class Run:
+    """One run. `open_platform` finds or starts the platform that the plan names."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        open_platform: Callable[[str], Platform],
+        *,
+        console: Console,
+        errors: Console,
+    ) -> None:
+        self._plan = plan
+        self._open = open_platform
+        self._console, self._errors = console, errors
+        self._interruption = Interruption()
+        self._report = Report(plan.platform, datetime.now().astimezone())
+        self._report.parameters = {k: dict(v) for k, v in plan.parameters.items() if v}
+
+    def __call__(self) -> int:
+        """Do it; returns 0 if every notebook ran to its end, 130 if interrupted, else 1."""
+        begun = time.monotonic()
+        _make(self._plan.folder)
+        try:
+            with handled(self._interruption):
+                self._run_on_platform()
+        except KeyboardInterrupt:
+            self._interruption.happened = True
+        self._complete(begun)
+        if self._interruption.happened:
+            self._errors.print("interrupted: everything that was started is stopped")
+            return INTERRUPTED
+        return 0 if self._report.ok else 1
+
+    def _run_on_platform(self) -> None:
+        platform: Platform | None = None
+        ours = True
+        try:
+            platform = self._open(self._plan.platform)
+            ours = not platform.status()  # one that was there before stays afterwards
+            self._install(platform)
+            self._run_notebooks()
+        except KeyboardInterrupt:
+            self._interruption.happened = True
+        except Exception as error:  # noqa: BLE001 - told to the user, with the report, by `trouble`
+            self._trouble(error)
+        finally:
+            self._interruption.close()
+            if platform is not None:
+                self._inspect(platform)
+                self._shut_down(platform, ours)
+
+    def _install(self, platform: Platform) -> None:
+        begun = time.monotonic()
+        self._console.print(f"platform {self._plan.platform}", highlight=False)
+        with self._console.status("") as status:
+
+            def report(step: str) -> None:
+                status.update(step)
+                if not self._console.is_terminal:
+                    self._console.print(f"  {step}", highlight=False)
+
+            install_everything(platform, report)
+        took = time.monotonic() - begun
+        self._console.print(f"[green]{'ready':<11}[/] platform {took:22.1f} s", highlight=False)
+
+    def _run_notebooks(self) -> None:
+        stopped = False
+        for notebook in self._plan.notebooks:
+            if stopped:
+                outcome = Outcome(notebook.stem, "not run")
+            else:
+                outcome = execute(
+                    notebook,
+                    self._plan.folder / notebook.name,
+                    self._plan.parameters.get(notebook.stem, {}),
+                    console=self._console,
+                    log=self._plan.folder / "kernels.log",
+                    running=self._interruption.running,
+                    interrupted=lambda: self._interruption.happened,
+                )
+                stopped = outcome.state != "ok"
+            self._report.outcomes.append(outcome)
+            self._console.print(line(outcome), highlight=False)
+            if outcome.failure is not None:
+                text = outcome.failure.text(outcome.notebook)
+                (self._plan.folder / "failure.txt").write_text(text + "\n", encoding="utf-8")
+                self._errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _inspect(self, platform: Platform) -> None:
+        """Keep what can only be seen while the platform is up; logs when something went wrong."""
+        try:
+            self._report.parts = platform.status()
+            if self._report.ok and not self._interruption.happened:
+                return
+            folder = self._plan.folder / "logs"
+            folder.mkdir(exist_ok=True)
+            for part in self._report.parts:
+                text = _log(platform, part.part)
+                self._report.logs[part.part] = text
+                (folder / f"{part.part.replace('/', '_')}.log").write_text(text, encoding="utf-8")
+        except Exception as error:  # noqa: BLE001 - the platform must still be shut down
+            self._trouble(error)
+
+    def _shut_down(self, platform: Platform, ours: bool) -> None:
+        if self._plan.keep and not self._interruption.happened:
+            self._console.print("the platform stays up; `closedloop down` removes it")
+            for part in self._report.parts:
+                if part.url:
+                    self._console.print(f"  {part.part:<40} {part.url}", highlight=False)
+        elif not ours:
+            self._console.print("the platform was up before and stays up")
+        else:
+            try:
+                platform.down()
+            except Exception as error:  # noqa: BLE001 - the report must still be written
+                self._trouble(error)
+
+    def _complete(self, begun: float) -> None:
+        """Write pages, figures and the report of what ran."""
+        known = {outcome.notebook for outcome in self._report.outcomes}
+        self._report.outcomes += [
+            Outcome(notebook.stem, "not run")
+            for notebook in self._plan.notebooks
+            if notebook.stem not in known
+        ]
+        folder = self._plan.folder
+        for notebook in self._plan.notebooks:
+            executed = folder / notebook.name
+            if not executed.exists():
+                continue
+            html = page(executed, notebook.parent)
+            executed.with_suffix(".html").write_text(html, encoding="utf-8")
+            self._report.figures[notebook.stem] = figures_of(executed)
+            self._report.results[notebook.stem] = results(executed)
+        figures = [figure for each in self._report.figures.values() for figure in each]
+        write_figures(figures, folder / "figures")
+        self._report.seconds = time.monotonic() - begun
+        (folder / "index.html").write_text(self._report.html(), encoding="utf-8")
+        (folder / "run.json").write_text(self._report.json(), encoding="utf-8")
+        self._console.print(f"report: {folder / 'index.html'}", highlight=False, soft_wrap=True)
+
+    def _trouble(self, error: Exception) -> None:
+        text = str(error) or type(error).__name__
+        self._report.trouble = "\n".join(filter(None, (self._report.trouble, text)))
+        self._errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SuiteError(f"{folder} cannot be made: {error.strerror}: name another") from None
+    if any(folder.iterdir()):
+        raise SuiteError(f"{folder} is not empty: name another folder, or remove it")
+
+
+def _log(platform: Platform, part: str) -> str:
+    try:
+        return platform.logs(part, _LOG_LINES)
+    except Exception as error:  # noqa: BLE001 - the other parts' logs are wanted all the more
+        return f"no log: {error}"

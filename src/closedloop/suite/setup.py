@@ -1,0 +1,80 @@
+"""What the walkthrough stands on, in one place: every part and the manifests of the base.
+
+`closedloop up`, `closedloop run` and the notebooks after the first one all
+install exactly this; where it is there already nothing changes.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from closedloop.platforms.protocol import PARTS, Platform
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do: install a part, or apply manifests and wait for the objects named.
+
+    `wait` holds (kind, name, namespace, condition).
+    """
+
+    name: str
+    part: str = ""
+    manifests: tuple[str, ...] = ()
+    wait: tuple[tuple[str, str, str, str], ...] = ()
+
+
+STEPS = (
+    Step("namespaces", manifests=("namespaces",)),
+    *(Step(part, part=part) for part in PARTS),
+    Step("gateway", manifests=("istio/gateway.yaml",)),
+    Step("monitors, rules and dashboards", manifests=("monitoring", "dashboards")),
+    Step(
+        "broker",
+        manifests=("knative-eventing/broker.yaml",),
+        wait=(("Broker", "default", "seldon-logs", "Ready"),),
+    ),
+    Step(
+        "request logger",
+        manifests=("request-logger",),
+        wait=(("Deployment", "seldon-request-logger", "seldon-logs", "Available"),),
+    ),
+    Step(
+        "alert logger",
+        manifests=("alert-logger",),
+        wait=(("Deployment", "alert-logger", "seldon-logs", "Available"),),
+    ),
+)
+
+
+def install_everything(platform: Platform, report: Report | None = None) -> None:
+    """Do every step in its order; `report` is called with the name of each before it begins.
+
+    Without `report` the names appear on one line, as they come. Raises
+    `PlatformError` from the step that failed.
+    """
+    if report is not None:
+        _do(platform, report)
+        return
+    try:
+        _do(platform, lambda name: _write(f"{name} … "))
+    finally:
+        _write("\n")
+
+
+def _do(platform: Platform, report: Report) -> None:
+    for step in STEPS:
+        report(step.name)
+        if step.part:
+            platform.install(step.part)
+        if step.manifests:
+            platform.apply(*step.manifests)
+        for kind, name, namespace, condition in step.wait:
+            platform.wait(kind, name, namespace, condition=condition)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

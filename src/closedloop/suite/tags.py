@@ -1,0 +1,22 @@
+"""The tags and slide types that cells of our notebooks may have, and what each does."""
+
+TAGS = {
+    "parameters": "the first code cell: one `name = value  # comment` a line",
+    "hide-input": "report and slides leave the code out and keep what it shows",
+}
+INJECTED = "injected-parameters"  # papermill's own; only executed notebooks have it
+FIGURE = "figure-"  # `figure-<name>`: the cell's picture is kept as `<name>.png`
+
+SLIDE_TYPES = {
+    "slide": "begins a slide",
+    "subslide": "begins a slide below the one before",
+    "fragment": "appears on its slide when asked to",
+    "notes": "speaker notes",
+    "skip": "not on the slides",
+    "-": "goes on with the slide before",
+}
+
+
+def known(tag: str) -> bool:
+    """Whether a committed notebook may carry the tag."""
+    return tag in TAGS or (tag.startswith(FIGURE) and len(tag) > len(FIGURE))

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+from nbformat.v4 import new_output
+
+from closedloop.paths import checkout_root
+from closedloop.suite.contract import faults
+from tests.suite.fakes import code, notebook
+
+COMMITTED = sorted((checkout_root() / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_every_committed_notebook_keeps_the_contract(path: Path) -> None:
+    assert faults(path) == []
+
+
+def test_there_are_notebooks_to_check() -> None:
+    assert COMMITTED
+
+
+def test_a_good_notebook(tmp_path: Path) -> None:
+    path = notebook(
+        tmp_path / "01_a.ipynb",
+        "# Title",
+        "loop = connect(platform)",
+        code("plt.plot()", "figure-accuracy", "hide-input"),
+    )
+    assert faults(path) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("import time\ntime.sleep(1)", "line 2 sleeps"),
+        ("sleep(1)", "line 1 sleeps"),
+        ("if platform == 'cluster':\n    pass", "line 1 depends on the platform"),
+        ("where = platform", "line 1 depends on the platform"),
+        ("x = 1 if loop.name == 'embedded' else 2", "line 1 depends on the platform"),
+        ("match loop.name:\n    case 'cluster': pass", "line 2 depends on the platform"),
+        ("%matplotlib inline", "it is not plain Python"),
+        ("\n".join(["x = 1"] * 16), "it has 16 lines"),
+    ],
+)
+def test_faults_of_code(source: str, fault: str, tmp_path: Path) -> None:
+    (found,) = faults(notebook(tmp_path / "01_a.ipynb", code(source)))[:1]
+    assert fault in found
+    assert found.startswith("01_a.ipynb, cell ")
+
+
+def test_outputs(tmp_path: Path) -> None:
+    cell = code("1")
+    cell.outputs = [new_output("stream", text="x")]
+    (found,) = faults(notebook(tmp_path / "01_a.ipynb", cell))
+    assert "it has outputs" in found
+
+
+def test_unknown_tags_and_slide_types(tmp_path: Path) -> None:
+    cell = code("1", "injected-parameters", "figure-")
+    cell.metadata["slideshow"] = {"slide_type": "page"}
+    found = faults(notebook(tmp_path / "01_a.ipynb", cell))
+    assert [fault.split(": ")[1].split(" is ")[0] for fault in found] == [
+        "the tag 'injected-parameters'",
+        "the tag 'figure-'",
+        "the slide type 'page'",
+    ]
+
+
+def test_parameters_without_a_comment_or_without_the_tag(tmp_path: Path) -> None:
+    (found,) = faults(notebook(tmp_path / "01_a.ipynb", parameters="n = 1"))
+    assert "line 1 is not `name = value  # comment`" in found
+    bare = notebook(tmp_path / "02_b.ipynb")
+    bare.write_text(bare.read_text().replace('"parameters"', '"hide-input"'))
+    found = faults(bare)[0]
+    assert "first code cell is not tagged parameters" in found
+
+
+def test_a_file_that_is_no_notebook(tmp_path: Path) -> None:
+    path = tmp_path / "01_a.ipynb"
+    path.write_text("{")
+    (found,) = faults(path)
+    assert found.startswith("01_a.ipynb: not a valid notebook")
