@@ -24,3 +24,10 @@ def search(_search_server: Elasticsearch) -> Elasticsearch:
     """A client of an Elasticsearch-compatible server without any index."""
     empty(_search_server)
     return _search_server
+
+
+@pytest.fixture
+def url(search: Elasticsearch) -> str:
+    """The URL of that server."""
+    (node,) = search.transport.node_pool.all()
+    return node.base_url

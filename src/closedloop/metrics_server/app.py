@@ -20,7 +20,7 @@ from closedloop.inference_log import InferenceLog
 from closedloop.json_errors import json_error, json_errors
 from closedloop.metrics_server.collector import StateCollector
 from closedloop.metrics_server.flow import Flow
-from closedloop.metrics_server.replay import Replay
+from closedloop.metrics_server.replay import QUIET_SECONDS, Replay
 from closedloop.metrics_server.settings import Settings
 from closedloop.metrics_server.state import State
 
@@ -35,6 +35,7 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
         registry,
         every=settings.resync_seconds,
         all_every=settings.full_resync_seconds,
+        quiet=QUIET_SECONDS,
     )
     registry.register(StateCollector(state, lambda: replay.restored))
     ProcessCollector(registry=registry)
@@ -70,6 +71,9 @@ class _Receiver:
             return json_error(
                 413, f"the event is too large: send at most {self._max_event_bytes} bytes"
             )
+        except web.RequestPayloadError:
+            self._flow.refuse(kind, "bad_encoding")
+            return json_error(400, "the body is not encoded as its headers say: encode it again")
         event = None
         try:
             event = from_http(request.headers, body)

@@ -16,7 +16,7 @@ _OUTCOMES = {
 }
 _REASONS = (
     "missing_header", "bad_header", "bad_time", "unknown_type", "bad_json", "bad_payload",
-    "bad_feedback", "not_a_class", "too_large",
+    "bad_feedback", "not_a_class", "bad_encoding", "too_large",
 )  # fmt: skip
 _NOBODY = ("", "", "")
 

@@ -21,7 +21,8 @@ from closedloop.metrics_server.state import State
 # A document may become visible this much later than its `logged_at`: refreshes,
 # writes under way, and clocks of loggers that do not agree.
 _OVERLAP_SECONDS = 60.0
-_QUIET_SECONDS = 3.0
+# Long enough for the loggers' batches and Elasticsearch's refresh.
+QUIET_SECONDS = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ class Replay:
         *,
         every: float,
         all_every: float,
-        quiet: float = _QUIET_SECONDS,
+        quiet: float,
     ) -> None:
         """`every` and `all_every`: seconds between reads of what is new, and of everything.
 

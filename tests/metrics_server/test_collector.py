@@ -1,0 +1,99 @@
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from closedloop.documents import Predictor
+from closedloop.metrics_server.collector import StateCollector
+from closedloop.metrics_server.state import State
+from closedloop.payload import ClassLabel
+from tests.metrics_server.running import answer, truth
+
+PETS = {
+    "deployment_namespace": "seldon", "deployment_name": "pets", "predictor_name": "default",
+}  # fmt: skip
+
+
+def registry_of(state: State, *, restored: bool = True) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(StateCollector(state, lambda: restored))
+    return registry
+
+
+def state_of(*pairs: tuple[str, str]) -> State:
+    """A state with these rows, as (answer, truth)."""
+    state = State(100)
+    for i, (predicted, actual) in enumerate(pairs):
+        state.observe(answer(predicted, request_id=f"r-{i}"))
+        state.observe(truth(actual, request_id=f"r-{i}"))
+    return state
+
+
+def test_every_measure_of_an_example_by_hand() -> None:
+    state = state_of(*[("cat", "cat")] * 3, ("dog", "cat"), *[("dog", "dog")] * 2)
+    state.observe(answer("cat", request_id="no truth yet"))
+    registry = registry_of(state)
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"closedloop_{name}", PETS | labels)
+
+    assert (value("correct"), value("incorrect"), value("accuracy")) == (5, 1, 5 / 6)
+    assert [value("rows", state=name) for name in ("scored", "unlabelled")] == [6, 1]
+    assert value("confusion_matrix", predicted="dog", actual="cat") == 1
+    for name, dog, cat in (
+        ("precision", 2 / 3, 1),
+        ("recall", 1, 3 / 4),
+        ("specificity", 3 / 4, 1),
+        ("f1", 4 / 5, 6 / 7),
+    ):
+        assert value(name, **{"class": "dog"}) == dog
+        assert value(name, **{"class": "cat"}) == cat
+        assert value(f"macro_{name}") == pytest.approx((dog + cat) / 2)
+
+
+def test_says_nothing_before_the_state_is_restored() -> None:
+    assert generate_latest(registry_of(state_of(("cat", "cat")), restored=False)) == b""
+
+
+def test_leaves_undefined_ratios_out() -> None:
+    state = State(10)
+    state.observe(answer("cat"))
+    page = generate_latest(registry_of(state)).decode()
+    assert "closedloop_correct{" in page
+    for name in ("accuracy", "precision", "recall", "specificity", "f1", "macro_f1"):
+        assert f"closedloop_{name}{{" not in page
+
+
+@pytest.mark.parametrize("label", ['"', "\\", "a\nb", "{}=,", "ключ", "\U0001f600", " ", "NaN"])
+def test_any_text_may_name_a_class(label: str) -> None:
+    page = generate_latest(registry_of(state_of((label, label)))).decode()
+    (family,) = (
+        family
+        for family in text_string_to_metric_families(page)
+        if family.name == "closedloop_precision"
+    )
+    assert [sample.labels["class"] for sample in family.samples] == [label]
+
+
+def test_a_class_name_from_elsewhere_that_is_no_unicode_does_not_break_the_page() -> None:
+    state = State(10)
+    state.observe(answer("cat"))
+    board = state.boards[Predictor("seldon", "pets", "default")]
+    board.judge("r", "stamp", ClassLabel(None, "\ud800"), None)
+    assert b'actual="?"' in generate_latest(registry_of(state))
+
+
+def test_says_what_is_held_and_what_is_missing() -> None:
+    state = State(1)
+    registry = registry_of(state)
+    for request_id, complete in (("r", 1), ("s", 0)):
+        state.observe(answer("cat", request_id=request_id))
+        assert registry.get_sample_value("closedloop_state_complete") == complete
+    assert registry.get_sample_value("closedloop_rows_held") == 1
+    assert registry.get_sample_value("closedloop_row_limit") == 1
+    assert registry.get_sample_value("closedloop_rows_missing") == 1
+
+
+def test_tells_mismatches_of_each_predictor() -> None:
+    state = state_of(("cat", "cat"))
+    state.compare({})
+    assert registry_of(state).get_sample_value("closedloop_replay_mismatch", PETS) == 1
