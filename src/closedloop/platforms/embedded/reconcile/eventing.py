@@ -1,7 +1,6 @@
 """Brokers and Triggers: references become URLs."""
 
 from collections.abc import Iterator
-from urllib.parse import urljoin
 
 from closedloop.platforms.embedded.desired import BrokerSpec, TriggerSpec
 from closedloop.platforms.embedded.reconcile.context import Context
@@ -85,4 +84,4 @@ def _url(context: Context, one: Object, destination: Destination, namespace: str
     except LookupError:
         context.problem(one, f"Service {home}/{name}:{_PORT} has no address here")
         return None
-    return urljoin(base + "/", destination.uri) if destination.uri else base
+    return f"{base}/{destination.uri.lstrip('/')}" if destination.uri else base

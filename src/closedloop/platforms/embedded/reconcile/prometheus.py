@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 from closedloop.manifests import ManifestError
 from closedloop.platforms.embedded.desired import Desired, ScrapeTarget
 from closedloop.platforms.embedded.reconcile.endpoints import RunningPod, selects
+from closedloop.platforms.embedded.reconcile.runtime import values_fault
 
 CONFIG = "prometheus.yml"
 RULES, TARGETS = "rules", "targets"
@@ -94,11 +95,7 @@ def _spec(values: Mapping[str, object]) -> _Spec:
     try:
         return _Values.model_validate(values).prometheus.prometheus_spec
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise ManifestError(
-            [f"{error.title}: {path} is {first['input']!r}: {first['msg']}"]
-        ) from None
+        raise ManifestError([values_fault(error)]) from None
 
 
 def _named(scrapes: Sequence[ScrapeTarget]) -> dict[str, ScrapeTarget]:

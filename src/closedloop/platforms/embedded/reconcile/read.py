@@ -98,11 +98,12 @@ def _sentence(detail: ErrorDetails) -> str:
             return f"{path} is {_short(value)}: only {context['expected']} is supported here"
         case "value_error":
             return f"{path} is {_short(value)}: {context['error']}"
+        case "too_long" if context["max_length"] == 0:
+            return f"{path} is not supported on one machine: remove it"
         case "too_long":
-            return (
-                f"{path} has {context['actual_length']} items: at most {context['max_length']}"
-                + (" is supported here" if context["max_length"] == 1 else " are supported here")
-            )
+            return f"{path} has {context['actual_length']} entries: only one is supported here"
+        case "too_short":
+            return f"{path} is empty: add an entry"
         case "string_pattern_mismatch":
             return f"{path} is {_short(value)}: it must match {context['pattern']}"
         case _:

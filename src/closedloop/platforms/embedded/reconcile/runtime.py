@@ -79,9 +79,7 @@ class Runtime:
         if repository(image) != COMPONENTS_IMAGE:
             raise Unsupported(f"only {COMPONENTS_IMAGE} can run in a Deployment on one machine")
         if not command or command[0] not in ("python", "python3"):
-            raise Unsupported(
-                f"{COMPONENTS_IMAGE} runs only with a command that starts with python"
-            )
+            raise Unsupported(f"{COMPONENTS_IMAGE} needs a command that starts with python")
         return (self.python, *command[1:], *args)
 
     def executor(self) -> tuple[str, ...]:
@@ -127,11 +125,7 @@ def runtime_from(
         chart = _Values.model_validate(values)
         parts = _Versions.model_validate(versions)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise ManifestError(
-            [f"{error.title}: {path} is {first['input']!r}: {first['msg']}"]
-        ) from None
+        raise ManifestError([values_fault(error)]) from None
     logger = chart.executor.request_logger
     return Runtime(
         python=python,
@@ -143,6 +137,15 @@ def runtime_from(
         gateway=chart.istio.gateway,
         seldon_version=parts.seldon_core.cluster.version,
     )
+
+
+def values_fault(error: ValidationError) -> str:
+    """The sentence for the first thing wrong with helm values."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"{error.title}: {path} is missing: add it"
+    return f"{error.title}: {path} is {first['input']!r}: {first['msg']}"
 
 
 def repository(image: str) -> str:

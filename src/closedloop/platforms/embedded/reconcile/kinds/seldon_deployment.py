@@ -217,7 +217,7 @@ def _predictor_faults(predictor: Predictor, at: Path) -> Iterator[Fault]:
         yield from pod_faults(spec.spec, path)
         for i, container in enumerate(spec.spec.containers):
             place = (*path, "containers", i)
-            if container.name != graph.name:
+            if named is not None and container is not named:
                 yield Fault(
                     (*place, "name"),
                     f"is {container.name!r}: only the container of the graph's node is supported",

@@ -83,6 +83,7 @@ def render(
     """
     routes = list(routes)
     hosts = {host for route in routes for host in _hosts(route)} | set(listen)
+    idle = dict.fromkeys(elasticsearch, OTHER_IDLE)
     service_listeners = (
         (elasticsearch_listener if host in elasticsearch else tcp_listener)(host, listen[host])
         for host in sorted(listen)
@@ -91,11 +92,7 @@ def render(
         CLUSTERS: _file(
             CLUSTERS,
             (
-                cluster(
-                    host,
-                    endpoints.get(host, ()),
-                    idle=OTHER_IDLE if host in elasticsearch else EXECUTOR_IDLE,
-                )
+                cluster(host, endpoints.get(host, ()), idle=idle.get(host, EXECUTOR_IDLE))
                 for host in sorted(hosts)
             ),
         ),
