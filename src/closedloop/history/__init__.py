@@ -8,21 +8,28 @@ from closedloop.history.amendments import (
     audit_trail,
     versions,
 )
+from closedloop.history.backfill import Index, Pipeline, Report, backfill
 from closedloop.history.evaluate import ClassMeasures, Evaluation, Slice, evaluate, over_time
 from closedloop.history.log import NothingLoggedError
 from closedloop.history.period import Period
+from closedloop.history.records import Refused
 
 __all__ = [
     "Amended",
     "ClassMeasures",
     "Correction",
     "Evaluation",
+    "Index",
     "NothingLoggedError",
     "Period",
+    "Pipeline",
+    "Refused",
+    "Report",
     "Slice",
     "Version",
     "amend",
     "audit_trail",
+    "backfill",
     "evaluate",
     "over_time",
     "versions",
