@@ -148,6 +148,7 @@ class Subscriber:
         self.events: list[tuple[dict[str, str], bytes]] = []
         self.answer: Callable[[dict[str, str]], web.Response] = lambda _: web.Response()
         self.url = ""
+        self.delay = 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
 
@@ -180,6 +181,7 @@ class Subscriber:
     async def _take(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.events.append((headers, await request.read()))
+        await asyncio.sleep(self.delay)
         return self.answer(headers)
 
 

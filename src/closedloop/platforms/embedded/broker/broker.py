@@ -40,11 +40,14 @@ class Broker:
         self._served: dict[str, Subscription] = {}
         self._replays: dict[str, Subscription] = {}
         self._changing = asyncio.Lock()
+        self._trouble = ""
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Connect and serve, in the background."""
         self._tasks = [asyncio.create_task(self._keep_up()), asyncio.create_task(self._watch())]
+        for task in self._tasks:
+            task.add_done_callback(_end_with)
 
     async def stop(self) -> None:
         """Finish deliveries in flight and close the connection."""
@@ -60,7 +63,7 @@ class Broker:
         if self._store.serving.is_set():
             return None
         if self._store.connected.is_set():
-            return "the stream and its consumers are not there yet"
+            return f"NATS at {self._store.url} does not serve JetStream yet{self._trouble}"
         return f"NATS at {self._store.url} does not answer"
 
     def has(self, broker: str) -> bool:
@@ -84,19 +87,20 @@ class Broker:
         """Read the configuration file again and serve it.
 
         A file that cannot be used leaves the old configuration as it is.
-        Raises OSError, `InvalidConfig` and `StoreUnavailable`.
+        Waits for NATS as long as a publish does. Raises OSError,
+        `InvalidConfig` and `StoreUnavailable`.
         """
         config = read(self._file)
-        async with self._changing:
-            try:
-                async with asyncio.timeout(10):
-                    await self._store.serving.wait()
+        try:
+            async with asyncio.timeout(self._store.hold):
+                await self._store.serving.wait()
+                async with self._changing:
                     await self._apply(config)
-            except (NatsError, TimeoutError) as error:
-                raise StoreUnavailable(
-                    f"NATS at {self._store.url} did not take the whole configuration ({error!r}): "
-                    "reload again"
-                ) from None
+        except (NatsError, TimeoutError) as error:
+            raise StoreUnavailable(
+                f"NATS at {self._store.url} did not take the whole configuration ({error!r}): "
+                "reload again"
+            ) from None
 
     async def replay(self, name: str) -> int:
         """Deliver all retained events to trigger `name` again; returns how many come by.
@@ -112,13 +116,13 @@ class Broker:
             trigger = self._served[name].trigger
             consumer = consumer_name(name) + _REPLAY
             try:
-                until = await self._store.replay_consumer(consumer, trigger.broker)
+                until, events = await self._store.replay_consumer(consumer, trigger.broker)
                 await self._start_replay(trigger, until)
-                return (await self._store.consumers())[consumer].num_pending or 0
             except (NatsError, TimeoutError) as error:
                 raise StoreUnavailable(
                     f"NATS at {self._store.url} did not start the replay ({error!r}): try again"
                 ) from None
+            return events
 
     def status(self) -> dict[str, object]:
         """What `/-/status` shows."""
@@ -166,9 +170,13 @@ class Broker:
                     for subscription in (*self._served.values(), *self._replays.values()):
                         await subscription.resume()
             except (NatsError, TimeoutError) as error:
-                _log.warning("JetStream is not ready", error=repr(error))
+                trouble = f": {error!r}"
+                if trouble != self._trouble:
+                    _log.warning("JetStream does not serve yet", error=repr(error))
+                self._trouble = trouble
                 await asyncio.sleep(0.2)
                 continue
+            self._trouble = ""
             self._store.serving.set()
             await self._store.disconnected.wait()
 
@@ -217,8 +225,8 @@ class Broker:
         subscription = Subscription(
             self._store, consumer_name(trigger.name), trigger, counts, self._client, self.accept
         )
-        self._served[trigger.name] = subscription
         await subscription.start()
+        self._served[trigger.name] = subscription
 
     async def _start_replay(self, trigger: Trigger, until: int) -> None:
         subscription = Subscription(
@@ -230,8 +238,8 @@ class Broker:
             self.accept,
             until,
         )
-        self._replays[trigger.name] = subscription
         await subscription.start()
+        self._replays[trigger.name] = subscription
 
     async def _watch(self) -> None:
         """Keep the pending counts, and end replays that are through."""
@@ -261,3 +269,10 @@ class Broker:
                     await self._store.delete_consumer(subscription.consumer)
                     _log.info("replayed", trigger=name, until=subscription.until)
             self.counts.triggers[name].pending = pending
+
+
+def _end_with(task: asyncio.Task[None]) -> None:
+    """End the process when a task of its whole life failed: who supervises it starts it anew."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("the broker cannot go on", exc_info=error)
+        raise SystemExit(1)

@@ -63,7 +63,7 @@ class Store:
         self.disconnected = asyncio.Event()
         self.serving = asyncio.Event()
         self.client = Client()
-        self._hold = hold
+        self.hold = hold
         self._stream = StreamConfig(
             name=STREAM,
             subjects=[f"{STREAM}.>"],
@@ -110,7 +110,7 @@ class Store:
         """
         digest = hashlib.sha256(f"{broker}\n{event_key}".encode()).hexdigest()
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._hold
+        deadline = loop.time() + self.hold
         while (remaining := deadline - loop.time()) > 0:
             try:
                 if not self.serving.is_set():
@@ -131,7 +131,7 @@ class Store:
             else:
                 return not ack.duplicate
         raise StoreUnavailable(
-            f"NATS at {self.url} did not store the event within {self._hold:g} s: send it again"
+            f"NATS at {self.url} did not store the event within {self.hold:g} s: send it again"
         )
 
     async def ensure_stream(self) -> None:
@@ -151,19 +151,19 @@ class Store:
             pass
         await self._js.add_consumer(STREAM, _consumer(name, broker, DeliverPolicy.NEW))
 
-    async def replay_consumer(self, name: str, broker: str) -> int:
+    async def replay_consumer(self, name: str, broker: str) -> tuple[int, int]:
         """A new durable consumer of everything the broker retains.
 
-        Returns the sequence of the last event there is now; it is kept as the
-        consumer's metadata `until`.
+        Returns the sequence of the last event there is now, kept as the
+        consumer's metadata `until`, and how many events there are.
         """
         await self.delete_consumer(name)
         info = await self._js.stream_info(STREAM)
         until = info.state.last_seq
         config = _consumer(name, broker, DeliverPolicy.ALL)
         config.metadata = {"until": str(until)}
-        await self._js.add_consumer(STREAM, config)
-        return until
+        created = await self._js.add_consumer(STREAM, config)
+        return until, created.num_pending or 0
 
     async def consumers(self) -> dict[str, ConsumerInfo]:
         """Every consumer by name."""

@@ -32,6 +32,7 @@ IN_FLIGHT = 64
 
 _FORGET_AFTER = 600.0
 _STOP_GRACE = 5.0
+_PAUSE = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -145,8 +146,12 @@ class Subscription:
         except StoreUnavailable as error:
             # The subscriber took the event; its reply cannot be stored yet.
             _log.warning("a reply waits for NATS", trigger=self.trigger.name, error=str(error))
-            await self._pull.give_back(key, 1.0)
+            await self._pull.give_back(key, _PAUSE)
             return
+        except Exception:
+            # Nobody else would give it back, and it would be kept alive for ever.
+            await self._pull.give_back(key, _PAUSE)
+            raise
         if again is not None:
             self._waiting[key] = _Waiting(again.progress, loop.time() + again.delay)
             await self._pull.give_back(key, again.delay)
