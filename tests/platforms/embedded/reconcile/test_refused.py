@@ -422,13 +422,30 @@ def test_everything_wrong_is_reported_together() -> None:
     )
 
 
-def test_a_secret_is_not_shown() -> None:
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("hunter2!", "is not text in base64: encode it, or use stringData"),
+        (1234567, "is of type int: it must be a valid string"),
+    ],
+)
+def test_a_secret_is_not_shown(value: object, sentence: str) -> None:
     document = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "s", "namespace": "ns"},
-        "data": {"password": "hunter2!"},
+        "data": {"password": value},
     }
+    assert faults(document) == (f"0.yaml: Secret ns/s: data.password {sentence}",)
+
+
+def test_two_component_specs_are_one_too_many() -> None:
+    document = seldon_deployment(predictor())
+    (first,) = document["spec"]["predictors"]
+    first["componentSpecs"] *= 2
     assert faults(document) == (
-        "0.yaml: Secret ns/s: data.password is not text in base64: encode it, or use stringData",
+        (
+            "0.yaml: SeldonDeployment ns/iris: spec.predictors[0].componentSpecs has 2 entries:"
+            " only one is supported here"
+        ),
     )

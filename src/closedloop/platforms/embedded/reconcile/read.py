@@ -11,7 +11,8 @@ from pydantic_core import ErrorDetails
 
 from closedloop.manifests import Manifest, ManifestError
 from closedloop.platforms.embedded.reconcile.kinds import KINDS
-from closedloop.platforms.embedded.reconcile.kinds.base import Fault, Manifested, Path
+from closedloop.platforms.embedded.reconcile.kinds.base import Manifested, Path
+from closedloop.platforms.embedded.reconcile.kinds.config import Secret
 
 _PLAIN = re.compile(r"^[A-Za-z_$][A-Za-z0-9_$-]*$")
 
@@ -39,23 +40,13 @@ def read(manifests: Iterable[Manifest]) -> list[Object]:
     objects: list[Object] = []
     sentences: list[str] = []
     for manifest in manifests:
-        model = KINDS.get(manifest.kind)
-        where = f"{manifest.source}: {manifest.title}:"
-        if model is None:
-            close = get_close_matches(manifest.kind, KINDS, 1)
-            hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(KINDS)}"
-            sentences.append(
-                f"{where} kind is {manifest.kind!r}, which one machine does not support: {hint}"
-            )
-            continue
         try:
-            checked = model.model_validate(manifest.document)
-        except ValidationError as error:
-            sentences += [f"{where} {_sentence(detail)}" for detail in error.errors()]
+            one = Object(manifest, _model(manifest))
+        except ManifestError as error:
+            sentences += error.sentences
             continue
-        found = [Object(manifest, checked)]
-        sentences += [found[0].sentence(fault.path, fault.message) for fault in _faults(checked)]
-        objects += found
+        objects.append(one)
+        sentences += [one.sentence(fault.path, fault.message) for fault in one.model.faults()]
     if sentences:
         raise ManifestError(sentences)
     return objects
@@ -81,23 +72,38 @@ def field_path(path: Path) -> str:
     return text
 
 
-def _faults(model: Manifested) -> Iterator[Fault]:
-    yield from model.faults()
+def _model(manifest: Manifest) -> Manifested:
+    where = f"{manifest.source}: {manifest.title}:"
+    kind = KINDS.get(manifest.kind)
+    if kind is None:
+        close = get_close_matches(manifest.kind, KINDS, 1)
+        hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(KINDS)}"
+        raise ManifestError(
+            [f"{where} kind is {manifest.kind!r}, which one machine does not support: {hint}"]
+        )
+    # The values of a Secret are not for a terminal or a log.
+    show = _hide if kind is Secret else _short
+    try:
+        return kind.model_validate(manifest.document)
+    except ValidationError as error:
+        raise ManifestError(
+            f"{where} {_sentence(detail, show(detail['input']))}" for detail in error.errors()
+        ) from None
 
 
-def _sentence(detail: ErrorDetails) -> str:
+def _sentence(detail: ErrorDetails, value: str) -> str:
     *parents, last = detail["loc"]
     path = field_path((*parents, last) if last != "[key]" else tuple(parents))
-    value, context = detail["input"], detail.get("ctx", {})
+    context = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
             return f"{path} is not supported on one machine: remove it"
         case "missing":
             return f"{path} is missing: add it"
         case "literal_error":
-            return f"{path} is {_short(value)}: only {context['expected']} is supported here"
+            return f"{path} is {value}: only {context['expected']} is supported here"
         case "value_error":
-            return f"{path} is {_short(value)}: {context['error']}"
+            return f"{path} is {value}: {context['error']}"
         case "too_long" if context["max_length"] == 0:
             return f"{path} is not supported on one machine: remove it"
         case "too_long":
@@ -105,12 +111,16 @@ def _sentence(detail: ErrorDetails) -> str:
         case "too_short":
             return f"{path} is empty: add an entry"
         case "string_pattern_mismatch":
-            return f"{path} is {_short(value)}: it must match {context['pattern']}"
+            return f"{path} is {value}: it must match {context['pattern']}"
         case _:
             message = detail["msg"].removeprefix("Input ").replace("should", "must", 1)
-            return f"{path} is {_short(value)}: it {message}"
+            return f"{path} is {value}: it {message}"
 
 
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _hide(value: object) -> str:
+    return f"of type {type(value).__name__}"

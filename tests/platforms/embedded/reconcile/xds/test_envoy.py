@@ -161,7 +161,9 @@ def test_no_request_fails_while_everything_changes(envoy: Envoy, a: Upstream, b:
             envoy.apply([route((B, 100), mirror=(A, 100.0))], addresses)
             envoy.apply([route((A, 100), mirror=(B, 50.0))], swapped)
             envoy.apply([route((A, 50), (B, 50))], {A: [a.address, b.address], B: [b.address]})
+            # Nothing names B here, so it goes; then traffic moves to it as it comes.
             envoy.apply([route((A, 100))], {A: [a.address]})
+            envoy.apply([route((B, 100))], addresses)
     for load in (http, tcp):
         assert set(load.answers) == {"200"}
         assert load.answers["200"] > 100

@@ -1,26 +1,16 @@
 """Kinds that guard or place pods in a cluster and have nothing to do on one machine.
 
 They are accepted, so that one folder of manifests serves both platforms, and
-their content is not looked at. Everything here listens on loopback only, runs
-as the one user who started it and is restarted when it dies; that is what these
-kinds are for in a cluster.
+their content is not looked at.
 """
 
 from typing import Literal
 
 from closedloop.platforms.embedded.reconcile.kinds.base import ClusterOnly, Manifested
 
-KINDS = {
-    "ServiceAccount": "every process runs as the user who started the platform",
-    "Role": "there is no API server to be allowed anything",
-    "RoleBinding": "there is no API server to be allowed anything",
-    "NetworkPolicy": "nothing listens beyond loopback",
-    "PodDisruptionBudget": "there are no nodes to drain",
-}
-
 
 class ServiceAccount(Manifested):
-    """core/v1 ServiceAccount."""
+    """core/v1 ServiceAccount: every process runs as the user who started the platform."""
 
     api_version: Literal["v1"]
     kind: Literal["ServiceAccount"]
@@ -30,7 +20,7 @@ class ServiceAccount(Manifested):
 
 
 class Role(Manifested):
-    """rbac.authorization.k8s.io/v1 Role."""
+    """rbac.authorization.k8s.io/v1 Role: there is no API server to be allowed anything."""
 
     api_version: Literal["rbac.authorization.k8s.io/v1"]
     kind: Literal["Role"]
@@ -38,7 +28,7 @@ class Role(Manifested):
 
 
 class RoleBinding(Manifested):
-    """rbac.authorization.k8s.io/v1 RoleBinding."""
+    """rbac.authorization.k8s.io/v1 RoleBinding: there is no API server to be allowed anything."""
 
     api_version: Literal["rbac.authorization.k8s.io/v1"]
     kind: Literal["RoleBinding"]
@@ -47,7 +37,7 @@ class RoleBinding(Manifested):
 
 
 class NetworkPolicy(Manifested):
-    """networking.k8s.io/v1 NetworkPolicy."""
+    """networking.k8s.io/v1 NetworkPolicy: nothing listens beyond loopback."""
 
     api_version: Literal["networking.k8s.io/v1"]
     kind: Literal["NetworkPolicy"]
@@ -55,7 +45,7 @@ class NetworkPolicy(Manifested):
 
 
 class PodDisruptionBudget(Manifested):
-    """policy/v1 PodDisruptionBudget."""
+    """policy/v1 PodDisruptionBudget: there are no nodes to drain."""
 
     api_version: Literal["policy/v1"]
     kind: Literal["PodDisruptionBudget"]

@@ -15,7 +15,6 @@ from closedloop.platforms.embedded.reconcile.kinds.base import (
 )
 
 POD_IP = "status.podIP"
-NAMESPACE = "metadata.namespace"
 
 
 class KeyRef(Strict):

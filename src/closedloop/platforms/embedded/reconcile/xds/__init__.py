@@ -109,7 +109,8 @@ def transition(old: Mapping[str, dict[str, object]], new: Files) -> list[Files]:
 
     First come new clusters beside those still in use, then listeners and routes,
     and at last clusters that nothing names any more go. Envoy takes a step about
-    10 ms after the file was replaced and gives no sign: leave it 100 ms.
+    10 ms after the file was replaced, and says so only in the statistics of its
+    admin interface: wait for those, or 100 ms.
     A step with nothing to write is left out.
     """
     if not old:
