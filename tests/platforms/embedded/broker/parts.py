@@ -99,6 +99,7 @@ class BrokerProcess(Part):
         super().__init__(folder)
         self.nats = nats
         self.config = folder / "broker.json"
+        self.max_bytes = 64 << 20
         self.url = f"http://127.0.0.1:{self.port}"
         self.ingress = f"{self.url}/seldon-logs/default"
         self.configure()
@@ -108,7 +109,7 @@ class BrokerProcess(Part):
             "--port": str(self.port),
             "--nats": self.nats.url,
             "--config": str(self.config),
-            "--max-bytes": str(64 << 20),
+            "--max-bytes": str(self.max_bytes),
             "--hold": "3",
         }
         module = "closedloop.platforms.embedded.broker"

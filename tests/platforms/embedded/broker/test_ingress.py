@@ -196,6 +196,14 @@ def test_a_broker_started_before_nats_is_not_ready_until_it_comes(
     assert answer.status_code == 202
 
 
+def test_a_nats_without_room_for_the_stream_is_named(broker: BrokerProcess) -> None:
+    broker.max_bytes = 1 << 40
+    super(BrokerProcess, broker).start()
+    until(lambda: "JetStream does not serve yet" in broker.log())
+    answer = requests.get(f"{broker.url}/ready", timeout=5)
+    assert (answer.status_code, "insufficient storage" in answer.text) == (503, True)
+
+
 @pytest.mark.parametrize("nats_is_there", [True, False])
 def test_sigterm_ends_it_quietly(broker: BrokerProcess, nats: Nats, nats_is_there: bool) -> None:
     broker.start()
@@ -203,6 +211,7 @@ def test_sigterm_ends_it_quietly(broker: BrokerProcess, nats: Nats, nats_is_ther
         nats.kill()
     assert broker.stop(signal.SIGTERM) == 0
     assert "Traceback" not in broker.log()
+    assert ("lost NATS" in broker.log()) is not nats_is_there
 
 
 def test_metrics_count_what_was_accepted_and_refused(broker: BrokerProcess) -> None:

@@ -170,9 +170,9 @@ class Broker:
                     for subscription in (*self._served.values(), *self._replays.values()):
                         await subscription.resume()
             except (NatsError, TimeoutError) as error:
-                trouble = f": {error!r}"
+                trouble = f": {str(error) or repr(error)}"
                 if trouble != self._trouble:
-                    _log.warning("JetStream does not serve yet", error=repr(error))
+                    _log.warning("JetStream does not serve yet", error=str(error) or repr(error))
                 self._trouble = trouble
                 await asyncio.sleep(0.2)
                 continue

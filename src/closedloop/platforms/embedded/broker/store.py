@@ -64,6 +64,7 @@ class Store:
         self.serving = asyncio.Event()
         self.client = Client()
         self.hold = hold
+        self._closing = False
         self._stream = StreamConfig(
             name=STREAM,
             subjects=[f"{STREAM}.>"],
@@ -92,6 +93,7 @@ class Store:
 
     async def close(self) -> None:
         """Send what is buffered, if NATS is there, and close the connection."""
+        self._closing = True
         if self.client.is_connected:
             try:
                 await self.client.flush(timeout=1)
@@ -195,7 +197,8 @@ class Store:
         self.serving.clear()
         self.connected.clear()
         self.disconnected.set()
-        _log.warning("lost NATS, connecting again", url=self.url)
+        if not self._closing:
+            _log.warning("lost NATS, connecting again", url=self.url)
 
     async def _on_error(self, error: Exception) -> None:
         # Each failed attempt to connect comes here as well.
