@@ -19,12 +19,12 @@ class FakePlatform:
     def __init__(self, fail: str = "", up: bool = False) -> None:
         self.calls: list[str] = []
         self.up = up
-        self._fail = fail
+        self.fail = fail
 
     def install(self, part: str) -> list[PartStatus]:
         self.up = True
         self.calls.append(f"install {part}")
-        if part == self._fail:
+        if part == self.fail:
             raise PlatformError(f"{part} does not start: see its log")
         return self.status()
 
@@ -79,19 +79,17 @@ class FakePlatform:
 
 def code(source: str, *tags: str) -> nbformat.NotebookNode:
     """A code cell."""
-    return new_code_cell(source, metadata={"tags": list(tags)} if tags else {})
+    cell: nbformat.NotebookNode = new_code_cell(source)
+    if tags:
+        cell.metadata["tags"] = list(tags)
+    return cell
 
 
 def notebook(
     path: Path, *sources: str | nbformat.NotebookNode, parameters: str = PARAMETERS
 ) -> Path:
     """Write a notebook of a parameters cell and `sources`; text that begins with # is markdown."""
-    cells = [
-        source
-        if not isinstance(source, str)
-        else (new_markdown_cell if source.startswith("#") else new_code_cell)(source)
-        for source in sources
-    ]
+    cells = [_cell(source) for source in sources]
     metadata: Mapping[str, object] = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
     }
@@ -99,3 +97,12 @@ def notebook(
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(node, path)
     return path
+
+
+def _cell(source: str | nbformat.NotebookNode) -> nbformat.NotebookNode:
+    if not isinstance(source, str):
+        return source
+    if source.startswith("#"):
+        markdown: nbformat.NotebookNode = new_markdown_cell(source)
+        return markdown
+    return code(source)

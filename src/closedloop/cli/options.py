@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from enum import StrEnum
 from typing import Annotated
 
@@ -33,8 +34,11 @@ NamespaceOption = Annotated[
 ModelArgument = Annotated[str, typer.Argument(help="Name of the model's SeldonDeployment.")]
 
 
-def open_platform(name: str) -> Platform:
-    """The platform of that name, found or started. Raises PlatformError."""
+def open_platform(name: str, *, owned: bool = False) -> Platform:
+    """The platform of that name; if `owned`, what is started through it ends with this process.
+
+    Raises PlatformError.
+    """
     from closedloop.platforms import connect
 
-    return connect(name)
+    return connect(name, parent_pid=os.getpid() if owned else None)

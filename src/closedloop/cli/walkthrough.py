@@ -97,8 +97,13 @@ def run(
         defaults=read_defaults(folder / TEST_PARAMETERS) if test else None,
     )
     plan = Plan(platform.value, selected, values, out.resolve() if out else _new_folder(), keep)
-    status = Run(plan, open_platform, console=Console(), errors=Console(stderr=True))()
-    raise typer.Exit(status)
+    perform = Run(
+        plan,
+        lambda name: open_platform(name, owned=not keep),
+        console=Console(),
+        errors=Console(stderr=True),
+    )
+    raise typer.Exit(perform())
 
 
 def slides(

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import papermill
 from rich.console import Console
 
 from closedloop.suite.kernel import ENGINE, Kernel
-from closedloop.suite.outcome import Outcome, failure_in
+from closedloop.suite.outcome import Outcome, State, failure_in
 from closedloop.suite.progress import NotebookProgress
 
 
@@ -64,14 +63,13 @@ def execute(
         finally:
             kernel.kill()
             running(None)
-        total = len(nbformat.read(executed, as_version=4).cells) if executed.exists() else 0
-        if error is None:
-            return Outcome(notebook.stem, "ok", progress.seconds, progress.cells, total)
+        state: State = "ok" if error is None else "interrupted" if interrupted() else "failed"
+        failure = failure_in(executed, error, progress.cells) if error is not None else None
         return Outcome(
             notebook.stem,
-            "interrupted" if interrupted() else "failed",
+            state,
             progress.seconds,
             progress.cells,
-            max(total, progress.cells),
-            None if interrupted() else failure_in(executed, error),
+            progress.total,
+            failure if state == "failed" else None,
         )

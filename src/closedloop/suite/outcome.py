@@ -50,9 +50,9 @@ class Outcome:
     failure: Failure | None = None
 
 
-def failure_in(executed: Path, error: BaseException) -> Failure:
-    """Why an executed notebook failed: its first cell with an error, else the one that was
-    running when `error` ended it, else the kernel."""
+def failure_in(executed: Path, error: BaseException, begun: int) -> Failure:
+    """Why an executed notebook failed: its first cell with an error, else the last one `begun`
+    (counted from 1) before `error` ended it, else the kernel."""
     cells = nbformat.read(executed, as_version=4).cells if executed.exists() else []
     cells = [cell for cell in cells if "papermill" in cell.metadata]  # not papermill's own remarks
     for number, cell in enumerate(cells, start=1):
@@ -62,9 +62,8 @@ def failure_in(executed: Path, error: BaseException) -> Failure:
             summary = plain(f"{raised[0].ename}: {raised[0].evalue}").splitlines()[0]
             return _failure(number, cell, trace, summary)
     summary = plain(f"{type(error).__name__}: {error}")
-    for number, cell in enumerate(cells, start=1):
-        if cell.metadata.papermill.get("status") == "running":
-            return _failure(number, cell, summary, summary.splitlines()[0])
+    if 0 < begun <= len(cells):
+        return _failure(begun, cells[begun - 1], summary, summary.splitlines()[0])
     return Failure(0, "", "", "", summary, summary.splitlines()[0])
 
 

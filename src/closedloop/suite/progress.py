@@ -26,10 +26,10 @@ class NotebookProgress:
 
     def __init__(self, console: Console, name: str, beat: float = _BEAT) -> None:
         self.cells = 0
+        self.total = 0
         self._console, self._name, self._beat = console, name, beat
         self._bar: Any = None
         self._where = "starting"
-        self._total = 0
         self._begun = time.monotonic()
         self._over = threading.Event()
         self._clock = threading.Thread(target=self._tick, daemon=True)
@@ -63,7 +63,7 @@ class NotebookProgress:
 
     def on_cell(self, manager: Any, index: int) -> None:
         """A cell begins; `manager` is papermill's."""
-        self.cells, self._total = index + 1, len(manager.nb.cells)
+        self.cells, self.total = index + 1, len(manager.nb.cells)
         self._where = heading(manager.nb.cells, index)
         self._bar = manager.pbar
         if self._bar is not None:
@@ -75,7 +75,7 @@ class NotebookProgress:
                 self._bar.refresh()
             elif not self._console.is_terminal:
                 self._console.print(
-                    f"  {self._name}: cell {self.cells} of {self._total}, {self._where},"
+                    f"  {self._name}: cell {self.cells} of {self.total}, {self._where},"
                     f" {self.seconds:.0f} s",
                     highlight=False,
                 )

@@ -47,7 +47,7 @@ class Run:
         console: Console,
         errors: Console,
     ) -> None:
-        self._plan = plan
+        self.plan = plan
         self._open = open_platform
         self._console, self._errors = console, errors
         self._interruption = Interruption()
@@ -57,7 +57,7 @@ class Run:
     def __call__(self) -> int:
         """Do it; returns 0 if every notebook ran to its end, 130 if interrupted, else 1."""
         begun = time.monotonic()
-        _make(self._plan.folder)
+        _make(self.plan.folder)
         try:
             with handled(self._interruption):
                 self._run_on_platform()
@@ -73,7 +73,7 @@ class Run:
         platform: Platform | None = None
         ours = True
         try:
-            platform = self._open(self._plan.platform)
+            platform = self._open(self.plan.platform)
             ours = not platform.status()  # one that was there before stays afterwards
             self._install(platform)
             self._run_notebooks()
@@ -89,7 +89,7 @@ class Run:
 
     def _install(self, platform: Platform) -> None:
         begun = time.monotonic()
-        self._console.print(f"platform {self._plan.platform}", highlight=False)
+        self._console.print(f"platform {self.plan.platform}", highlight=False)
         with self._console.status("") as status:
 
             def report(step: str) -> None:
@@ -103,16 +103,16 @@ class Run:
 
     def _run_notebooks(self) -> None:
         stopped = False
-        for notebook in self._plan.notebooks:
+        for notebook in self.plan.notebooks:
             if stopped:
                 outcome = Outcome(notebook.stem, "not run")
             else:
                 outcome = execute(
                     notebook,
-                    self._plan.folder / notebook.name,
-                    self._plan.parameters.get(notebook.stem, {}),
+                    self.plan.folder / notebook.name,
+                    self.plan.parameters.get(notebook.stem, {}),
                     console=self._console,
-                    log=self._plan.folder / "kernels.log",
+                    log=self.plan.folder / "kernels.log",
                     running=self._interruption.running,
                     interrupted=lambda: self._interruption.happened,
                 )
@@ -121,7 +121,7 @@ class Run:
             self._console.print(line(outcome), highlight=False)
             if outcome.failure is not None:
                 text = outcome.failure.text(outcome.notebook)
-                (self._plan.folder / "failure.txt").write_text(text + "\n", encoding="utf-8")
+                (self.plan.folder / "failure.txt").write_text(text + "\n", encoding="utf-8")
                 self._errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _inspect(self, platform: Platform) -> None:
@@ -130,7 +130,7 @@ class Run:
             self._report.parts = platform.status()
             if self._report.ok and not self._interruption.happened:
                 return
-            folder = self._plan.folder / "logs"
+            folder = self.plan.folder / "logs"
             folder.mkdir(exist_ok=True)
             for part in self._report.parts:
                 text = _log(platform, part.part)
@@ -140,7 +140,7 @@ class Run:
             self._trouble(error)
 
     def _shut_down(self, platform: Platform, ours: bool) -> None:
-        if self._plan.keep and not self._interruption.happened:
+        if self.plan.keep and not self._interruption.happened:
             self._console.print("the platform stays up; `closedloop down` removes it")
             for part in self._report.parts:
                 if part.url:
@@ -158,11 +158,11 @@ class Run:
         known = {outcome.notebook for outcome in self._report.outcomes}
         self._report.outcomes += [
             Outcome(notebook.stem, "not run")
-            for notebook in self._plan.notebooks
+            for notebook in self.plan.notebooks
             if notebook.stem not in known
         ]
-        folder = self._plan.folder
-        for notebook in self._plan.notebooks:
+        folder = self.plan.folder
+        for notebook in self.plan.notebooks:
             executed = folder / notebook.name
             if not executed.exists():
                 continue

@@ -1,0 +1,61 @@
+import io
+
+from rich.console import Console
+
+from closedloop.cli.table import status_table
+from closedloop.platforms.protocol import PARTS, PartStatus
+from closedloop.suite.setup import STEPS
+from tests.cli.conftest import Invoke
+from tests.suite.fakes import FakePlatform
+
+
+def test_up_installs_everything_and_shows_where_it_is(
+    invoke: Invoke, platform: FakePlatform
+) -> None:
+    result = invoke("up")
+    assert result.exit_code == 0
+    assert [c for c in platform.calls if c.startswith("install")] == [f"install {p}" for p in PARTS]
+    assert f"{len(STEPS)} of {len(STEPS)}" in result.output
+    assert "http://127.0.0.1:8003" in result.output
+
+
+def test_up_that_fails_says_which_step(invoke: Invoke, platform: FakePlatform) -> None:
+    platform.fail = "monitoring"
+    result = invoke("up")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1].endswith("monitoring")
+    assert result.stderr == "monitoring does not start: see its log\n"
+
+
+def test_status_of_nothing(invoke: Invoke) -> None:
+    result = invoke("status")
+    assert result.exit_code == 1
+    assert "Nothing is running" in result.output
+
+
+def test_status_is_a_table_and_its_exit_status_tells_whether_all_is_ready(
+    invoke: Invoke, platform: FakePlatform
+) -> None:
+    platform.up = True
+    result = invoke("status")
+    head, envoy, logger = result.output.splitlines()
+    assert head.split() == ["part", "version", "state", "URL", "restarts", "note"]
+    assert envoy.split() == ["envoy", "1.40.0", "ready", "http://127.0.0.1:8003", "0"]
+    assert logger.split() == ["seldon-logs/logger", "0.1.0", "restarting", "3", "crashed"]
+    assert result.exit_code == 1
+
+
+def test_names_are_not_read_as_markup() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(status_table([PartStatus("[bold]x", "1", "ready")]))
+    assert isinstance(console.file, io.StringIO)
+    assert "[bold]x" in console.file.getvalue()
+
+
+def test_logs_of_a_part(invoke: Invoke) -> None:
+    assert invoke("logs", "envoy").output == "last words of envoy\n"
+
+
+def test_down(invoke: Invoke, platform: FakePlatform) -> None:
+    assert invoke("down").exit_code == 0
+    assert platform.calls == ["down"]

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+
+from closedloop.suite.run import Plan, Run
+from tests.cli.conftest import Invoke
+from tests.suite.fakes import notebook
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """The plans of the runs that were asked for; none of them is carried out."""
+    plans: list[Plan] = []
+
+    def note(run: Run) -> int:
+        plans.append(run.plan)
+        return 3
+
+    monkeypatch.setattr(Run, "__call__", note)
+    return plans
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    notebook(tmp_path / "notebooks" / "01_a.ipynb")
+    notebook(tmp_path / "notebooks" / "02_b.ipynb")
+    (tmp_path / "notebooks" / "test-parameters.yaml").write_text("02_b: {n: 1}\n")
+    return tmp_path / "notebooks"
+
+
+def test_all_notebooks_with_the_platform(invoke: Invoke, planned: list[Plan], folder: Path) -> None:
+    result = invoke("run", "--notebooks", str(folder), "--out", str(folder / "out"))
+    assert result.exit_code == 3
+    (plan,) = planned
+    assert [path.stem for path in plan.notebooks] == ["01_a", "02_b"]
+    assert plan.parameters["01_a"] == {"platform": "embedded"}
+    assert (plan.folder, plan.keep) == (folder / "out", False)
+
+
+def test_only_some_with_parameters(invoke: Invoke, planned: list[Plan], folder: Path) -> None:
+    invoke("run", "--notebooks", str(folder), "--only", "02", "-p", "n", "-5", "--keep")
+    (plan,) = planned
+    assert plan.parameters == {"02_b": {"platform": "embedded", "n": -5}}
+    assert plan.keep
+
+
+def test_parameters_of_the_tests(invoke: Invoke, planned: list[Plan], folder: Path) -> None:
+    invoke("run", "--notebooks", str(folder), "--test")
+    assert planned[0].parameters["02_b"]["n"] == 1
+    invoke("run", "--notebooks", str(folder), "--test", "--parameter", "n", "7")
+    assert planned[1].parameters["02_b"]["n"] == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--only", "09"], "there is no notebook '09': known are 01_a, 02_b"),
+        (
+            ["-p", "total", "1"],
+            "there is no parameter 'total' in 01_a, 02_b: known",
+        ),
+        (["-p", "n", "x"], "the parameter n is 'x': give int"),
+        (["-p", "n"], "-p is followed by 'n': give a name and a value"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    arguments: list[str], sentence: str, invoke: Invoke, planned: list[Plan], folder: Path
+) -> None:
+    result = invoke("run", "--notebooks", str(folder), *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(sentence)
+    assert result.stderr.count("\n") == 1
+    assert planned == []
+
+
+def test_slides_of_an_executed_run(invoke: Invoke, tmp_path: Path) -> None:
+    notebook(tmp_path / "01_a.ipynb", "# Hello")
+    result = invoke("slides", str(tmp_path))
+    assert result.exit_code == 0
+    assert result.output == f"{tmp_path / 'slides' / '01_a.slides.html'}\n"
+    assert "Hello" in (tmp_path / "slides" / "01_a.slides.html").read_text()
+
+
+def test_slides_of_a_folder_without_notebooks(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("slides", str(tmp_path))
+    assert result.exit_code == 1
+    assert "holds no notebook" in result.stderr

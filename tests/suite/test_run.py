@@ -1,0 +1,240 @@
+"""Runs of tiny notebooks, through papermill and a real kernel."""
+
+import io
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from closedloop.platforms.protocol import PlatformError
+from closedloop.suite.errors import SuiteError
+from closedloop.suite.parameters import assign
+from closedloop.suite.results import results
+from closedloop.suite.run import INTERRUPTED, Plan, Run
+from tests.suite.fakes import FakePlatform, code, notebook
+
+FIGURE = "import matplotlib.pyplot as plt\nplt.plot([0, 1])\nplt.show()"
+RECORD = "from closedloop.suite.results import record\nrecord('twice', 2 * n)"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A HOME of its own, to see that nothing is left in it."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+class Case:
+    """A run of some notebooks on a fake platform, and what it said."""
+
+    def __init__(self, tmp_path: Path, *notebooks: Path, platform: FakePlatform | None = None):
+        self.platform = platform or FakePlatform()
+        self.folder = tmp_path / "out of run"
+        self.notebooks = notebooks
+        self.out, self.err = io.StringIO(), io.StringIO()
+
+    def run(self, *, keep: bool = False, **given: str) -> int:
+        values = assign(self.notebooks, given, platform="embedded")
+        plan = Plan("embedded", self.notebooks, values, self.folder, keep)
+        run = Run(
+            plan,
+            lambda _: self.platform,
+            console=Console(file=self.out, width=200),
+            errors=Console(file=self.err, width=200),
+        )
+        return run()
+
+    @property
+    def report(self) -> str:
+        return (self.folder / "index.html").read_text()
+
+
+def test_a_run_that_goes_well(tmp_path: Path, home: Path) -> None:
+    first = notebook(tmp_path / "01_first.ipynb", "# Numbers", RECORD, code(FIGURE, "figure-line"))
+    second = notebook(tmp_path / "02_second.ipynb", "assert n == 5 and platform == 'embedded'")
+    case = Case(tmp_path, first, second)
+    assert case.run(n="5") == 0
+    assert results(case.folder / "01_first.ipynb") == {"twice": 10}
+    assert case.platform.calls[-1] == "down"
+    assert (case.folder / "figures" / "line.png").read_bytes().startswith(b"\x89PNG")
+    assert "Numbers" in (case.folder / "01_first.html").read_text()
+    for shown in ("01_first.html", "twice", "10", "data:image/png;base64", "1.40.0", "ran to its"):
+        assert shown in case.report
+    assert "ok          01_first" in case.out.getvalue()
+    assert str(case.folder / "index.html") in case.out.getvalue()
+    run = json.loads((case.folder / "run.json").read_text())
+    assert run["ok"] is True
+    assert run["notebooks"][0]["state"] == "ok"
+    assert run["results"] == {"01_first": {"twice": 10}, "02_second": {}}
+    assert run["parts"][0]["part"] == "envoy"
+    assert list(home.iterdir()) == []
+
+
+def test_a_failing_cell(tmp_path: Path) -> None:
+    bad = notebook(tmp_path / "01_bad.ipynb", "print('so far')\n1 / (n - 2)", "'never'")
+    case = Case(tmp_path, bad, notebook(tmp_path / "02_next.ipynb"))
+    assert case.run() == 1
+    told = case.err.getvalue()
+    for part in (
+        "01_bad failed in cell",
+        "ZeroDivisionError: division by zero",
+        "1 / (n - 2)",
+        "so far",
+    ):
+        assert part in told
+        assert part.replace("failed in cell", "failed") in case.report
+    assert "not run" in case.out.getvalue()
+    assert (case.folder / "failure.txt").read_text().strip() == told.strip()
+
+
+def test_logs_are_saved_before_the_platform_is_stopped(tmp_path: Path) -> None:
+    case = Case(tmp_path, notebook(tmp_path / "01_bad.ipynb", "raise ValueError('no')"))
+    case.run()
+    calls = case.platform.calls
+    assert calls.index("logs seldon-logs/logger") < calls.index("down")
+    saved = case.folder / "logs" / "seldon-logs_logger.log"
+    assert saved.read_text() == "last words of seldon-logs/logger\n"
+    assert "last words of seldon-logs/logger" in case.report
+
+
+def test_a_kernel_that_dies(tmp_path: Path) -> None:
+    case = Case(tmp_path, notebook(tmp_path / "01_bad.ipynb", "import os\nos._exit(3)"))
+    assert case.run() == 1
+    assert "01_bad failed in cell" in case.err.getvalue()
+    assert "Kernel died" in case.err.getvalue()
+    assert "os._exit(3)" in case.err.getvalue()
+
+
+def test_a_part_that_does_not_install(tmp_path: Path) -> None:
+    case = Case(
+        tmp_path, notebook(tmp_path / "01_a.ipynb"), platform=FakePlatform(fail="seldon-core")
+    )
+    assert case.run() == 1
+    assert case.err.getvalue() == "seldon-core does not start: see its log\n"
+    assert "seldon-core does not start" in case.report
+    assert "not run" in case.report
+    assert case.platform.calls[-1] == "down"
+
+
+def test_a_platform_that_cannot_be_opened(tmp_path: Path) -> None:
+    def refuse(name: str) -> FakePlatform:
+        raise PlatformError(f"there is no platform {name}: name another")
+
+    first = notebook(tmp_path / "01_a.ipynb")
+    plan = Plan("cluster", [first], {}, tmp_path / "out")
+    errors = io.StringIO()
+    run = Run(plan, refuse, console=Console(file=io.StringIO()), errors=Console(file=errors))
+    assert run() == 1
+    assert "there is no platform cluster" in errors.getvalue()
+
+
+def test_keep_leaves_the_platform_and_prints_urls(tmp_path: Path) -> None:
+    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb"))
+    assert case.run(keep=True) == 0
+    assert "down" not in case.platform.calls
+    assert "http://127.0.0.1:8003" in case.out.getvalue()
+
+
+def test_a_platform_that_was_up_before_stays_up(tmp_path: Path) -> None:
+    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb"), platform=FakePlatform(up=True))
+    assert case.run() == 0
+    assert "down" not in case.platform.calls
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb"))
+    case.folder.mkdir()
+    (case.folder / "mine.txt").touch()
+    with pytest.raises(SuiteError, match="is not empty"):
+        case.run()
+    assert case.platform.calls == []
+
+
+def test_the_notebook_runs_in_its_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "beside.txt").write_text("here")
+    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb", "assert open('beside.txt').read()"))
+    assert case.run() == 0
+
+
+@pytest.fixture
+def signal_when() -> Iterator[Callable[[Path, signal.Signals], None]]:
+    """Send this process a signal once a file exists."""
+    threads: list[threading.Thread] = []
+
+    def begin(file: Path, number: signal.Signals) -> None:
+        def wait() -> None:
+            while not file.exists():
+                time.sleep(0.02)
+            os.kill(os.getpid(), number)
+
+        threads.append(threading.Thread(target=wait))
+        threads[-1].start()
+
+    yield begin
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing(
+    number: signal.Signals,
+    tmp_path: Path,
+    signal_when: Callable[[Path, signal.Signals], None],
+) -> None:
+    pids = tmp_path / "pids"
+    source = (
+        "import os, pathlib, subprocess, threading\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        "text = f'{os.getpid()} {child.pid}'\n"
+        f"pathlib.Path({str(tmp_path / 'part')!r}).write_text(text)\n"
+        f"os.rename({str(tmp_path / 'part')!r}, {str(pids)!r})\n"
+        "threading.Event().wait()"
+    )
+    case = Case(
+        tmp_path, notebook(tmp_path / "01_a.ipynb", source), notebook(tmp_path / "02_b.ipynb")
+    )
+    before = signal.getsignal(number)
+    signal_when(pids, number)
+    assert case.run() == INTERRUPTED
+    for pid in pids.read_text().split():
+        assert not running(int(pid))
+    assert case.platform.calls[-1] == "down"
+    assert "interrupted" in case.report
+    assert "interrupted" in case.err.getvalue()
+    assert signal.getsignal(number) is before
+
+
+def test_an_interruption_during_the_installation(tmp_path: Path) -> None:
+    class Interrupted(FakePlatform):
+        def apply(self, *manifests: object) -> list[str]:
+            self.up = True
+            signal.raise_signal(signal.SIGTERM)
+            return []
+
+    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb"), platform=Interrupted())
+    assert case.run() == INTERRUPTED
+    assert case.platform.calls[-1] == "down"
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there and is no zombie; waits a moment for one that was killed."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return False
+        if state == "Z":
+            return False
+        time.sleep(0.02)
+    return True
