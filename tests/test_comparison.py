@@ -36,7 +36,7 @@ def test_the_paired_table(search: Elasticsearch) -> None:
         for i in range(count):
             row(log, f"{champion}{challenger}{i}", champion, challenger)
     log.write(search)
-    seen = compare(search, "ns", "dep")
+    seen = compare(search, "ns", "dep", CHAMPION, CHALLENGER)
     assert (seen.both_right, seen.both_wrong) == (4, 2)
     assert (seen.champion_only, seen.challenger_only) == (1, 3)
     assert (seen.paired, seen.discordant) == (10, 4)
@@ -50,7 +50,7 @@ def test_what_only_one_has_is_counted_apart(search: Elasticsearch) -> None:
     row(log, "lost on the way", RIGHT, None)
     row(log, "unlabelled", RIGHT, RIGHT, truth=None)
     log.write(search)
-    seen = compare(search, "ns", "dep")
+    seen = compare(search, "ns", "dep", CHAMPION, CHALLENGER)
     assert (seen.paired, seen.champion_unpaired, seen.challenger_unpaired) == (1, 1, 0)
     assert (seen.champion.coverage, seen.challenger.coverage) == (2 / 3, 1 / 2)
     assert seen.challenger.states["unmatched"] == 1
@@ -83,7 +83,7 @@ def test_the_join_equals_one_in_memory_whatever_the_page(
     log.write(search)
     found = {
         pair.request_id: (pair.champion_correct, pair.challenger_correct)
-        for pair in pairs(search, "ns", "dep", page=page)
+        for pair in pairs(search, "ns", "dep", CHAMPION, CHALLENGER, page=page)
     }
     expected = {
         name: (champion == RIGHT, challenger == RIGHT)
@@ -99,7 +99,10 @@ def test_batches_are_compared_row_by_row(search: Elasticsearch) -> None:
         log.answer("batch", *classes, predictor=predictor)
         log.judge("batch", 0, None, 2, predictor=predictor)
     log.write(search)
-    found = [(p.row, p.champion_correct, p.challenger_correct) for p in pairs(search, "ns", "dep")]
+    found = [
+        (p.row, p.champion_correct, p.challenger_correct)
+        for p in pairs(search, "ns", "dep", CHAMPION, CHALLENGER)
+    ]
     assert found == [(0, True, True), (2, True, False)]
 
 
@@ -112,7 +115,10 @@ def test_an_id_used_for_a_row_and_for_a_batch_pairs_each_with_its_like(
             log.answer("x", *classes, predictor=predictor)
             log.judge("x", *[RIGHT] * len(classes), predictor=predictor)
     log.write(search)
-    found = {p.document_id: p.discordant for p in pairs(search, "ns", "dep", page=1000)}
+    found = {
+        p.document_id: p.discordant
+        for p in pairs(search, "ns", "dep", CHAMPION, CHALLENGER, page=1000)
+    }
     assert found == {"x": True, "x-item-0": False, "x-item-1": False}
 
 
@@ -121,7 +127,14 @@ def test_the_period_bounds_both(search: Elasticsearch) -> None:
     for minute in range(10):
         row(log, f"r{minute}", RIGHT, WRONG, minute)
     log.write(search)
-    seen = compare(search, "ns", "dep", period=Period(feedback_since="2026-01-01T01:06:00Z"))
+    seen = compare(
+        search,
+        "ns",
+        "dep",
+        CHAMPION,
+        CHALLENGER,
+        period=Period(feedback_since="2026-01-01T01:06:00Z"),
+    )
     assert (seen.champion_only, seen.champion.scored, seen.challenger.scored) == (4, 4, 4)
 
 
@@ -134,11 +147,14 @@ def test_the_series_follows_the_feedback_and_ends_where_the_table_stands(
     row(log, "tie", RIGHT, RIGHT, 20)
     row(log, "loss", RIGHT, WRONG, 30)
     log.write(search)
-    points = series(search, "ns", "dep")
+    points = series(search, "ns", "dep", CHAMPION, CHALLENGER)
     assert [(point.b, point.c) for point in points] == [*((b, 0) for b in range(1, 9)), (8, 1)]
     assert [point.time for point in points] == sorted(point.time for point in points)
     assert points[-1].log_evidence == evidence(8, 1)
-    assert compare(search, "ns", "dep").decide().log_evidence == points[-1].log_evidence
+    assert (
+        compare(search, "ns", "dep", CHAMPION, CHALLENGER).decide().log_evidence
+        == points[-1].log_evidence
+    )
 
 
 def test_a_correction_changes_who_is_right(search: Elasticsearch) -> None:
@@ -148,7 +164,7 @@ def test_a_correction_changes_who_is_right(search: Elasticsearch) -> None:
     for i in range(12):
         row(log, f"r{i:02}", WRONG, RIGHT, minute=30, truth=WRONG)
     log.write(search)
-    decision = compare(search, "ns", "dep").decide()
+    decision = compare(search, "ns", "dep", CHAMPION, CHALLENGER).decide()
     assert (decision.b, decision.c, decision.verdict) == (0, 12, Verdict.KEEP)
 
 
@@ -159,7 +175,7 @@ def test_disagreements_are_requests_that_can_be_sent_again(search: Elasticsearch
         row(log, f"differ{i}", RIGHT, WRONG)
     log.write(search)
     assert (
-        disagreements(search, "ns", "dep", most=3)
+        disagreements(search, "ns", "dep", CHAMPION, CHALLENGER, most=3)
         == [{"data": {"names": [], "ndarray": [[1.0, 0.0]]}}] * 3
     )
 
@@ -168,7 +184,7 @@ def test_no_disagreement_is_an_empty_list(search: Elasticsearch) -> None:
     log = Log()
     row(log, "r", RIGHT, RIGHT)
     log.write(search)
-    assert disagreements(search, "ns", "dep") == []
+    assert disagreements(search, "ns", "dep", CHAMPION, CHALLENGER) == []
 
 
 def test_disagreements_need_the_request_to_be_logged(search: Elasticsearch) -> None:
@@ -178,7 +194,7 @@ def test_disagreements_need_the_request_to_be_logged(search: Elasticsearch) -> N
         log.add(events.RESPONSE, "r", message, "2026-01-01T00:00:00Z", predictor)
         log.judge("r", RIGHT, predictor=predictor)
     log.write(search)
-    assert disagreements(search, "ns", "dep") == []
+    assert disagreements(search, "ns", "dep", CHAMPION, CHALLENGER) == []
 
 
 def test_a_challenger_that_logged_nothing_is_named(search: Elasticsearch) -> None:
@@ -186,4 +202,4 @@ def test_a_challenger_that_logged_nothing_is_named(search: Elasticsearch) -> Non
     log.answer("r", RIGHT)
     log.write(search)
     with pytest.raises(NothingLoggedError, match="predictor shadow of ns/dep"):
-        compare(search, "ns", "dep")
+        compare(search, "ns", "dep", CHAMPION, CHALLENGER)

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 import yaml
 
+from closedloop.paths import manifests_folder
 from closedloop.platforms.protocol import Object, PartStatus, Platform
 from closedloop.promotion import PromotionError, Roles, diff, promote, promoted, roles
 
@@ -17,10 +18,28 @@ PROBES = [{"data": {"ndarray": [[float(i)]]}} for i in range(3)]
 
 
 def deployment(**shadow: object) -> dict[str, object]:
-    text = Path("manifests/models/iris-perf-shadow.yaml").read_text(encoding="utf-8")
-    loaded = cast(dict[str, object], yaml.safe_load(text))
-    predictors(loaded)[1].update(shadow)
-    return loaded
+    """A deployment whose predictor `default` serves and whose predictor `shadow` shadows it."""
+
+    def predictor(name: str, model: str) -> dict[str, object]:
+        container = {"name": "classifier", "image": f"{model}:1"}
+        return {
+            "name": name,
+            "replicas": 1,
+            "componentSpecs": [{"spec": {"containers": [container]}}],
+            "graph": {"name": "classifier", "type": "MODEL"},
+        }
+
+    return {
+        "apiVersion": "machinelearning.seldon.io/v1",
+        "kind": "SeldonDeployment",
+        "metadata": {"name": "iris-perf", "namespace": "seldon"},
+        "spec": {
+            "predictors": [
+                predictor("default", "old"),
+                {**predictor("shadow", "new"), "shadow": True, **shadow},
+            ]
+        },
+    }
 
 
 def predictors(each: Object) -> list[dict[str, object]]:
@@ -57,6 +76,14 @@ def test_traffic_belongs_to_the_role() -> None:
 def test_twice_is_where_it_was() -> None:
     before = deployment(traffic=25)
     assert promoted(promoted(before)) == before
+
+
+def test_the_compared_models_can_be_swapped_and_swapped_back() -> None:
+    text = (manifests_folder() / "models" / "iris-perf-shadow.yaml").read_text(encoding="utf-8")
+    before = cast(dict[str, object], yaml.safe_load(text))
+    after = promoted(before)
+    assert roles(after) == Roles(roles(before).shadow, roles(before).serving)
+    assert promoted(after) == before
 
 
 def test_the_argument_is_left_alone() -> None:

@@ -3,7 +3,9 @@
 Both log a row under the same request id when the client chooses the
 Seldon-Puid; the gateway mirrors feedback as well as predictions, so both logs
 have the truth. They are joined here, by sorted paging of both indices, so
-that memory does not grow with the log.
+that memory does not grow with the log. Champion is the name of the predictor
+that serves, challenger of the one that shadows it: `closedloop.promotion.roles`
+says which these are now.
 """
 
 from collections.abc import Iterator, Mapping
@@ -93,8 +95,8 @@ def compare(
     client: Elasticsearch,
     namespace: str,
     deployment: str,
-    champion: str = "default",
-    challenger: str = "shadow",
+    champion: str,
+    challenger: str,
     period: Period = ALWAYS,
 ) -> Comparison:
     """Compare two predictors over the rows of a period.
@@ -124,8 +126,8 @@ def pairs(
     client: Elasticsearch,
     namespace: str,
     deployment: str,
-    champion: str = "default",
-    challenger: str = "shadow",
+    champion: str,
+    challenger: str,
     period: Period = ALWAYS,
     *,
     page: int = PAGE,
@@ -158,8 +160,8 @@ def series(
     client: Elasticsearch,
     namespace: str,
     deployment: str,
-    champion: str = "default",
-    challenger: str = "shadow",
+    champion: str,
+    challenger: str,
     period: Period = ALWAYS,
     *,
     a: float = PRIOR,
@@ -189,8 +191,8 @@ def disagreements(
     client: Elasticsearch,
     namespace: str,
     deployment: str,
-    champion: str = "default",
-    challenger: str = "shadow",
+    champion: str,
+    challenger: str,
     period: Period = ALWAYS,
     *,
     most: int = 20,
