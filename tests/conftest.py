@@ -1,9 +1,12 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 from elasticsearch import Elasticsearch
 
+from closedloop.paths import checkout_root, parts_folder
+from closedloop.platforms.embedded.environments import model_environment, trained_models
 from tests.elasticsearch import running_elasticsearch
 from tests.inference_log import empty, put_templates
 
@@ -31,3 +34,12 @@ def url(search: Elasticsearch) -> str:
     """The URL of that server."""
     (node,) = search.transport.node_pool.all()
     return node.base_url
+
+
+@pytest.fixture(scope="session")
+def model_python() -> Path:
+    """The interpreter of the model servers' environment, made once for all test runs."""
+    requirements = checkout_root() / "docker" / "iris" / "requirements.txt"
+    python = model_environment(parts_folder(), requirements, print)
+    trained_models(python, print)
+    return python
