@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 REQUEST = "io.seldon.serving.inference.request"
 RESPONSE = "io.seldon.serving.inference.response"
@@ -127,12 +128,12 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
         content_type=headers.get("content-type") or "application/json",
         body=body,
     )
-    for name, value in event.headers().items():
-        # Control characters and bytes that are no UTF-8 fit neither JSON nor a metric label.
-        if not value.isprintable():
-            raise InvalidEvent(
-                "bad_header", f"header {name} is {value[:200]!r}: send printable UTF-8 text"
-            )
+    # Control characters and bytes that are no UTF-8 fit neither JSON nor a metric label.
+    if not "".join(event.headers().values()).isprintable():
+        name, value = next(item for item in event.headers().items() if not item[1].isprintable())
+        raise InvalidEvent(
+            "bad_header", f"header {name} is {value[:200]!r}: send printable UTF-8 text"
+        )
     if len(request_id.encode()) > _LONGEST_REQUEST_ID:
         raise InvalidEvent(
             "bad_header",
@@ -142,6 +143,7 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
     return event
 
 
+@lru_cache(maxsize=1024)  # an event's time is read again with each row it is about
 def nanoseconds(time: str) -> int:
     """RFC 3339 time as nanoseconds since the epoch, without losing digits.
 

@@ -6,19 +6,16 @@ form (`SeldonMessage`, `Feedback`).
 
 import json
 import math
-import re
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeGuard
 
 from closedloop.events import InvalidEvent
 
 # An index's keyword fields and a metric's labels should not carry more.
 _LONGEST_CLASS = 256
-# What may decode to a value that cannot be written as JSON in UTF-8 again: half of
-# a surrogate pair, or a number past the range of a double.
-_SUSPECT = re.compile(r"\\u[dD]|[eE]\+?\d{3}|\d{300}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +73,9 @@ def parse_json(body: bytes) -> dict[str, object]:
     """
     try:
         text = body.decode()
-        message = json.loads(text, parse_constant=_refuse_constant)
-        if _SUSPECT.search(text):
-            json.dumps(message, allow_nan=False, ensure_ascii=False).encode()
+        message = _DECODER.decode(text)
+        if "\\u" in text:  # it may be half of a surrogate pair
+            json.dumps(message, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidEvent("bad_json", f"the body is not JSON: {error}") from None
     if not isinstance(message, dict):
@@ -117,8 +114,7 @@ def class_names(names: Sequence[str]) -> tuple[str, ...]:
     One name is a column's. Names that are empty, too long or not distinct
     would merge classes: their indices tell them apart.
     """
-    fit = len(set(names)) == len(names) > 1
-    return tuple(names) if fit and all(0 < len(n) <= _LONGEST_CLASS for n in names) else ()
+    return _class_names(tuple(names))
 
 
 def class_of(row: object, names: Sequence[str] = ()) -> ClassLabel:
@@ -179,6 +175,12 @@ def feedback_of(message: dict[str, object]) -> Feedback:
     if truth is None and reward is None:
         raise InvalidEvent("bad_feedback", "feedback has neither reward nor truth: send one")
     return Feedback(None if reward is None else float(reward), truth)
+
+
+@lru_cache(maxsize=256)  # a model has the same names in every answer
+def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    fit = len(set(names)) == len(names) > 1
+    return names if fit and all(0 < len(name) <= _LONGEST_CLASS for name in names) else ()
 
 
 def _rows_of_data(data: dict[str, object]) -> list[object]:
@@ -242,3 +244,13 @@ def _not_a_class(row: object) -> InvalidEvent:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:50]} is past the range of a double")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)

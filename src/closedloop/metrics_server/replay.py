@@ -100,9 +100,6 @@ class Replay:
     async def _restore(self) -> None:
         started = time.monotonic()
         await self._read_log(None)
-        # Rows live as long as the process: no later collection needs to visit them.
-        gc.collect()
-        gc.freeze()
         self._reason = None
         _log.info("restored", documents=self._read, seconds=time.monotonic() - started)
 
@@ -150,6 +147,7 @@ class Replay:
             self._state.missing = max(self._state.missing, missing)
         if since is None:
             self._last_full = started
+        _spare_rows()
         return changed
 
     def _is_quiet(self) -> bool:
@@ -157,6 +155,15 @@ class Replay:
             self._changes = self._state.changes
             self._last_change = time.monotonic()
         return time.monotonic() - self._last_change >= self._quiet
+
+
+def _spare_rows() -> None:
+    """Rows live as long as the process: keep garbage collections from visiting all of them.
+
+    That took 0.13 s for 300,000 rows, and no event was answered meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _logged_at(document: Mapping[str, object]) -> float:

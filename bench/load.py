@@ -1,0 +1,174 @@
+"""Load from a process of its own, and the servers it goes to, each a process too."""
+
+import asyncio
+import contextlib
+import http.client
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from closedloop.events import Event
+
+_SPAWN = multiprocessing.get_context("spawn")
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Server:
+    """A process that listens at `url`."""
+
+    def __init__(self, url: str, pid: int) -> None:
+        self.url = url
+        self._pid = pid
+
+    @property
+    def cpu_seconds(self) -> float:
+        """User and system time of its threads so far, in steps of a hundredth."""
+        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    @property
+    def resident_bytes(self) -> int:
+        pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextlib.contextmanager
+def service(module: str, **environment: str) -> Iterator[Server]:
+    """One of our services, run as a pod would, and ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    defaults = {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "WARNING"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", module], env={**os.environ, **defaults, **environment}
+    )
+    try:
+        _until_ready(port)
+        yield Server(f"http://127.0.0.1:{port}", process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
+def application(make: Callable[[], web.Application]) -> Iterator[Server]:
+    """An aiohttp application."""
+    ours, theirs = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=_serve, args=(make, theirs), daemon=True)
+    process.start()
+    try:
+        yield Server(f"http://127.0.0.1:{ours.recv()}", process.pid or 0)
+    finally:
+        process.terminate()
+        process.join()
+
+
+def empty_handler() -> web.Application:
+    """What aiohttp itself costs: it reads the body and answers."""
+
+    async def acknowledge(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(status=202)
+
+    app = web.Application()
+    app.router.add_post("/", acknowledge)
+    return app
+
+
+def rendered(event: Event) -> bytes:
+    """The request of a Knative trigger's dispatcher."""
+    headers = {
+        "host": "component.seldon-logs.svc.cluster.local",
+        "user-agent": "Go-http-client/1.1",
+        **event.headers(),
+        "ce-knativearrivaltime": event.time,
+        "prefer": "reply",
+        "kn-namespace": "seldon-logs",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "content-length": str(len(event.body)),
+    }
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join(["POST / HTTP/1.1", *lines, "", ""]).encode() + event.body
+
+
+def send(url: str, requests: Sequence[bytes], connections: int = 50) -> float:
+    """Seconds from the first request sent to the last one answered, all with 202."""
+    with sending(url, requests, connections) as seconds:
+        return seconds()
+
+
+@contextlib.contextmanager
+def sending(
+    url: str, requests: Sequence[bytes], connections: int = 50, rate: float | None = None
+) -> Iterator[Callable[[], float]]:
+    """Requests are under way inside the context, `rate` a second or as fast as they are answered.
+
+    Calling what it yields waits for the last answer and gives the seconds it took.
+    """
+    ours, theirs = _SPAWN.Pipe()
+    arguments = urlsplit(url).port, requests, connections, rate, theirs
+    process = _SPAWN.Process(target=_send, args=arguments, daemon=True)
+    process.start()
+    ours.recv()
+    try:
+        yield ours.recv
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _send(
+    port: int,
+    requests: Sequence[bytes],
+    connections: int,
+    rate: float | None,
+    pipe: "Connection[float, float]",
+) -> None:
+    async def one_connection(waiting: Iterator[tuple[float, bytes]]) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for due, request in waiting:
+            if (early := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
+            writer.write(request)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            if not answer.startswith(b"HTTP/1.1 202"):
+                raise RuntimeError(f"the server answered {answer!r}: 202 was expected")
+        writer.close()
+
+    async def all_connections() -> None:
+        begin = time.perf_counter()
+        pause = 1 / rate if rate else 0.0
+        waiting = iter([(begin + i * pause, request) for i, request in enumerate(requests)])
+        await asyncio.gather(*(one_connection(waiting) for _ in range(connections)))
+
+    pipe.send(0.0)
+    start = time.perf_counter()
+    asyncio.run(all_connections())
+    pipe.send(time.perf_counter() - start)
+
+
+def _serve(make: Callable[[], web.Application], pipe: "Connection[int, int]") -> None:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+    pipe.send(listener.getsockname()[1])
+    web.run_app(make(), sock=listener, print=None, access_log=None)
+
+
+def _until_ready(port: int, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionError), contextlib.closing(connection):
+            connection.request("GET", "/ready")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"the service at port {port} is not ready after {seconds:g} s: see its log")

@@ -1,0 +1,163 @@
+"""Events per second through the metrics server, and how soon feedback shows in its metrics.
+
+The rate is told against the same server with an empty handler, interleaved in
+one run; only that ratio means something on another machine. The load comes from
+a process of its own: answers and feedback of the iris example, in turn.
+"""
+
+import http.client
+import json
+import re
+import statistics
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import urlsplit
+
+from bench.load import Server, application, empty_handler, rendered, send, sending, service
+from closedloop import events
+from closedloop.events import Event
+from tests.elasticsearch import running_elasticsearch
+
+_RESPONSE = {
+    "data": {
+        "names": ["t:0", "t:1", "t:2"],
+        "ndarray": [[0.0006985194531162841, 0.003668039039435755, 0.9956334415074478]],
+    },
+    "meta": {"requestPath": {"classifier": "seldonio/sklearnserver:1.17.1"}},
+}
+_FEEDBACK = {
+    "reward": 1,
+    "truth": {
+        "data": {"ndarray": [2]},
+        "meta": {"tags": {"user": "Seldon Admin", "date": "11/07/2020"}},
+    },
+}
+_CORRECT = re.compile(rb'^closedloop_correct\{.*deployment_name="probe".*\} (.*)$', re.MULTILINE)
+
+
+def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str, float]:
+    """Rates are medians of `rounds` in events per second, latencies are milliseconds."""
+    rates: dict[str, list[float]] = {"server": [], "empty": [], "server_cpu": [], "empty_cpu": []}
+    with (
+        running_elasticsearch() as url,
+        service("closedloop.metrics_server", ELASTICSEARCH_URL=url) as server,
+        application(empty_handler) as empty,
+    ):
+        for _ in range(rounds):
+            requests = [rendered(event) for event in loop(predictions)]
+            for name, target in (("server", server), ("empty", empty)):
+                before = target.cpu_seconds
+                rates[name].append(len(requests) / send(target.url, requests))
+                rates[f"{name}_cpu"].append(len(requests) / (target.cpu_seconds - before))
+        full = statistics.median(rates["server"])
+        light = _latencies(server, probes)
+        seconds = 10
+        requests = [rendered(event) for event in loop(int(full / 2 * seconds / 2))]
+        with sending(server.url, requests, rate=full / 2) as done:
+            half = _latencies(server, probes, seconds=seconds - 2)
+            done()
+        with sending(empty.url, requests, rate=full / 2) as done:
+            bare = _round_trips(empty, probes, seconds=seconds - 2)
+            done()
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    return {
+        "server_events_per_second": medians["server"],
+        "empty_handler_events_per_second": medians["empty"],
+        "server_over_empty_handler": medians["server"] / medians["empty"],
+        "server_over_empty_handler_by_cpu_time": medians["server_cpu"] / medians["empty_cpu"],
+        "feedback_to_metrics_light_p50_ms": _percentile(light, 50),
+        "feedback_to_metrics_light_p99_ms": _percentile(light, 99),
+        "feedback_to_metrics_half_load_p50_ms": _percentile(half, 50),
+        "feedback_to_metrics_half_load_p99_ms": _percentile(half, 99),
+        "two_requests_to_empty_handler_same_load_p50_ms": _percentile(bare, 50),
+        "two_requests_to_empty_handler_same_load_p99_ms": _percentile(bare, 99),
+    }
+
+
+def loop(predictions: int, deployment: str = "iris") -> Iterator[Event]:
+    """The answer and the feedback of each prediction, in turn."""
+    for i in range(predictions):
+        request_id = str(uuid.uuid4())
+        yield _event(events.RESPONSE, _RESPONSE, request_id, i, deployment)
+        yield _event(events.FEEDBACK, _FEEDBACK, request_id, i, deployment)
+
+
+def _event(kind: str, body: object, request_id: str, i: int, deployment: str) -> Event:
+    return Event(
+        id=str(uuid.uuid4()),
+        source="http://:8000/",
+        type=kind,
+        time=f"2026-11-23T18:{i // 60 % 60:02d}:{i % 60:02d}.378621945Z",
+        request_id=request_id,
+        namespace="seldon",
+        deployment=deployment,
+        predictor="default",
+        model="classifier",
+        content_type="application/json",
+        body=json.dumps(body).encode(),
+    )
+
+
+def _latencies(server: Server, probes: int, seconds: float = 60.0) -> list[float]:
+    """Milliseconds from sending feedback to the end of the first page that counts it."""
+    latencies = []
+    deadline = time.monotonic() + seconds
+    address = urlsplit(server.url).netloc
+    with (
+        closing(http.client.HTTPConnection(address)) as post,
+        closing(http.client.HTTPConnection(address)) as get,
+    ):
+        for answered, judged in zip(*[loop(probes, "probe")] * 2, strict=True):
+            _post(post, answered)
+            wanted = _shown(get) + 1
+            start = time.perf_counter()
+            _post(post, judged)
+            while _shown(get) < wanted:
+                pass
+            latencies.append(1000 * (time.perf_counter() - start))
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.005)
+    return latencies
+
+
+def _round_trips(server: Server, probes: int, seconds: float) -> list[float]:
+    """Milliseconds of two requests that do nothing: what machine and HTTP alone take."""
+    latencies = []
+    deadline = time.monotonic() + seconds
+    with closing(http.client.HTTPConnection(urlsplit(server.url).netloc)) as connection:
+        for event in loop(probes):
+            start = time.perf_counter()
+            _post(connection, event)
+            _post(connection, event)
+            latencies.append(1000 * (time.perf_counter() - start))
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.005)
+    return latencies
+
+
+def _post(connection: http.client.HTTPConnection, event: Event) -> None:
+    connection.request("POST", "/", event.body, event.headers())
+    answer = connection.getresponse()
+    if answer.status != 202:
+        raise RuntimeError(f"the server answered {answer.status} {answer.read()!r}: 202 expected")
+    answer.read()
+
+
+def _shown(connection: http.client.HTTPConnection) -> float:
+    connection.request("GET", "/metrics")
+    found = _CORRECT.search(connection.getresponse().read())
+    return float(found.group(1)) if found else 0.0
+
+
+def _percentile(values: list[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+if __name__ == "__main__":
+    for name, value in run(*map(int, sys.argv[1:])).items():
+        print(f"{name:50} {value:10.2f}")
