@@ -35,10 +35,11 @@ async def _connect(host: str, port: int) -> str:
 
 
 async def _get(host: str, port: int, path: str) -> str:
-    # HTTP/1.0 by hand: a connection for each probe, as kubelet does, without a client session.
+    # By hand: a connection for each probe, as kubelet does, needs no client session.
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
+        request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
+        writer.write(request.encode())
         status_line = await reader.readline()
         fields = status_line.split(maxsplit=2)
         if len(fields) < 2 or not fields[1].isdigit():
@@ -46,7 +47,9 @@ async def _get(host: str, port: int, path: str) -> str:
         status = int(fields[1])
         if 200 <= status < 400:
             return ""
-        body = (b"\r\n" + await reader.read()).partition(b"\r\n\r\n")[2]
+        head, _, body = (b"\r\n" + await reader.read()).partition(b"\r\n\r\n")
+        if b"chunked" in head.lower():
+            body = body.partition(b"\r\n")[2]
         reason = body.decode(errors="replace").strip().splitlines()[:1]
         return f"GET {host}:{port}{path}: {status}" + (f", {reason[0]}" if reason else "")
     finally:

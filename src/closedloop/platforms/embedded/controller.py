@@ -1,0 +1,288 @@
+"""The embedded platform itself: objects in, running processes out, and what they are at now.
+
+One loop brings what runs to what is desired, a step at every change; two more
+keep the broker and Prometheus informed (`broker_sync`, `prometheus_sync`).
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+import aiohttp
+import structlog
+
+from closedloop.manifests import Manifest, in_apply_order
+from closedloop.platforms.embedded import applied, reconcile, view
+from closedloop.platforms.embedded.broker_sync import BrokerSync
+from closedloop.platforms.embedded.changes import Changes
+from closedloop.platforms.embedded.desired import Desired, ServicePort
+from closedloop.platforms.embedded.installation import ROWS, Installation, Site
+from closedloop.platforms.embedded.models import Models
+from closedloop.platforms.embedded.network import Network
+from closedloop.platforms.embedded.parts import envoy
+from closedloop.platforms.embedded.pods import LivePod, Surroundings
+from closedloop.platforms.embedded.prometheus_sync import PrometheusSync
+from closedloop.platforms.embedded.reconcile import xds
+from closedloop.platforms.embedded.rules_check import check_rules
+from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.services import ELASTICSEARCH, OF_PARTS, Urls
+from closedloop.platforms.embedded.status import CONDITIONS, met
+from closedloop.platforms.embedded.traffic import Traffic, plan
+from closedloop.platforms.protocol import PARTS, PartStatus, PlatformError
+
+_log = structlog.get_logger(__name__)
+
+_EVENTS = 30  # kept of each object
+
+
+class Controller:
+    """The platform behind the control API; from `start()` to `stop()`, `run()` in between."""
+
+    def __init__(
+        self,
+        site: Site,
+        network: Network,
+        surroundings: Callable[[Callable[[], None]], Surroundings],
+        http: aiohttp.ClientSession,
+    ) -> None:
+        self.changes = Changes()
+        self.objects: dict[str, Manifest] = {}
+        self.desired = Desired()
+        self.traffic = Traffic()
+        self.urls = Urls(network)
+        self.models = Models(site)
+        self.envoy_error = ""
+        self._site = site
+        self._http = http
+        self._network = network
+        self._events: dict[str, deque[str]] = {}
+        self._seen: dict[str, tuple[str, str]] = {}
+        self._applying = asyncio.Lock()
+        self._writing = asyncio.Lock()
+        self._files = envoy.Files(site.folder / "envoy")
+        self.running = Running(network, surroundings(self.changes.mark), self.changes)
+        self.broker_sync = BrokerSync(
+            site.folder / "broker" / "config.json",
+            lambda: self.desired,
+            self.running,
+            self.changes,
+            http,
+        )
+        self.prometheus_sync = PrometheusSync(
+            site.folder / "prometheus", lambda: self.desired, self.running, self.changes, http
+        )
+        self.installation = Installation(
+            site,
+            self.running,
+            self.urls,
+            http,
+            broker_file=self.broker_sync.file,
+            prometheus_sync=self.prometheus_sync,
+            models=self.models.prepare,
+        )
+
+    async def start(self) -> None:
+        """Start Envoy, which is behind every Service. Raises `PlatformError`."""
+        self._files.folder.mkdir(parents=True, exist_ok=True)
+        await self._write_files(confirm=False)
+        await self.running.add(lambda at: envoy.part(at, self._files.folder))
+
+    async def run(self) -> None:
+        """Bring about what is desired, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.broker_sync.run())
+            group.create_task(self.prometheus_sync.run())
+            seen = -1
+            while True:
+                seen = await self.changes.after(seen)
+                await self._step()
+
+    async def stop(self) -> None:
+        """End everything that runs."""
+        await self.running.stop()
+
+    async def install(self, part: str, elasticsearch_url: str) -> list[PartStatus]:
+        if part not in PARTS:
+            raise PlatformError(f"there is no part {part!r}: name one of {', '.join(PARTS)}")
+        await self.installation.install(part, elasticsearch_url)
+        self._aim(self._desired(self.objects))
+        rows = view.rows(self)
+        return [row for row in rows if row.part in ROWS[part]]
+
+    async def apply(self, manifests: Sequence[Manifest]) -> list[str]:
+        """Raises `ManifestError` or `PlatformError` before anything changed."""
+        ordered = in_apply_order(manifests)
+        async with self._applying:
+            objects, happened = applied.merged(self.objects, ordered, self.installation.installed)
+            desired = self._desired(objects)
+            new = {
+                name: groups
+                for name, groups in desired.rules.items()
+                if self.desired.rules.get(name) != groups
+            }
+            await check_rules(new, self._site.parts)
+            self.objects = objects
+            self._aim(desired)
+        for manifest, what in zip(ordered, happened, strict=True):
+            if not what.endswith(" unchanged"):
+                self.note(manifest.key, what.rpartition(" ")[2])
+        return happened
+
+    async def delete(self, keys: Sequence[str]) -> list[str]:
+        """Delete objects by key, and wait until what they described is gone."""
+        async with self._applying:
+            there = [key for key in keys if key in self.objects]
+            objects = applied.without(self.objects, there)
+            gone = self.objects.keys() - objects.keys()
+            desired = self._desired(objects)
+            self.objects = objects
+            self._aim(desired)
+        seen = -1
+        while not all(self.is_gone(key) for key in gone):
+            seen = await self.changes.after(seen)
+        for key in gone:
+            self._events.pop(key, None)
+        words = {True: "deleted", False: "absent"}
+        return [f"{view.short(key)} {words[key in gone]}" for key in keys]
+
+    def is_gone(self, key: str) -> bool:
+        """Whether an object is deleted and nothing that it described runs or is routed to."""
+        if key in self.objects:
+            return False
+        if any(one.owner == key for one in self.running.workloads.values()):
+            return False
+        return self.traffic_in_effect()
+
+    def traffic_in_effect(self) -> bool:
+        """Whether Envoy has the routes that are desired."""
+        return self.traffic.routes == self.desired.routes
+
+    async def wait(
+        self, kind: str, name: str, namespace: str, condition: str, timeout: float
+    ) -> Mapping[str, object]:
+        """The object when it has the condition. Raises `PlatformError` after `timeout` seconds."""
+        deleted = condition.lower() == "deleted"
+        if not deleted and kind not in CONDITIONS:
+            raise PlatformError(f"a {kind} has no conditions: only Deleted can be waited for")
+        if not deleted and condition.lower() not in map(str.lower, CONDITIONS[kind]):
+            known = ", ".join(CONDITIONS[kind])
+            raise PlatformError(f"a {kind} has no condition {condition}: name one of {known}")
+        seen = -1
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    one = view.find(self, kind, name, namespace)
+                    if deleted and one is None and self.is_gone(view.key(kind, name, namespace)):
+                        return {}
+                    if not deleted and one is not None and met(one.get("status"), condition):
+                        return one
+                    seen = await self.changes.after(seen)
+        except TimeoutError:
+            raise PlatformError(
+                view.why_not(self, kind, name, namespace, condition, timeout)
+            ) from None
+
+    async def restart(self, name: str, *, kill: bool) -> None:
+        await self.running.restart(name, kill=kill)
+        # Whoever asked wants to use it: let it be in traffic again, too.
+        await self._write_files(confirm=True)
+
+    def services(self) -> list[ServicePort]:
+        """All Services, those of installed parts included."""
+        own = [OF_PARTS[name] for name in OF_PARTS if name in self.running.parts]
+        if ELASTICSEARCH.host in self.urls.elsewhere:
+            own.append(ELASTICSEARCH)
+        taken = {one.host for one in self.desired.services}
+        return [*self.desired.services, *(one for one in own if one.host not in taken)]
+
+    def events(self, key: str) -> list[str]:
+        """What happened to an object lately, the oldest first."""
+        return list(self._events.get(key, ()))
+
+    def note(self, key: str, text: str) -> None:
+        """Remember that something happened to an object."""
+        events = self._events.setdefault(key, deque(maxlen=_EVENTS))
+        events.append(f"{time.strftime('%H:%M:%S')} {text}")
+
+    def _desired(self, objects: Mapping[str, Manifest]) -> Desired:
+        return reconcile.desired(
+            objects.values(), url_of=self.urls.url_of, runtime=self.models.runtime()
+        )
+
+    def _aim(self, desired: Desired) -> None:
+        self.desired = desired
+        self.running.aim(desired.pods)
+        for key, problems in desired.problems.items():
+            for problem in problems:
+                if not any(event.endswith(problem) for event in self.events(key)):
+                    self.note(key, problem)
+
+    async def _step(self) -> None:
+        draining = {pod for pod in self.running.workload_pods if pod.draining}
+        self._note_pods()
+        await self._write_files(confirm=True)
+        for workload in list(self.running.workloads.values()):
+            needed = self.traffic.needs(one.pod for one in workload.pods)
+            if workload.step(unseen=draining, needed=needed):
+                self.changes.mark()
+        self.running.forget_gone()
+
+    async def _write_files(self, *, confirm: bool) -> None:
+        async with self._writing:
+            await self._bring_into_effect(confirm=confirm)
+
+    async def _bring_into_effect(self, *, confirm: bool) -> None:
+        pods = [pod.running() for pod in self.running.pods]
+        traffic = plan(self.desired.routes, self.services(), pods, self.traffic)
+        content = xds.render(
+            self._files.folder,
+            traffic.routes,
+            gateway=("127.0.0.1", self._network.gateway_port),
+            listen={
+                host: ("127.0.0.1", self._network.service_port(host))
+                for host in traffic.services
+                if host not in self.urls.elsewhere
+            },
+            endpoints=traffic.endpoints,
+            elasticsearch=(ELASTICSEARCH.host,),
+        )
+        proxy = self.running.part_pods.get("envoy")
+        error = ""
+        try:
+            await self._files.write(
+                content,
+                admin=self.running.parts["envoy"].url
+                if confirm and proxy and proxy.ready
+                else None,
+                http=self._http,
+                log=self._site.folder / "logs" / "envoy.log",
+            )
+        except envoy.Rejected as rejected:
+            error = str(rejected)
+            _log.error("Envoy does not take its configuration", error=error)
+        if (traffic, error) != (self.traffic, self.envoy_error):
+            self.traffic, self.envoy_error = traffic, error
+            self.changes.mark()
+
+    def _note_pods(self) -> None:
+        """Remember what changed of pods, as events of the objects that describe them."""
+        for workload in self.running.workloads.values():
+            for pod in workload.pods:
+                now = _summary(pod)
+                if self._seen.get(pod.name) != now:
+                    self._seen[pod.name] = now
+                    self.note(workload.owner, f"pod {pod.name} is {' '.join(now).strip()}")
+        alive = {pod.name for pod in self.running.workload_pods}
+        for name in self._seen.keys() - alive:
+            del self._seen[name]
+
+
+def _summary(pod: LivePod) -> tuple[str, str]:
+    if pod.draining:
+        return "leaving", ""
+    if pod.state != "restarting":
+        return pod.state, ""
+    # What the probes say meanwhile changes every moment; how it ended does not.
+    ending = pod.reason.partition(", now ")[0]
+    return pod.state, f"for the {pod.restarts}. time ({ending})"

@@ -1,0 +1,193 @@
+"""The one process of a platform: `python -m closedloop.platforms.embedded.daemon`.
+
+Clients start it and find it by its state file (`state.py`). It ends, and ends
+everything that it started, at SIGTERM, SIGINT, a client's `down`, or with the
+process given by `--parent-pid`.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from closedloop import paths, service
+from closedloop.platforms.embedded import logs, network, state
+from closedloop.platforms.embedded.api import create_app
+from closedloop.platforms.embedded.controller import Controller
+from closedloop.platforms.embedded.installation import Site
+from closedloop.platforms.embedded.network import Network
+from closedloop.platforms.embedded.pods import Surroundings
+from closedloop.platforms.embedded.process import Guardian
+from closedloop.platforms.protocol import PlatformError
+
+_log = structlog.get_logger(__name__)
+
+# Seldon's wrapper makes sockets in it, whose paths must be short.
+_TMP = "/tmp"  # noqa: S108 - mkdtemp makes a folder of our own in it
+_TMP_PREFIX = "closedloop-"
+_LOGS_EVERY = 10.0
+# What a platform leaves when it ends: logs, for those who want to know why.
+_STAYS = {"logs", "daemon.log", "daemon.log.1", "lock"}
+
+
+def main() -> None:
+    """Run until told to end; returns at once when this folder has a daemon already."""
+    parser = argparse.ArgumentParser(prog="python -m closedloop.platforms.embedded.daemon")
+    parser.add_argument("--parent-pid", type=int, help="end when this process ends")
+    options = parser.parse_args()
+    service.configure_logs("INFO")
+    if sys.platform != "linux":
+        sys.exit(f"the embedded platform needs Linux, this is {sys.platform}: use a cluster")
+    folder = paths.platform_folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    held = state.lock(folder)
+    if held is None:
+        return
+    with held:
+        clean(folder)
+        # What ran before may be what somebody asks about; what runs now starts afresh.
+        shutil.rmtree(folder / "logs", ignore_errors=True)
+        site = Site(paths.manifests_folder(), paths.parts_folder(), folder)
+        try:
+            asyncio.run(_serve(site, options.parent_pid))
+        except PlatformError as error:
+            sys.exit(str(error))
+        finally:
+            clean(folder)
+
+
+def clean(folder: Path) -> None:
+    """Remove what a daemon of this folder left; its logs stay."""
+    left = state.read(folder)
+    if left is not None and Path(left.tmp).name.startswith(_TMP_PREFIX):
+        shutil.rmtree(left.tmp, ignore_errors=True)
+    for path in folder.iterdir():
+        if path.name in _STAYS:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+async def _serve(site: Site, parent: int | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    net, control = network.claim()
+    tmp = Path(tempfile.mkdtemp(prefix=_TMP_PREFIX, dir=_TMP))
+    guardian = await Guardian.start()
+    guardian.remember_folder(tmp)
+    try:
+        with control, _ending_with(parent, stop):
+            async with aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=30), trust_env=False
+            ) as http:
+                await _run(site, net, control, tmp, guardian, http, stop)
+    finally:
+        await guardian.stop()
+        shutil.rmtree(tmp, ignore_errors=True)
+
+
+async def _run(
+    site: Site,
+    net: Network,
+    control: socket.socket,
+    tmp: Path,
+    guardian: Guardian,
+    http: aiohttp.ClientSession,
+    stop: asyncio.Event,
+) -> None:
+    folder = site.folder / "logs"
+    folder.mkdir(mode=0o700)
+    controller = Controller(
+        site,
+        net,
+        lambda on_change: Surroundings(folder, tmp, guardian, on_change),
+        http,
+    )
+    token = secrets.token_urlsafe(32)
+    runner = web.AppRunner(create_app(controller, token, stop), access_log=None)
+
+    async def serve() -> None:
+        await controller.start()
+        await runner.setup()
+        await web.SockSite(runner, control).start()
+        host, port = control.getsockname()
+        url = f"http://{host}:{port}"
+        state.write(site.folder, state.DaemonState(os.getpid(), url, token, str(tmp)))
+        _log.info("platform is up", control=url)
+        await stop.wait()
+
+    try:
+        await _first_to_end(serve(), stop.wait(), controller.run(), _keep_logs_small(folder))
+    finally:
+        _log.info("platform goes down")
+        # Nobody shall find what is about to go.
+        state.remove(site.folder)
+        await controller.stop()
+        await runner.cleanup()
+
+
+async def _first_to_end(*work: Coroutine[Any, Any, object]) -> None:
+    """Do all of this at once until one of it ends, raising what it raised; end the others."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep_logs_small(folder: Path) -> None:
+    while True:
+        for file in folder.glob("*.log"):
+            logs.rotate(file)
+        await asyncio.sleep(_LOGS_EVERY)
+
+
+@contextlib.contextmanager
+def _ending_with(parent: int | None, stop: asyncio.Event) -> Iterator[None]:
+    """Set `stop` when the process `parent` has ended."""
+    if parent is None:
+        yield
+        return
+    try:
+        descriptor = os.pidfd_open(parent)
+    except ProcessLookupError:
+        stop.set()
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def ended() -> None:
+        loop.remove_reader(descriptor)
+        stop.set()
+
+    loop.add_reader(descriptor, ended)
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main()

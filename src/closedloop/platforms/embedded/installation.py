@@ -1,0 +1,136 @@
+"""What installing each part means on one machine."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from closedloop.manifests import load_values
+from closedloop.platforms.embedded.parts import broker, debian, monitoring, nats, osmem
+from closedloop.platforms.embedded.parts.monitoring import write
+from closedloop.platforms.embedded.prometheus_sync import PrometheusSync
+from closedloop.platforms.embedded.reconcile import alertmanager
+from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.services import ALERTMANAGER, ELASTICSEARCH, PROMETHEUS, Urls
+from closedloop.platforms.protocol import PlatformError
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where things are put and looked for: `parts` outlives the platform, `folder` does not."""
+
+    manifests: Path
+    parts: Path
+    folder: Path
+
+
+class Installation:
+    """Installs parts, one at a time; what is there stays."""
+
+    def __init__(
+        self,
+        site: Site,
+        running: Running,
+        urls: Urls,
+        http: aiohttp.ClientSession,
+        *,
+        broker_file: Path,
+        prometheus_sync: PrometheusSync,
+        models: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.installed: set[str] = set()
+        self._site = site
+        self._running = running
+        self._urls = urls
+        self._http = http
+        self._broker_file = broker_file
+        self._prometheus_sync = prometheus_sync
+        self._models = models
+        self._one_at_a_time = asyncio.Lock()
+
+    async def install(self, part: str, elasticsearch_url: str = "") -> None:
+        """Install one of the protocol's `PARTS` and wait until it is ready."""
+        async with self._one_at_a_time:
+            match part:
+                case "istio":
+                    pass  # Envoy runs from the start: every Service is behind it
+                case "monitoring":
+                    await self._monitoring()
+                case "seldon-core":
+                    await self._models()
+                case "knative-eventing":
+                    await self._knative()
+                case "elasticsearch":
+                    await self._elasticsearch(elasticsearch_url)
+                case _:
+                    raise PlatformError(f"there is no part {part!r} to install")
+            self.installed.add(part)
+
+    async def _knative(self) -> None:
+        if "nats" not in self._running.parts:
+            await self._running.add(lambda at: nats.part(at, self._site.folder / "nats"))
+        if "broker" not in self._running.parts:
+            url = self._running.parts["nats"].url
+            await self._running.add(lambda at: broker.part(at, self._broker_file, url))
+
+    async def _elasticsearch(self, url: str) -> None:
+        if url:
+            await self._look_at(url)
+            self._urls.elsewhere[ELASTICSEARCH.host] = url
+        elif "elasticsearch" not in self._running.parts:
+            await self._running.add(osmem.part)
+
+    async def _look_at(self, url: str) -> None:
+        try:
+            async with self._http.get(url) as answer:
+                members = json.loads(await answer.read())
+                if answer.ok and "version" in members:
+                    return
+                reason = f"status {answer.status}"
+        except (aiohttp.ClientError, TimeoutError, ValueError, TypeError) as error:
+            reason = str(error) or type(error).__name__
+        raise PlatformError(
+            f"CLOSEDLOOP_ELASTICSEARCH_URL={url} does not answer as Elasticsearch does ({reason}):"
+            " correct it, or unset it to use the server that comes along"
+        )
+
+    async def _monitoring(self) -> None:
+        if {"prometheus", "alertmanager"} <= self._running.parts.keys():
+            return
+        folder = self._prometheus_sync.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        values = load_values(self._site.manifests / "monitoring" / "values.yaml")
+        programs = await debian.programs(self._site.parts)
+        write(folder / "alertmanager.yml", alertmanager.render(values, url_of=self._urls.url_of))
+        urls = {
+            one.service: self._url(one.namespace, one.service, one.port)
+            for one in (PROMETHEUS, ALERTMANAGER)
+        }
+        if "alertmanager" not in self._running.parts:
+            await self._running.add(
+                lambda at: monitoring.alertmanager(at, folder, programs, urls[ALERTMANAGER.service])
+            )
+        self._prometheus_sync.values = values
+        self._prometheus_sync.write()
+        if "prometheus" not in self._running.parts:
+            await self._running.add(
+                lambda at: monitoring.prometheus(
+                    at, folder, programs, values, urls[PROMETHEUS.service]
+                )
+            )
+
+    def _url(self, namespace: str, service: str, port: int) -> str:
+        return self._urls.url_of(namespace, service, port)
+
+
+# Which parts, as `status` names them, an installation consists of.
+ROWS: Mapping[str, tuple[str, ...]] = {
+    "istio": ("envoy",),
+    "monitoring": ("prometheus", "alertmanager"),
+    "seldon-core": ("seldon-core",),
+    "knative-eventing": ("nats", "broker"),
+    "elasticsearch": ("elasticsearch",),
+}

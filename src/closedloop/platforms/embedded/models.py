@@ -1,0 +1,54 @@
+"""The model servers' environment and models, prepared once, and the runtime they make."""
+
+import asyncio
+import sys
+
+import structlog
+
+from closedloop.manifests import load_values
+from closedloop.platforms.embedded.environments import model_environment, trained_models
+from closedloop.platforms.embedded.installation import Site
+from closedloop.platforms.embedded.reconcile import Runtime, runtime_from
+
+_log = structlog.get_logger(__name__)
+
+# Whatever release of Seldon's examples is named: its iris model is trained here.
+_IRIS = "gs://seldon-models/*/sklearn/iris"
+
+
+class Models:
+    """What `install("seldon-core")` prepares."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._python = ""
+        self._models: dict[str, str] = {}
+
+    async def prepare(self) -> None:
+        """Make the environment and train the models, unless they are there.
+
+        Raises `PlatformError`.
+        """
+        if not self._python:
+            await asyncio.to_thread(self._prepare)
+
+    def runtime(self) -> Runtime:
+        """The interpreters and models there are. Raises `ManifestError` for values gone wrong."""
+        manifests = self._site.manifests
+        return runtime_from(
+            load_values(manifests / "seldon-core" / "values.yaml"),
+            load_values(manifests / "versions.yaml"),
+            python=sys.executable,
+            model_python=self._python,
+            models=self._models,
+        )
+
+    def _prepare(self) -> None:
+        requirements = self._site.manifests.parent / "docker" / "iris" / "requirements.txt"
+
+        def progress(line: str) -> None:
+            _log.info(line)
+
+        python = model_environment(self._site.parts, requirements, progress)
+        folder = trained_models(python, progress)
+        self._python, self._models = str(python), {_IRIS: str(folder)}

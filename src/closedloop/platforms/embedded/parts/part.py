@@ -1,0 +1,55 @@
+"""What a part is: one program of others, run as a pod of its own."""
+
+import shutil
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from closedloop.platforms.embedded.desired import Pod, Process
+from closedloop.platforms.protocol import PlatformError
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A program with an address of its own, which Services find by its labels.
+
+    `url` is where it can be called directly, for what has no Service.
+    """
+
+    name: str
+    version: str
+    namespace: str
+    process: Process
+    labels: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    url: str = ""
+    cwd: str = ""
+
+    def pod(self) -> Pod:
+        return Pod(
+            workload=f"{self.namespace}/{self.name}",
+            owner="",
+            labels=self.labels,
+            processes=(self.process,),
+            ports=self.process.ports,
+            revision="",
+        )
+
+
+def package_version(package: str) -> str:
+    """The installed version of a Python package. Raises `PlatformError` when there is none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        raise PlatformError(
+            f"the Python package {package} is not installed: install closedloop[embedded]"
+        ) from None
+
+
+def script(name: str) -> str:
+    """A program that a package put beside this Python. Raises `PlatformError` when it is absent."""
+    found = shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
+    if found is None:
+        raise PlatformError(f"the program {name} is not there: install closedloop[embedded]")
+    return found

@@ -1,0 +1,181 @@
+"""Everything that runs: the parts, and the pods of workloads."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from closedloop.platforms.embedded import logs
+from closedloop.platforms.embedded.changes import Changes
+from closedloop.platforms.embedded.desired import Pod
+from closedloop.platforms.embedded.network import Network
+from closedloop.platforms.embedded.parts.part import Part
+from closedloop.platforms.embedded.pods import LivePod, Surroundings
+from closedloop.platforms.embedded.workload import Workload, of_workloads
+from closedloop.platforms.protocol import PlatformError
+
+# Seconds for which a pod without new traffic finishes what it has.
+_DRAIN = 0.5
+_PART_DEADLINE = 60.0
+
+
+class Running:
+    """Parts by name and workloads by `namespace/name`."""
+
+    def __init__(self, network: Network, surroundings: Surroundings, changes: Changes) -> None:
+        self.parts: dict[str, Part] = {}
+        self.part_pods: dict[str, LivePod] = {}
+        self.workloads: dict[str, Workload] = {}
+        self._network = network
+        self._surroundings = surroundings
+        self._changes = changes
+        self._serial = itertools.count(1)
+        self._stopping: dict[LivePod, asyncio.Task[None]] = {}
+
+    @property
+    def pods(self) -> list[LivePod]:
+        """All pods, those of parts first."""
+        return [*self.part_pods.values(), *self.workload_pods]
+
+    @property
+    def workload_pods(self) -> list[LivePod]:
+        return [pod for workload in self.workloads.values() for pod in workload.pods]
+
+    async def add(self, part_at: Callable[[str], Part]) -> LivePod:
+        """Start a part, given what makes it for an address, and wait until it is ready.
+
+        Raises `PlatformError` with its last words when it does not become ready.
+        """
+        address = self._network.take_address()
+        try:
+            part = part_at(address)
+        except BaseException:
+            self._network.give_back(address)
+            raise
+        pod = LivePod(part.pod(), part.name, address, self._surroundings, cwd=part.cwd)
+        self.parts[part.name], self.part_pods[part.name] = part, pod
+        pod.start()
+        try:
+            await self.ready([pod], _PART_DEADLINE)
+        except PlatformError as error:
+            del self.parts[part.name], self.part_pods[part.name]
+            await self._end(pod)
+            raise PlatformError(f"{error}\n{self.logs(part.name, 20)}".rstrip()) from None
+        return pod
+
+    def aim(self, pods: Sequence[Pod]) -> None:
+        """Say which pods of workloads should be there; `step` on workloads brings them about."""
+        wanted = of_workloads(pods)
+        for name, target in wanted.items():
+            if name not in self.workloads:
+                self.workloads[name] = Workload(
+                    name, target[0].owner, start=self._start, stop=self._stop
+                )
+            self.workloads[name].owner = target[0].owner
+        for name, workload in self.workloads.items():
+            workload.target = wanted.get(name, ())
+        self._changes.mark()
+
+    def forget_gone(self) -> None:
+        """Drop workloads that nothing describes and of which nothing runs."""
+        gone = [name for name, one in self.workloads.items() if not one.target and not one.pods]
+        for name in gone:
+            del self.workloads[name]
+        if gone:
+            self._changes.mark()
+
+    async def ready(self, pods: Sequence[LivePod], timeout: float) -> None:
+        """Wait until pods are ready. Raises `PlatformError` after `timeout` seconds."""
+        seen = -1
+        try:
+            async with asyncio.timeout(timeout):
+                while not all(pod.ready for pod in pods):
+                    seen = await self._changes.after(seen)
+        except TimeoutError:
+            late = next((pod for pod in pods if not pod.ready), pods[0])
+            raise PlatformError(
+                f"{late.name} is not ready within {timeout:g} s ({late.reason or late.state}):"
+                " its log says why"
+            ) from None
+
+    async def restart(self, name: str, *, kill: bool, timeout: float = 120) -> None:
+        """Restart a part, or a workload `namespace/name`, and wait until it is ready again."""
+        pods = self.find(name)
+        await asyncio.gather(*(pod.restart(kill=kill) for pod in pods))
+        await self.ready(pods, timeout)
+
+    def find(self, name: str) -> list[LivePod]:
+        """The pods of a part, of a workload `namespace/name`, or of what made workloads.
+
+        Raises `PlatformError` when there is none of that name.
+        """
+        if name in self.part_pods:
+            return [self.part_pods[name]]
+        pods = [pod for one in self._workloads_of(name) for pod in one.pods if not pod.draining]
+        if not pods:
+            raise PlatformError(f"nothing runs by the name {name}: name one of {self._names()}")
+        return pods
+
+    def logs(self, name: str, lines: int) -> str:
+        """The last lines of a part or workload, each log under its name when there are several.
+
+        Raises `PlatformError` when nothing of that name ever logged.
+        """
+        files = self._log_files(name)
+        if not files:
+            raise PlatformError(f"nothing logs by the name {name}: name one of {self._names()}")
+        if len(files) == 1:
+            return logs.tail(files[0], lines)
+        return "\n".join(f"==> {file.stem} <==\n{logs.tail(file, lines)}" for file in files)
+
+    async def stop(self) -> None:
+        """End everything: workloads first, since they use the parts."""
+        for workload in self.workloads.values():
+            workload.target = ()
+        await asyncio.gather(*(self._end(pod) for pod in self.workload_pods))
+        for task in list(self._stopping.values()):
+            await task
+        await asyncio.gather(*(self._end(pod) for pod in self.part_pods.values()))
+
+    def _start(self, workload: Workload, pod: Pod) -> LivePod:
+        name = f"{workload.name.partition('/')[2]}-{pod.revision[:8]}-{next(self._serial)}"
+        live = LivePod(pod, name, self._network.take_address(), self._surroundings)
+        workload.pods.append(live)
+        live.start()
+        return live
+
+    def _stop(self, workload: Workload, pod: LivePod) -> None:
+        async def drain_and_stop() -> None:
+            if pod.was_ready:
+                await asyncio.sleep(_DRAIN)
+            await self._end(pod)
+            workload.pods.remove(pod)
+            del self._stopping[pod]
+            self._changes.mark()
+
+        if pod not in self._stopping:
+            self._stopping[pod] = asyncio.create_task(drain_and_stop(), name=f"stop {pod.name}")
+
+    async def _end(self, pod: LivePod) -> None:
+        await pod.stop()
+        self._network.give_back(pod.address)
+
+    def _workloads_of(self, name: str) -> list[Workload]:
+        """The workload of this name, or those of the SeldonDeployment of this name."""
+        if name in self.workloads:
+            return [self.workloads[name]]
+        return [one for one in self.workloads.values() if one.owner.partition("/")[2] == name]
+
+    def _log_files(self, name: str) -> list[Path]:
+        if name in self.parts or "/" not in name:
+            file = self._surroundings.logs / f"{Path(name).name}.log"
+            return [file] if file.exists() else []
+        workloads = self._workloads_of(name)
+        if workloads:
+            pods = [pod for one in workloads for pod in one.pods]
+            return sorted({process.log for pod in pods for process in pod.processes})
+        # Its pods are gone, their logs are not.
+        return sorted(self._surroundings.logs.glob(f"{name.replace('/', '.')}.*.log"))
+
+    def _names(self) -> str:
+        return ", ".join([*self.parts, *self.workloads]) or "none, since nothing runs"

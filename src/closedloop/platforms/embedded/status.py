@@ -1,0 +1,134 @@
+"""The `status` of objects: what a cluster would write into them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from closedloop.platforms.embedded.pods import LivePod
+from closedloop.platforms.embedded.workload import Workload
+
+# The conditions that an object of a kind can have; other kinds have none.
+CONDITIONS: Mapping[str, tuple[str, ...]] = {
+    "Deployment": ("Available", "Progressing"),
+    "SeldonDeployment": (
+        "Ready",
+        "DeploymentsReady",
+        "ServicesReady",
+        "istioVirtualServicesReady",
+    ),
+    "Broker": ("Ready",),
+    "Trigger": ("Ready",),
+    "Pod": ("Ready",),
+}
+
+Status = dict[str, object]
+
+# A process that ended this often without ever being ready is said to have failed.
+_HOPELESS = 4
+
+
+def of_deployment(replicas: int, workload: Workload | None, problems: Sequence[str] = ()) -> Status:
+    """`apps/v1` DeploymentStatus."""
+    pods = workload.pods if workload else []
+    updated = workload.updated if workload else []
+    ready = [one for one in pods if one.ready and not one.draining]
+    # The new pods must do it alone: Available is what a client waits for after a change.
+    enough = not problems and sum(one.ready for one in updated) >= replicas
+    settled = enough and (workload is None or workload.settled)
+    why = "; ".join(problems) or reasons(pods)
+    return {
+        "replicas": len(pods),
+        "updatedReplicas": len(updated),
+        "readyReplicas": len(ready),
+        "availableReplicas": len(ready),
+        "unavailableReplicas": max(0, replicas - len(ready)),
+        "conditions": [
+            condition("Available", enough, "MinimumReplicas", why),
+            condition("Progressing", settled, "NewReplicaSet", why),
+        ],
+    }
+
+
+def of_seldon_deployment(
+    workloads: Sequence[Workload],
+    *,
+    routed: bool,
+    address: str,
+    problems: Sequence[str] = (),
+) -> Status:
+    """`machinelearning.seldon.io/v1` SeldonDeploymentStatus."""
+    pods = [one for workload in workloads for one in workload.pods]
+    there = [one for one in workloads if one.target]
+    ready = bool(there) and not problems and all(one.settled for one in workloads)
+    hopeless = [one for one in pods if not one.was_ready and one.restarts >= _HOPELESS]
+    why = "; ".join(problems) or reasons(pods)
+    done = ready and routed
+    return {
+        "state": "Available" if done else "Failed" if hopeless or problems else "Creating",
+        "description": "" if done else why,
+        "address": {"url": address},
+        "replicas": sum(len(one.target) for one in there),
+        "deploymentStatus": {
+            one.name.partition("/")[2]: {
+                "replicas": len(one.target),
+                "availableReplicas": sum(pod.ready for pod in one.updated),
+            }
+            for one in there
+        },
+        "conditions": [
+            condition("DeploymentsReady", ready, "Deployments", why),
+            condition("ServicesReady", bool(there), "Services", why),
+            condition("istioVirtualServicesReady", routed, "Route", "the route waits for its pods"),
+            condition("Ready", done, "SeldonDeployment", why or "the route waits for its pods"),
+        ],
+    }
+
+
+def of_eventing(why_not: str, url: str = "") -> Status:
+    """Status of a Broker or Trigger: ready, or why not."""
+    status: Status = {"conditions": [condition("Ready", not why_not, "Broker", why_not)]}
+    return status | ({"address": {"url": url}} if url else {})
+
+
+def of_pod(pod: LivePod) -> Status:
+    """`v1` PodStatus."""
+    return {
+        "phase": "Running" if pod.was_ready or pod.ready else "Pending",
+        "podIP": pod.address,
+        "conditions": [condition("Ready", pod.ready, "Containers", pod.reason)],
+        "containerStatuses": [
+            {
+                "name": one.process.name,
+                "ready": one.state == "ready",
+                "restartCount": one.restarts,
+                "state": one.state,
+                **({"message": one.reason} if one.reason else {}),
+            }
+            for one in pod.processes
+        ],
+    }
+
+
+def condition(kind: str, true: bool, reason: str, message: str) -> dict[str, str]:
+    """A condition as in Kubernetes; reason and message are why it is not true."""
+    if true:
+        return {"type": kind, "status": "True"}
+    return {
+        "type": kind,
+        "status": "False",
+        "reason": f"{reason}NotReady",
+        "message": message or "it is being made ready",
+    }
+
+
+def met(status: object, kind: str) -> bool:
+    """Whether a status has the condition `kind` with status True, in any spelling of its case."""
+    if not isinstance(status, Mapping) or not isinstance(status.get("conditions"), list):
+        return False
+    return any(
+        one["type"].lower() == kind.lower() and one["status"] == "True"
+        for one in status["conditions"]
+    )
+
+
+def reasons(pods: Iterable[LivePod]) -> str:
+    """Why pods are not ready, in one line."""
+    return "; ".join(f"{one.name}: {one.reason}" for one in pods if not one.ready and one.reason)

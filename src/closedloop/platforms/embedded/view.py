@@ -1,0 +1,244 @@
+"""What clients see: objects with their status, rows of parts, and why something is not ready."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from closedloop import __version__
+from closedloop.manifests import Manifest
+from closedloop.platforms.embedded import status
+from closedloop.platforms.embedded.reconcile.endpoints import selects
+from closedloop.platforms.embedded.services import ELASTICSEARCH, OF_PARTS
+from closedloop.platforms.embedded.workload import Workload
+from closedloop.platforms.protocol import PartStatus, PlatformError
+
+if TYPE_CHECKING:
+    from closedloop.platforms.embedded.controller import Controller
+
+Document = dict[str, object]
+
+_LOG_LINES = 20
+
+
+def key(kind: str, name: str, namespace: str) -> str:
+    """The key of an object, which for most kinds is in a namespace."""
+    if kind == "Namespace":
+        return f"{kind}/{name}"
+    return f"{kind}/{namespace or 'default'}/{name}"
+
+
+def short(of: str) -> str:
+    """`kind/name` of a key."""
+    kind, _, rest = of.partition("/")
+    return f"{kind}/{rest.rpartition('/')[2]}"
+
+
+def find(platform: "Controller", kind: str, name: str, namespace: str) -> Document | None:
+    """An object with its status, or None."""
+    manifest = platform.objects.get(key(kind, name, namespace))
+    if manifest is not None:
+        return _with_status(platform, manifest)
+    return next(
+        (one for one in _made(platform, kind) if _name(one) == (namespace or "default", name)),
+        None,
+    )
+
+
+def every(platform: "Controller", kind: str, namespace: str) -> list[Document]:
+    """All objects of a kind, those that objects made included; of one namespace, or of all."""
+    manifests = [
+        _with_status(platform, one) for one in platform.objects.values() if one.kind == kind
+    ]
+    everything = [*manifests, *_made(platform, kind)]
+    return [one for one in everything if not namespace or _name(one)[0] == namespace]
+
+
+def rows(platform: "Controller") -> list[PartStatus]:
+    """Every part and workload."""
+    return [*_parts(platform), *_workloads(platform)]
+
+
+def why_not(
+    platform: "Controller", kind: str, name: str, namespace: str, condition: str, timeout: float
+) -> str:
+    """Status, recent events and last log lines of an object that a condition was awaited of."""
+    title = key(kind, name, namespace)
+    one = find(platform, kind, name, namespace)
+    if one is None and condition.lower() != "deleted":
+        return f"{title} is not there after {timeout:g} s: apply it"
+    head = f"{title} is not {condition} after {timeout:g} s"
+    pieces = [head, "status: " + json.dumps((one or {}).get("status", {}))]
+    if events := platform.events(title):
+        pieces.append("events:\n" + "\n".join(f"  {event}" for event in events[-10:]))
+    try:
+        lines = platform.running.logs(f"{namespace or 'default'}/{name}", _LOG_LINES)
+    except PlatformError:
+        lines = ""
+    if kind in ("Broker", "Trigger") and "broker" in platform.running.parts:
+        lines = platform.running.logs("broker", _LOG_LINES)
+    if lines:
+        pieces.append(f"log:\n{lines}")
+    return "\n".join(pieces)
+
+
+def _with_status(platform: "Controller", manifest: Manifest) -> Document:
+    document = {key: value for key, value in manifest.document.items() if key != "status"}
+    now = _status(platform, manifest)
+    return {**document, "status": now} if now is not None else document
+
+
+def _status(platform: "Controller", manifest: Manifest) -> status.Status | None:
+    problems = platform.desired.problems.get(manifest.key, ())
+    name, namespace = manifest.name, manifest.namespace
+    match manifest.kind:
+        case "Deployment":
+            workload = platform.running.workloads.get(f"{namespace}/{name}")
+            return status.of_deployment(_replicas(manifest), workload, problems)
+        case "SeldonDeployment":
+            prefix = f"/seldon/{namespace}/{name}/"
+            wanted = [one for one in platform.desired.routes if one.prefix == prefix]
+            live = [one for one in platform.traffic.routes if one.prefix == prefix]
+            service = wanted[0].backends[0][0] if wanted else ""
+            host, _, port = service.rpartition(":")
+            return status.of_seldon_deployment(
+                [one for one in platform.running.workloads.values() if one.owner == manifest.key],
+                routed=bool(wanted) and wanted == live and not platform.envoy_error,
+                address=f"http://{host}.svc.cluster.local:{port}/api/v1.0/predictions",
+                problems=problems,
+            )
+        case "Broker":
+            return status.of_eventing(
+                _eventing_problem(platform, problems),
+                f"http://broker-ingress.knative-eventing.svc.cluster.local/{namespace}/{name}",
+            )
+        case "Trigger":
+            return status.of_eventing(_eventing_problem(platform, problems))
+        case _:
+            return None
+
+
+def _eventing_problem(platform: "Controller", problems: tuple[str, ...]) -> str:
+    if problems:
+        return "; ".join(problems)
+    if platform.broker_sync.in_effect:
+        return ""
+    return platform.broker_sync.error or "the broker has not taken it yet"
+
+
+def _made(platform: "Controller", kind: str) -> list[Document]:
+    """Objects that nobody applied but a cluster's controllers would make."""
+    workloads = platform.running.workloads.values()
+    if kind == "Deployment":
+        return [
+            _object("apps/v1", kind, one.name, {"replicas": len(one.target)})
+            | {"status": status.of_deployment(len(one.target), one)}
+            for one in workloads
+            if not one.owner.startswith("Deployment/")
+        ]
+    if kind == "Pod":
+        return [
+            _object("v1", kind, f"{one.name.partition('/')[0]}/{pod.name}", {}, pod.pod.labels)
+            | {"status": status.of_pod(pod)}
+            for one in workloads
+            for pod in one.pods
+        ]
+    return []
+
+
+def _object(
+    version: str,
+    kind: str,
+    path: str,
+    spec: Mapping[str, object],
+    labels: Mapping[str, str] | None = None,
+) -> Document:
+    namespace, _, name = path.partition("/")
+    metadata: Document = {"name": name, "namespace": namespace}
+    if labels:
+        metadata["labels"] = dict(labels)
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": dict(spec)}
+
+
+def _name(document: Mapping[str, object]) -> tuple[str, str]:
+    metadata = document["metadata"]
+    assert isinstance(metadata, Mapping)
+    return str(metadata.get("namespace") or "default"), str(metadata["name"])
+
+
+def _replicas(manifest: Manifest) -> int:
+    spec = manifest.document["spec"]
+    assert isinstance(spec, Mapping)  # checked when it was applied
+    return int(spec.get("replicas", 1))
+
+
+def _parts(platform: "Controller") -> list[PartStatus]:
+    result = []
+    services = _services_of_parts(platform)
+    for name, part in platform.running.parts.items():
+        pod = platform.running.part_pods[name]
+        note = "; ".join(filter(None, (_trouble(platform, name), pod.reason, part.note)))
+        url = platform.urls.gateway if name == "envoy" else services.get(name, part.url)
+        result.append(PartStatus(name, part.version, pod.state, url, pod.restarts, note))
+    if elsewhere := platform.urls.elsewhere.get(ELASTICSEARCH.host):
+        result.append(PartStatus("elasticsearch", "", "ready", elsewhere, 0, "your own"))
+    if "seldon-core" in platform.installation.installed:
+        version = platform.models.runtime().seldon_version
+        note = "model servers in an environment of their own, models trained here"
+        result.append(PartStatus("seldon-core", version, "ready", "", 0, note))
+    return result
+
+
+def _trouble(platform: "Controller", part: str) -> str:
+    match part:
+        case "envoy":
+            return platform.envoy_error
+        case "broker":
+            return platform.broker_sync.error
+        case "prometheus":
+            return platform.prometheus_sync.error
+        case _:
+            return ""
+
+
+def _services_of_parts(platform: "Controller") -> dict[str, str]:
+    return {
+        part: platform.urls.url_of(one.namespace, one.service, one.port)
+        for part, one in OF_PARTS.items()
+    }
+
+
+def _workloads(platform: "Controller") -> list[PartStatus]:
+    return [_row(platform, one) for one in platform.running.workloads.values()]
+
+
+def _row(platform: "Controller", one: Workload) -> PartStatus:
+    ready = sum(pod.ready for pod in one.updated)
+    waiting = [pod for pod in one.pods if not pod.ready]
+    if one.settled:
+        state = "ready"
+    elif any(pod.state == "restarting" for pod in one.pods):
+        state = "restarting"
+    else:
+        state = "starting" if one.target else "stopped"
+    seldon = one.owner.startswith("SeldonDeployment/")
+    version = platform.models.runtime().seldon_version if seldon else __version__
+    notes = [f"{ready} of {len(one.target)} ready"] if len(one.target) > 1 or waiting else []
+    notes += [status.reasons(waiting)] if waiting else []
+    return PartStatus(
+        one.name,
+        version,
+        state,
+        _url(platform, one),
+        sum(pod.restarts for pod in one.pods),
+        "; ".join(filter(None, notes)),
+    )
+
+
+def _url(platform: "Controller", one: Workload) -> str:
+    """The URL of a Service in front of a workload's pods."""
+    for service in platform.desired.services:
+        if service.namespace == one.name.partition("/")[0] and any(
+            selects(service.selector, pod) for pod in one.target
+        ):
+            return platform.urls.url_of(service.namespace, service.service, service.port)
+    return ""

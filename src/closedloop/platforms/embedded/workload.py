@@ -1,0 +1,77 @@
+"""The pods of one workload, brought step by step from what they are to what they should be."""
+
+from collections.abc import Callable, Container, Sequence
+
+from closedloop.platforms.embedded.desired import Pod
+from closedloop.platforms.embedded.pods import LivePod
+
+
+class Workload:
+    """What a Deployment is on a cluster: n equal pods, replaced without a gap.
+
+    `start` makes and starts a pod; `stop` ends one, and takes it out of `pods`
+    when it is gone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        owner: str,
+        *,
+        start: Callable[["Workload", Pod], LivePod],
+        stop: Callable[["Workload", LivePod], None],
+    ) -> None:
+        self.name = name
+        self.owner = owner
+        self.target: tuple[Pod, ...] = ()
+        self.pods: list[LivePod] = []
+        self._start = start
+        self._stop = stop
+
+    @property
+    def updated(self) -> list[LivePod]:
+        """The pods that are as they should be."""
+        revisions = {pod.revision for pod in self.target}
+        return [one for one in self.pods if one.pod.revision in revisions and not one.draining]
+
+    @property
+    def settled(self) -> bool:
+        """Whether exactly the pods that should be there are, and all of them are ready."""
+        return len(self.pods) == len(self.updated) == len(self.target) and all(
+            one.ready for one in self.pods
+        )
+
+    def step(self, *, unseen: Container[LivePod], needed: bool) -> bool:
+        """Take one step; says whether pods were taken out of traffic, which others must hear.
+
+        `unseen` are the draining pods to which nothing sends new traffic any
+        more; while the workload is `needed`, its last good pods stay although
+        nothing describes them.
+        """
+        # Equal pods that are ready come first, so that of too many the others go.
+        fresh = sorted(self.updated, key=lambda one: not one.ready)
+        surplus = fresh[len(self.target) :]
+        fresh = fresh[: len(self.target)]
+        fresh += [self._start(self, pod) for pod in self.target[len(fresh) :]]
+        done = all(one.ready for one in fresh) and not (needed and not self.target)
+        leaving = [
+            one
+            for one in self.pods
+            if not one.draining
+            and one not in fresh
+            # A pod that never worked is missed by nobody.
+            and (done or one in surplus or not one.was_ready)
+        ]
+        for one in leaving:
+            one.draining = True
+        for one in [one for one in self.pods if one.draining and one in unseen]:
+            self._stop(self, one)
+        return bool(leaving)
+
+
+def of_workloads(pods: Sequence[Pod]) -> dict[str, tuple[Pod, ...]]:
+    """Pods by their workload."""
+    grouped: dict[str, list[Pod]] = {}
+    for pod in pods:
+        grouped.setdefault(pod.workload, []).append(pod)
+    return {name: tuple(group) for name, group in grouped.items()}
