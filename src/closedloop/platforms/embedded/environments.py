@@ -25,6 +25,7 @@ Progress = Callable[[str], None]
 
 # scikit-learn 1.9 needs 3.11, numpy 1.26 has no wheel for 3.13.
 _PYTHONS = ((3, 11), (3, 12))
+_RUNNING = sys.version_info[:2]
 _MODELS = Path("share") / "closedloop" / "models"
 
 
@@ -105,7 +106,7 @@ def _uv() -> Path:
 
 def _interpreter(uv: Path) -> Path:
     """A Python for the environment: that of this process if it fits, else one uv finds."""
-    if sys.version_info[:2] in _PYTHONS:
+    if _RUNNING in _PYTHONS:
         return Path(getattr(sys, "_base_executable", sys.executable))
     (*_, oldest), (*_, newest) = _PYTHONS
     wanted = f">=3.{oldest},<3.{newest + 1}"
