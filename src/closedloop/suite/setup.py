@@ -32,8 +32,9 @@ STEPS = (
     Step("gateway", manifests=("istio/gateway.yaml",)),
     Step("monitors, rules and dashboards", manifests=("monitoring", "dashboards")),
     Step(
+        # A broker is not ready before the Service of its dead-letter sink exists.
         "broker",
-        manifests=("knative-eventing/broker.yaml",),
+        manifests=("request-logger/service.yaml", "knative-eventing/broker.yaml"),
         wait=(("Broker", "default", "seldon-logs", "Ready"),),
     ),
     Step(
