@@ -1,6 +1,10 @@
-"""What every committed notebook keeps to, checked without running it."""
+"""What every committed notebook keeps to, checked without running it.
+
+`python -m closedloop.suite.contract FILE …` prints the faults of notebook files.
+"""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,3 +93,9 @@ def _branches(tree: ast.AST) -> Iterator[str]:
         )
         if used or compared:
             yield f"line {node.lineno} depends on the platform: only `connect` may know it"
+
+
+if __name__ == "__main__":
+    all_faults = [fault for name in sys.argv[1:] for fault in faults(Path(name))]
+    sys.stderr.writelines(f"{fault}\n" for fault in all_faults)
+    sys.exit(bool(all_faults))

@@ -14,11 +14,15 @@ from closedloop.suite.tags import FIGURE
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A PNG picture; `name` is without suffix, `caption` is the heading above it."""
+    """A PNG picture; `name` is without suffix, `caption` is the heading above it.
+
+    `tagged` is whether its cell names it.
+    """
 
     name: str
     caption: str
     png: bytes
+    tagged: bool = False
 
     @property
     def data_url(self) -> str:
@@ -42,7 +46,7 @@ def figures_of(executed: Path) -> list[Figure]:
             caption = heading(cells, index)
             tagged = [tag for tag in cell.metadata.get("tags", []) if tag.startswith(FIGURE)]
             name = tagged[0].removeprefix(FIGURE) if tagged else f"{executed.stem}-{_slug(caption)}"
-            found.append(Figure(_unused(name, found), caption, base64.b64decode(png)))
+            found.append(Figure(_unused(name, found), caption, base64.b64decode(png), bool(tagged)))
     return found
 
 
