@@ -47,8 +47,11 @@ def main() -> None:
 
 
 def _die_with_parent() -> None:
-    """Have Linux send this process SIGTERM when the one that started it is gone."""
-    if _LIBC is not None:
+    """Have Linux send this process SIGTERM when the one that started it is gone.
+
+    Not to the first of a container: what started that is none of its business.
+    """
+    if _LIBC is not None and os.getpid() != 1:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
