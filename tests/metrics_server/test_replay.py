@@ -83,6 +83,15 @@ class Replaying:
     def count(self, name: str) -> float | None:
         return self.registry.get_sample_value(f"closedloop_{name}")
 
+    @property
+    def healed(self) -> float | None:
+        labels = {
+            "deployment_namespace": PETS.namespace,
+            "deployment_name": PETS.deployment,
+            "predictor_name": PETS.predictor,
+        }
+        return self.registry.get_sample_value("closedloop_rows_healed_total", labels)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.replay.run())
@@ -158,9 +167,10 @@ async def test_heals_what_delivery_lost_and_counts_it() -> None:
     replaying = Replaying(log)
     async with replaying.running():
         await replaying.ready()
+        assert replaying.healed == 0
         log.logged([answer("cat"), truth("cat")])
         await reads(log, 2)
-        assert replaying.count("rows_healed_total") == 1
+        assert replaying.healed == 1
     assert replaying.matrix.counts() == {("cat", "cat"): 1}
 
 
@@ -277,7 +287,7 @@ async def test_what_has_no_room_is_told_and_counted_once() -> None:
         await replaying.ready()
         await reads(log, 6)
     assert (replaying.state.capacity.held, replaying.state.missing) == (2, 3)
-    assert replaying.count("rows_healed_total") == 0
+    assert replaying.healed == 0
 
 
 HAPPENED = [
@@ -376,5 +386,5 @@ async def test_a_search_server_that_is_away_or_comes_back_empty() -> None:
             with Elasticsearch(elastic.url) as client:
                 put_templates(client)
                 write_log(client, [answer("dog", request_id="s"), truth("dog", request_id="s")])
-            await server.until(lambda: server.sample("rows_healed_total") == 1)
+            await server.until(lambda: server.of_pets("rows_healed_total") == 1)
             assert server.cells() == {("cat", "cat"): 1, ("dog", "dog"): 1}

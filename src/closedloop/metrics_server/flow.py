@@ -31,13 +31,14 @@ class Flow:
             ["deployment_namespace", "deployment_name", "predictor_name", "type", "outcome"],
             registry=registry,
         )
-        invalid = Counter(
+        self._invalid = Counter(
             "closedloop_invalid_events",
             "Events refused, by reason.",
             ["reason"],
             registry=registry,
         )
-        self._invalid = {reason: invalid.labels(reason) for reason in _REASONS}
+        for reason in _REASONS:
+            self._invalid.labels(reason)
         self._series: dict[tuple[str, str, str], dict[tuple[str, str], Counter]] = {}
         self._series[_NOBODY] = {
             (kind, _INVALID): self._events.labels(*_NOBODY, kind, _INVALID)
@@ -52,7 +53,7 @@ class Flow:
         """An event that was refused, with its origin where its headers could be read."""
         series = self._series[_NOBODY] if event is None else self._of(event)
         series[_TYPES.get(event_type, "unknown"), _INVALID].inc()
-        self._invalid[reason].inc()
+        self._invalid.labels(reason).inc()
 
     def _of(self, event: Event) -> dict[tuple[str, str], Counter]:
         names = (event.namespace, event.deployment, event.predictor)

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from closedloop import events
+from closedloop.documents import predictor_of
 from closedloop.events import InvalidEvent
 from closedloop.inference_log import PAGE, InferenceLog
 from closedloop.metrics_server.state import State
@@ -63,6 +64,7 @@ class Replay:
         self._healed = Counter(
             "closedloop_rows_healed",
             "Rows that the log knew more about than delivery had brought, after the start.",
+            ["deployment_namespace", "deployment_name", "predictor_name"],
             registry=registry,
         )
         self._errors = Counter(
@@ -112,7 +114,7 @@ class Replay:
     async def _resync(self) -> None:
         everything = time.monotonic() - self._last_full >= self._all_every
         since = None if everything else self._latest - _OVERLAP_SECONDS
-        self._healed.inc(await self._read_log(since if self._latest else None))
+        await self._read_log(since if self._latest else None)
         if self._is_quiet() and (everything or self._compared != self._state.changes):
             before = self._state.changes
             logged = await self._log.confusion()
@@ -120,10 +122,10 @@ class Replay:
                 self._state.compare(logged)
                 self._compared = before
 
-    async def _read_log(self, since: float | None) -> int:
-        """Read all documents, or those logged `since`; returns how many changed the state."""
+    async def _read_log(self, since: float | None) -> None:
+        """Read all documents, or those logged `since`."""
         started, now = time.monotonic(), time.time()
-        self._read = changed = missing = 0
+        self._read = missing = 0
         latest = 0.0
         async for document_id, document in self._log.documents(since):
             self._read += 1
@@ -134,9 +136,10 @@ class Replay:
                 self._unreadable.inc()
                 _log.warning("document not readable", id=document_id, error=str(error))
                 continue
-            changed += news is True
             missing += news is None
-            if self._reason is not None and self._read % PAGE == 0:
+            if self.restored and news:
+                self._healed.labels(*predictor_of(document)).inc()
+            if not self.restored and self._read % PAGE == 0:
                 self._reason = f"restoring from Elasticsearch: {self._read} documents read"
         # A logger whose clock is ahead must not hide what others write.
         self._latest = max(self._latest, min(latest, now))
@@ -147,8 +150,9 @@ class Replay:
             self._state.missing = max(self._state.missing, missing)
         if since is None:
             self._last_full = started
+        for predictor in self._state.boards:
+            self._healed.labels(*predictor)
         _spare_rows()
-        return changed
 
     def _is_quiet(self) -> bool:
         if self._state.changes != self._changes:

@@ -99,6 +99,8 @@ class Capacity:
 class Scoreboard:
     """The state and the counts of one predictor.
 
+    A labelled row takes about 420 bytes (measured by `bench/restore.py`).
+
     `capacity` bounds the number of rows held. Past it a new row is not kept
     and says so (`Outcome.OVER_LIMIT`, `dropped`); rows already held go on being
     updated, so no count that was right becomes wrong.
