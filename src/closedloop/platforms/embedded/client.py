@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from closedloop import paths
-from closedloop.manifests import Manifest, ManifestError, load
+from closedloop.manifests import Manifest, ManifestError, in_apply_order, load
 from closedloop.platforms.embedded import logs, state
 from closedloop.platforms.embedded.state import DaemonState
 from closedloop.platforms.protocol import Object, PartStatus, PlatformError
@@ -36,7 +36,6 @@ class EmbeddedPlatform:
         self._parent_pid = parent_pid
         self._folder = paths.platform_folder()
         self._manifests = paths.manifests_folder()
-        self._daemon: DaemonState | None = None
 
     def install(self, part: str) -> list[PartStatus]:
         body = {
@@ -56,7 +55,7 @@ class EmbeddedPlatform:
         return happened
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:
-        keys = [one.key for one in reversed(self._load(manifests))]
+        keys = [one.key for one in reversed(self._load(manifests))]  # users before what they use
         if self._find() is None:
             return [f"{key.split('/')[0]}/{key.rpartition('/')[2]} absent" for key in keys]
         happened: list[str] = self._call("POST", "/delete", json={"keys": keys}, timeout=120)
@@ -125,12 +124,11 @@ class EmbeddedPlatform:
                 )
         finally:
             os.close(descriptor)
-            self._daemon = None
             _reap(daemon.pid)
 
     def _load(self, manifests: tuple[str | Path | Object, ...]) -> list[Manifest]:
         try:
-            return load(self._manifests, *manifests)
+            return in_apply_order(load(self._manifests, *manifests))
         except ManifestError as error:
             raise PlatformError(str(error)) from None
 
@@ -162,7 +160,6 @@ class EmbeddedPlatform:
                     f" see {self._folder / 'daemon.log'}"
                 ) from None
             except requests.RequestException:
-                self._daemon = None
                 raise PlatformError(
                     f"the platform ended during {path[1:]}: {self._last_words()}"
                 ) from None
@@ -181,15 +178,12 @@ class EmbeddedPlatform:
         found = state.read(self._folder)
         if found is None:
             return None
-        if found == self._daemon:
-            return found  # it answered before; if it is gone, the call will say so
         with _session(found) as session:
             try:
                 answers = session.get(f"{found.url}/ping", timeout=_CONNECT).ok
             except requests.RequestException:
                 answers = False
-        self._daemon = found if answers else None
-        return self._daemon
+        return found if answers else None
 
     def _start(self) -> DaemonState:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import aiohttp
 import structlog
 
-from closedloop.manifests import Manifest, in_apply_order
+from closedloop.manifests import Manifest
 from closedloop.platforms.embedded import applied, reconcile, view
 from closedloop.platforms.embedded.broker_sync import BrokerSync
 from closedloop.platforms.embedded.changes import Changes
@@ -111,10 +111,12 @@ class Controller:
         return [row for row in rows if row.part in ROWS[part]]
 
     async def apply(self, manifests: Sequence[Manifest]) -> list[str]:
-        """Raises `ManifestError` or `PlatformError` before anything changed."""
-        ordered = in_apply_order(manifests)
+        """Create or change objects, in the order given; what happened to each.
+
+        Raises `ManifestError` or `PlatformError` before anything changed.
+        """
         async with self._applying:
-            objects, happened = applied.merged(self.objects, ordered, self.installation.installed)
+            objects, happened = applied.merged(self.objects, manifests, self.installation.installed)
             desired = self._desired(objects)
             new = {
                 name: groups
@@ -124,7 +126,7 @@ class Controller:
             await check_rules(new, self._site.parts)
             self.objects = objects
             self._aim(desired)
-        for manifest, what in zip(ordered, happened, strict=True):
+        for manifest, what in zip(manifests, happened, strict=True):
             if not what.endswith(" unchanged"):
                 self.note(manifest.key, what.rpartition(" ")[2])
         return happened
@@ -150,13 +152,16 @@ class Controller:
         """Whether an object is deleted and nothing that it described runs or is routed to."""
         if key in self.objects:
             return False
-        if any(one.owner == key for one in self.running.workloads.values()):
-            return False
-        return self.traffic_in_effect()
-
-    def traffic_in_effect(self) -> bool:
-        """Whether Envoy has the routes that are desired."""
-        return self.traffic.routes == self.desired.routes
+        kind, _, path = key.partition("/")
+        if kind in ("Broker", "Trigger"):
+            return self.broker_sync.in_effect or "broker" not in self.running.parts
+        if kind == "Service":
+            namespace, _, name = path.partition("/")
+            services = (*self.traffic.services.values(), *self.desired.services)
+            return all((one.namespace, one.service) != (namespace, name) for one in services)
+        return not any(one.owner == key for one in self.running.workloads.values()) and not any(
+            one.prefix == view.prefix(path) for one in self.traffic.routes
+        )
 
     async def wait(
         self, kind: str, name: str, namespace: str, condition: str, timeout: float

@@ -67,6 +67,7 @@ class Supervised:
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
         self._ready_at: float | None = None
+        self._hurry = asyncio.Event()  # somebody does not want to wait for the next try
         self._ending = ""  # how the process last ended
         self._asked = False  # the running process ends because we asked it to
 
@@ -94,10 +95,11 @@ class Supervised:
         """End the process, at once with its whole group if `kill`; it is started again by itself.
 
         Returns when the old process is gone; until the new one is ready the
-        state is `restarting`.
+        state is `restarting`. One that waits after a crash is started at once.
         """
         child = self._child
         if child is None:
+            self._hurry.set()
             return
         self._asked = True
         self._set("restarting", _ON_REQUEST)
@@ -118,7 +120,9 @@ class Supervised:
             self._ending = _ON_REQUEST if asked else why
             self._set("restarting", self._ending)
             if crashes:
-                await asyncio.sleep(self._pace.delay(crashes))
+                self._hurry.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), self._pace.delay(crashes))
 
     async def _once(self) -> str:
         """Run the process to its end; returns how it ended."""

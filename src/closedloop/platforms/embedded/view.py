@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from closedloop import __version__
 from closedloop.manifests import Manifest
-from closedloop.platforms.embedded import status
+from closedloop.platforms.embedded import network, status
+from closedloop.platforms.embedded.desired import ServicePort
 from closedloop.platforms.embedded.reconcile.endpoints import selects
 from closedloop.platforms.embedded.services import ELASTICSEARCH, OF_PARTS
 from closedloop.platforms.embedded.workload import Workload
@@ -31,6 +32,11 @@ def short(of: str) -> str:
     """`kind/name` of a key."""
     kind, _, rest = of.partition("/")
     return f"{kind}/{rest.rpartition('/')[2]}"
+
+
+def prefix(path: str) -> str:
+    """The path at the gateway of SeldonDeployment `namespace/name`, as its operator sets it."""
+    return f"/seldon/{path}/"
 
 
 def find(platform: "Controller", kind: str, name: str, namespace: str) -> Document | None:
@@ -95,9 +101,9 @@ def _status(platform: "Controller", manifest: Manifest) -> status.Status | None:
             workload = platform.running.workloads.get(f"{namespace}/{name}")
             return status.of_deployment(_replicas(manifest), workload, problems)
         case "SeldonDeployment":
-            prefix = f"/seldon/{namespace}/{name}/"
-            wanted = [one for one in platform.desired.routes if one.prefix == prefix]
-            live = [one for one in platform.traffic.routes if one.prefix == prefix]
+            at = prefix(f"{namespace}/{name}")
+            wanted = [one for one in platform.desired.routes if one.prefix == at]
+            live = [one for one in platform.traffic.routes if one.prefix == at]
             service = wanted[0].backends[0][0] if wanted else ""
             host, _, port = service.rpartition(":")
             return status.of_seldon_deployment(
@@ -142,7 +148,25 @@ def _made(platform: "Controller", kind: str) -> list[Document]:
             for one in workloads
             for pod in one.pods
         ]
+    if kind == "Service":
+        return [_service(ports) for ports in _unapplied_services(platform)]
     return []
+
+
+def _unapplied_services(platform: "Controller") -> list[list[ServicePort]]:
+    """The ports of each Service that came with a part or a SeldonDeployment."""
+    grouped: dict[str, list[ServicePort]] = {}
+    for one in platform.services():
+        grouped.setdefault(key("Service", one.service, one.namespace), []).append(one)
+    return [ports for of, ports in grouped.items() if of not in platform.objects]
+
+
+def _service(ports: list[ServicePort]) -> Document:
+    spec = {
+        "selector": dict(ports[0].selector),
+        "ports": [{"name": one.name, "port": one.port, "targetPort": one.target} for one in ports],
+    }
+    return _object("v1", "Service", f"{ports[0].namespace}/{ports[0].service}", spec)
 
 
 def _object(
@@ -191,7 +215,9 @@ def _parts(platform: "Controller") -> list[PartStatus]:
 def _trouble(platform: "Controller", part: str) -> str:
     match part:
         case "envoy":
-            return platform.envoy_error
+            elsewhere = not platform.urls.gateway.endswith(f":{network.GATEWAY_PORT}")
+            taken = f"port {network.GATEWAY_PORT} is taken by another program" if elsewhere else ""
+            return platform.envoy_error or taken
         case "broker":
             return platform.broker_sync.error
         case "prometheus":

@@ -29,7 +29,7 @@ def part(address: str, config: Path, nats: str) -> Part:
                 *("--nats", nats, "--config", str(config)),
             ),
             env={},
-            readiness=Probe(port, "/ready", period=2),
+            readiness=Probe(port, "/ready", period=2, timeout=5),
             liveness=Probe(port, "/live", period=10, timeout=5),
             ports={"http": port},
         ),

@@ -51,7 +51,7 @@ def part(address: str, folder: Path) -> Part:
                 *("--disable-hot-restart", "--concurrency", "1", "-l", "warning"),
             ),
             env={},
-            readiness=Probe(admin, "/ready", period=5),
+            readiness=Probe(admin, "/ready", period=5, timeout=5),
             liveness=Probe(admin, None, period=10, timeout=5),
             ports={"admin": admin},
         ),

@@ -37,7 +37,7 @@ def part(address: str, folder: Path) -> Part:
             name="nats",
             argv=(script("nats-server"), "-c", str(config)),
             env={},
-            readiness=Probe(monitor, "/healthz", period=5),
+            readiness=Probe(monitor, "/healthz", period=5, timeout=5),
             ports={"client": port, "monitor": monitor},
         ),
         labels={"app": "nats"},

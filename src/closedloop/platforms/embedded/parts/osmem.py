@@ -35,7 +35,7 @@ def part(address: str) -> Part:
                 "--no-ja",
             ),
             env={},
-            readiness=Probe(port, "/", period=5),
+            readiness=Probe(port, "/", period=5, timeout=5),
             liveness=Probe(port, None, period=10, timeout=5),
             ports={"http": port},
         ),

@@ -1,0 +1,396 @@
+"""A real daemon with tiny workloads: Envoy and the control loop, but no other part."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from closedloop.paths import checkout_root
+from closedloop.platforms.embedded import state
+from closedloop.platforms.embedded.client import EmbeddedPlatform
+from closedloop.platforms.embedded.network import CONTROL_PORT
+from closedloop.platforms.protocol import PlatformError
+from closedloop.waiting import until
+from tests.platforms.embedded.processes import descendants, listening, runs
+
+pytestmark = pytest.mark.embedded
+
+SERVE = """
+import http.server, os, signal, sys, threading
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = os.environ["ANSWER"].encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = False
+    block_on_close = False
+server = Server((os.environ["HOST"], 8080), Handler)
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+print("serving", os.environ["ANSWER"], flush=True)
+server.serve_forever()
+"""
+
+
+def _deployment(
+    name: str = "echo", *, answer: str = "one", replicas: int = 1, code: str = SERVE
+) -> Any:
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "terminationGracePeriodSeconds": 5,
+                    "containers": [
+                        {
+                            "name": name,
+                            "image": "closedloop/components:0.1.0",
+                            "command": ["python", "-c", code],
+                            "env": [
+                                {
+                                    "name": "HOST",
+                                    "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}},
+                                },
+                                {"name": "ANSWER", "value": answer},
+                            ],
+                            "ports": [{"name": "http", "containerPort": 8080}],
+                            "readinessProbe": {"httpGet": {"path": "/", "port": "http"}},
+                        }
+                    ],
+                },
+            },
+        },
+    }
+
+
+def _service(name: str = "echo") -> Any:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {
+            "selector": {"app": name},
+            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+        },
+    }
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CLOSEDLOOP_ROOT", str(checkout_root()))
+    monkeypatch.setenv("CLOSEDLOOP_HOME", str(tmp_path / "a home"))
+    monkeypatch.delenv("CLOSEDLOOP_ELASTICSEARCH_URL", raising=False)
+    return tmp_path / "a home"
+
+
+@pytest.fixture
+def platform(home: Path) -> Iterator[EmbeddedPlatform]:
+    one = EmbeddedPlatform(parent_pid=os.getpid())
+    yield one
+    one.down()
+
+
+def _pid(home: Path) -> int:
+    found = state.read(home / "platform")
+    assert found
+    return found.pid
+
+
+def _available(platform: EmbeddedPlatform, name: str = "echo") -> dict[str, Any]:
+    return platform.wait("Deployment", name, condition="Available", timeout=30)
+
+
+def _get(url: str) -> str:
+    answer = requests.get(url, timeout=10)
+    answer.raise_for_status()
+    return answer.text
+
+
+def test_apply_says_what_happened_and_the_service_answers(platform: EmbeddedPlatform) -> None:
+    both = (_deployment(), _service())
+    assert platform.apply(*both) == ["Service/echo created", "Deployment/echo created"]
+    deployment = _available(platform)
+    assert deployment["status"]["readyReplicas"] == 1
+    assert _get(platform.url("default/echo")) == "one"
+    assert platform.apply(*both) == ["Service/echo unchanged", "Deployment/echo unchanged"]
+    assert "serving one" in platform.logs("default/echo")
+    (pod,) = platform.objects("Pod")
+    assert pod["status"]["podIP"].startswith("127.")  # type: ignore[index]  # plain JSON
+    (row,) = (row for row in platform.status() if row.part == "default/echo")
+    assert (row.state, row.restarts, row.url) == ("ready", 0, platform.url("default/echo"))
+
+
+class _Caller(threading.Thread):
+    """Calls a URL without a pause, on new connections and on one that is kept."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.answers: set[str] = set()
+        self.failures: list[str] = []
+        self.calls = 0
+        self._url = url
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        with requests.Session() as kept:
+            while not self._done.is_set():
+                for call in (requests.get, kept.get):
+                    self.calls += 1
+                    try:
+                        answer = call(self._url, timeout=10)
+                        answer.raise_for_status()
+                        self.answers.add(answer.text)
+                    except requests.RequestException as error:
+                        self.failures.append(f"{call}: {error}")
+
+    def finish(self) -> None:
+        self._done.set()
+        self.join()
+
+
+def test_change_replaces_pods_without_a_failed_request(platform: EmbeddedPlatform) -> None:
+    platform.apply(_deployment(), _service())
+    _available(platform)
+    caller = _Caller(platform.url("default/echo"))
+    caller.start()
+    try:
+        for number in range(3):
+            change = _deployment(answer=f"change {number}", replicas=1 + number % 2)
+            assert platform.apply(change) == ["Deployment/echo configured"]
+            _available(platform)
+            until(
+                lambda: len(platform.objects("Pod")),
+                lambda n, number=number: n == 1 + number % 2,  # type: ignore[misc]  # bound here
+                what="the old pods to go",
+            )
+    finally:
+        caller.finish()
+    assert caller.failures == []
+    assert caller.answers == {"one", "change 0", "change 1", "change 2"}
+    assert caller.calls > 50
+
+
+def test_change_that_does_not_start_leaves_the_old_pods_serving(
+    platform: EmbeddedPlatform,
+) -> None:
+    platform.apply(_deployment(), _service())
+    _available(platform)
+    platform.apply(_deployment(code="raise SystemExit('no such model')"))
+    with pytest.raises(PlatformError) as failure:
+        platform.wait("Deployment", "echo", condition="Available", timeout=2)
+    said = str(failure.value)
+    assert "Deployment/default/echo is not Available after 2 s" in said
+    assert "exited with status 1" in said
+    assert "no such model" in said
+    assert _get(platform.url("default/echo")) == "one"
+    platform.apply(_deployment(answer="mended"))
+    _available(platform)
+    assert _get(platform.url("default/echo")) == "mended"
+
+
+def test_killed_pod_is_ready_again_when_restart_returns(platform: EmbeddedPlatform) -> None:
+    platform.apply(_deployment(), _service())
+    _available(platform)
+    platform.restart("default/echo", kill=True)
+    assert _get(platform.url("default/echo")) == "one"
+    (row,) = (row for row in platform.status() if row.part == "default/echo")
+    assert row.restarts == 1
+
+
+def test_killed_proxy_comes_back_with_its_routes(platform: EmbeddedPlatform) -> None:
+    platform.apply(_deployment(), _service())
+    _available(platform)
+    platform.restart("envoy", kill=True)
+    assert _get(platform.url("default/echo")) == "one"
+
+
+def test_delete_waits_until_all_is_gone(platform: EmbeddedPlatform) -> None:
+    both = (_deployment(), _service())
+    platform.apply(*both)
+    _available(platform)
+    url = platform.url("default/echo")
+    assert platform.delete(*both) == ["Deployment/echo deleted", "Service/echo deleted"]
+    assert platform.objects("Pod") == []
+    with pytest.raises(requests.ConnectionError):
+        _get(url)
+    assert platform.delete(_service()) == ["Service/echo absent"]
+    assert platform.wait("Deployment", "echo", condition="Deleted", timeout=5) == {}
+
+
+def test_service_keeps_its_port_when_it_comes_back(platform: EmbeddedPlatform) -> None:
+    platform.apply(_service())
+    url = platform.url("default/echo")
+    platform.delete(_service())
+    platform.apply(_service())
+    assert platform.url("default/echo") == url
+
+
+def test_what_cannot_be_applied_changes_nothing(platform: EmbeddedPlatform) -> None:
+    bad = _deployment("other")
+    bad["spec"]["template"]["spec"]["hostNetwork"] = True
+    with pytest.raises(PlatformError, match="hostNetwork is not supported"):
+        platform.apply(_deployment(), bad)
+    assert platform.objects("Deployment") == []
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (
+            {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"name": "b"}},
+            "comes with knative-eventing: install knative-eventing first",
+        ),
+        (_service() | {"metadata": {"name": "a", "namespace": "nowhere"}}, "no namespace nowhere"),
+    ],
+)
+def test_what_a_cluster_would_refuse(
+    platform: EmbeddedPlatform, document: Any, message: str
+) -> None:
+    with pytest.raises(PlatformError, match=message):
+        platform.apply(document)
+
+
+def test_questions_about_what_is_not_there(platform: EmbeddedPlatform) -> None:
+    platform.apply(_service())
+    with pytest.raises(PlatformError, match="there is no Deployment/default/none"):
+        platform.get("Deployment", "none")
+    with pytest.raises(PlatformError, match="there is no Service default/none"):
+        platform.url("default/none")
+    with pytest.raises(PlatformError, match="has no port 81: it has http"):
+        platform.url("default/echo", 81)
+    with pytest.raises(PlatformError, match="nothing logs by the name none"):
+        platform.logs("none")
+    with pytest.raises(PlatformError, match="nothing runs by the name none"):
+        platform.restart("none")
+    with pytest.raises(PlatformError, match="a Service has no conditions"):
+        platform.wait("Service", "echo")
+    with pytest.raises(PlatformError, match="there is no part 'helm'"):
+        platform.install("helm")
+
+
+def test_nothing_listens_beyond_loopback(platform: EmbeddedPlatform, home: Path) -> None:
+    platform.apply(_deployment(replicas=2), _service())
+    _available(platform)
+    addresses = listening(descendants(_pid(home)))
+    assert len(addresses) >= 6  # control, admin, gateway, service, two pods
+    assert {address for address in addresses if not address.startswith("127.")} == set()
+
+
+def test_control_needs_the_token(platform: EmbeddedPlatform, home: Path) -> None:
+    platform.apply(_service())
+    found = state.read(home / "platform")
+    assert found
+    assert found.url.endswith(f".1:{CONTROL_PORT}")
+    assert requests.get(f"{found.url}/status", timeout=5).status_code == 401
+    wrong = {"Authorization": "Bearer é"}
+    answer = requests.post(
+        f"{found.url}/down", headers={k: v.encode() for k, v in wrong.items()}, timeout=5
+    )
+    assert answer.status_code == 401
+
+
+def _leftovers(home: Path) -> set[str]:
+    return {path.name for path in (home / "platform").iterdir()} - {"logs", "daemon.log", "lock"}
+
+
+def test_down_leaves_nothing_and_up_works_again(platform: EmbeddedPlatform, home: Path) -> None:
+    platform.apply(_deployment(), _service())
+    _available(platform)
+    found = state.read(home / "platform")
+    assert found
+    everything = descendants(found.pid)
+    url = platform.url("default/echo")
+    platform.down()
+    assert not any(map(runs, everything))
+    assert not Path(found.tmp).exists()
+    assert _leftovers(home) == set()
+    with pytest.raises(requests.ConnectionError):
+        _get(url)
+    platform.down()  # twice is no error
+    assert platform.status() == []
+    with pytest.raises(PlatformError, match="no platform runs here"):
+        platform.url("default/echo")
+    assert platform.delete(_service()) == ["Service/echo absent"]
+    assert platform.apply(_service()) == ["Service/echo created"]
+
+
+def _await_end(pids: set[int]) -> None:
+    until(lambda: not any(map(runs, pids)), what="every process to end", timeout=20, every=0.05)
+
+
+@pytest.mark.chaos
+def test_killed_daemon_takes_everything_with_it(platform: EmbeddedPlatform, home: Path) -> None:
+    platform.apply(_deployment(), _service())
+    _available(platform)
+    found = state.read(home / "platform")
+    assert found
+    everything = descendants(found.pid)
+    os.kill(found.pid, signal.SIGKILL)
+    _await_end(everything)
+    until(lambda: not Path(found.tmp).exists(), what="the temporary folder to go")
+    assert platform.status() == []
+    assert platform.apply(_service()) == ["Service/echo created"]
+    assert _pid(home) != found.pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_everything(
+    platform: EmbeddedPlatform, home: Path, number: signal.Signals
+) -> None:
+    platform.apply(_deployment(), _service())
+    pid = _pid(home)
+    everything = descendants(pid)
+    os.kill(pid, number)
+    _await_end(everything)
+    assert _leftovers(home) == set()
+
+
+def test_platform_ends_with_the_process_that_owns_it(home: Path) -> None:
+    owner = os.posix_spawn("/bin/sleep", ["sleep", "60"], os.environ)
+    one = EmbeddedPlatform(parent_pid=owner)
+    one.apply(_service())
+    everything = descendants(_pid(home))
+    os.kill(owner, signal.SIGKILL)
+    os.waitpid(owner, 0)
+    _await_end(everything)
+    one.down()
+
+
+def test_clients_that_start_at_once_share_one_platform(
+    platform: EmbeddedPlatform, home: Path
+) -> None:
+    def apply(number: int) -> int:
+        EmbeddedPlatform(parent_pid=os.getpid()).apply(_service(f"echo-{number}"))
+        return _pid(home)
+
+    with ThreadPoolExecutor(4) as threads:
+        pids = set(threads.map(apply, range(4)))
+    assert len(pids) == 1
+    assert len(platform.objects("Service")) == 4
+
+
+def test_start_is_quick(platform: EmbeddedPlatform) -> None:
+    begun = time.monotonic()
+    platform.install("istio")
+    assert time.monotonic() - begun < 20  # about 1 s on a machine with nothing else to do
+    (row,) = platform.install("istio")
+    assert (row.part, row.state) == ("envoy", "ready")
+    assert row.url == platform.url("istio-system/istio-ingressgateway")
+    assert requests.get(row.url, timeout=5).status_code == 404
