@@ -1,0 +1,75 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from closedloop.platforms.embedded import status
+
+
+def _pod(*, ready: bool = True, was_ready: bool | None = None, restarts: int = 0) -> Any:
+    return SimpleNamespace(
+        name="pod",
+        ready=ready,
+        was_ready=ready if was_ready is None else was_ready,
+        restarts=restarts,
+        draining=False,
+        reason="" if ready else "exited with status 1",
+    )
+
+
+def _workload(*pods: Any, wanted: int = 1, updated: int | None = None) -> Any:
+    new = list(pods[: len(pods) if updated is None else updated])
+    return SimpleNamespace(
+        name="ns/a",
+        target=(None,) * wanted,
+        pods=list(pods),
+        updated=new,
+        settled=len(pods) == len(new) == wanted and all(pod.ready for pod in pods),
+    )
+
+
+def test_deployment_is_available_by_its_new_pods_alone() -> None:
+    assert status.met(status.of_deployment(1, _workload(_pod())), "Available")
+    only_old = _workload(_pod(), updated=0)
+    assert not status.met(status.of_deployment(1, only_old), "Available")
+
+
+def test_deployment_says_why_it_is_not_available() -> None:
+    now: Any = status.of_deployment(1, _workload(_pod(ready=False)))
+    assert now["conditions"][0]["message"] == "pod: exited with status 1"
+    now = status.of_deployment(1, None, ["Secret s does not exist"])
+    assert now["conditions"][0]["message"] == "Secret s does not exist"
+
+
+def test_deployment_without_replicas_is_available() -> None:
+    assert status.met(status.of_deployment(0, None), "Available")
+
+
+@pytest.mark.parametrize(
+    ("pod", "routed", "state"),
+    [
+        (_pod(), True, "Available"),
+        (_pod(), False, "Creating"),
+        (_pod(ready=False), False, "Creating"),
+        (_pod(ready=False, restarts=9), False, "Failed"),
+        (_pod(ready=False, was_ready=True, restarts=9), True, "Creating"),
+    ],
+)
+def test_state_of_a_seldon_deployment(pod: Any, routed: bool, state: str) -> None:
+    now = status.of_seldon_deployment([_workload(pod)], routed=routed, address="http://a")
+    assert now["state"] == state
+    assert status.met(now, "ready") == (state == "Available")
+
+
+def test_seldon_deployment_without_workload_is_not_ready() -> None:
+    now = status.of_seldon_deployment(
+        [], routed=True, address="", problems=["Gateway g is missing"]
+    )
+    assert not status.met(now, "Ready")
+    assert now["description"] == "Gateway g is missing"
+    assert now["state"] == "Failed"
+
+
+@pytest.mark.parametrize("nothing", [None, {}, {"conditions": None}, {"conditions": []}])
+def test_status_without_conditions_meets_none(nothing: object) -> None:
+    assert not status.met(nothing, "Ready")
