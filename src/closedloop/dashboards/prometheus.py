@@ -48,8 +48,11 @@ class Prometheus:
         return found[0].value if found else default
 
     def query_range(self, promql: str, seconds: float, step: float = 1.0) -> list[Series]:
-        """A range query over the last `seconds`, one sample every `step` seconds."""
-        end = time.time()
+        """A range query over the last `seconds`, one sample every `step` seconds.
+
+        Samples are at whole multiples of `step`, so that those of two queries meet.
+        """
+        end = time.time() // step * step
         parameters = {"query": promql, "start": end - seconds, "end": end, "step": step}
         result = self._get("query_range", parameters)
         return [Series(each["metric"], [_sample(s) for s in each["values"]]) for each in result]
