@@ -42,11 +42,12 @@ class Backlog:
         self._changed.set()
         return True
 
-    async def gather(self, events: int, seconds: float) -> list[Entry]:
+    async def gather(self, events: int, pause: float, longest: float) -> list[Entry]:
         """The next at most `events` entries; empty only when closed and drained.
 
-        Returns when the oldest has waited `seconds` for others: what gathered
-        while the batch before was written goes at once.
+        More are awaited until none came for `pause` seconds, and no longer than
+        `longest`. Senders that were just answered are the next to send, so what
+        gathered while the batch before was written waits for them, too.
         """
         loop = asyncio.get_running_loop()
         batch: list[Entry] = []
@@ -56,9 +57,13 @@ class Backlog:
                     return []
                 self._changed.clear()
                 await self._changed.wait()
-            age = loop.time() - self._waiting[0].received
-            if age < seconds and len(self._waiting) < events and not self._closed:
-                await asyncio.sleep(seconds - age)
+            start = loop.time()
+            while len(self._waiting) < events and not self._closed:
+                newest = max(start, self._waiting[-1].received)
+                left = min(start + longest, newest + pause) - loop.time()
+                if left <= 0:
+                    break
+                await asyncio.sleep(left)
             taken = [self._waiting.popleft() for _ in range(min(events, len(self._waiting)))]
             batch = [entry for entry in taken if not entry.settled]
         return batch

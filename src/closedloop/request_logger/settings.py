@@ -6,8 +6,9 @@ from closedloop import service
 class Settings(service.Settings):
     """Each field is the environment variable of the same name in upper case.
 
-    `batch_milliseconds` is how long an event waits for others at most, and
-    `batch_events` how many are written together at most. `queue_events` and
+    `batch_milliseconds` is the pause between events that ends a batch, and how
+    long an event waits for others at most unless writes take longer than that;
+    `batch_events` is how many are written together at most. `queue_events` and
     `queue_bytes` (of bodies) bound what is received and not yet answered; a
     parsed body takes about ten times its size. `deadline_seconds` is how long
     an event waits for Elasticsearch before it is given back to the broker.

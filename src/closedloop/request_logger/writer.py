@@ -19,6 +19,7 @@ from closedloop.request_logger.store import Store, groups
 _ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait under 2 s
 _DOCUMENTS = 500  # read at once
 _LONGEST_WAIT = 1.0
+_LONGEST_GATHERING = 0.2
 
 _log = structlog.get_logger(__name__)
 
@@ -33,16 +34,21 @@ class Writer:
 
     async def run(self, backlog: Backlog) -> None:
         """Until the backlog is closed and drained."""
-        settings = self._settings
+        loop = asyncio.get_running_loop()
+        pause = self._settings.batch_milliseconds / 1000
+        took = 0.0
+        # The slower a write, the more it pays to write much at once.
         while entries := await backlog.gather(
-            settings.batch_events, settings.batch_milliseconds / 1000
+            self._settings.batch_events, max(pause, took / 10), max(pause, took / 2)
         ):
+            started = loop.time()
             try:
                 await self.write(entries)
             except Exception:  # noqa: BLE001 - whatever one batch does, the next ones are written
                 _log.exception("a batch failed")
                 for entry in entries:
                     entry.settle(Answer.UNAVAILABLE)
+            took = min(loop.time() - started, _LONGEST_GATHERING)
 
     async def write(self, entries: Sequence[Entry]) -> None:
         """Write until every entry is answered.
