@@ -19,7 +19,6 @@ from aiohttp import web
 from closedloop.events import Event
 
 _SPAWN = multiprocessing.get_context("spawn")
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
@@ -31,9 +30,9 @@ class Server:
 
     @property
     def cpu_seconds(self) -> float:
-        """User and system time of its threads so far, in steps of a hundredth."""
-        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """User and system time of its threads so far, by the scheduler's own clock."""
+        threads = Path(f"/proc/{self._pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     @property
     def resident_bytes(self) -> int:

@@ -11,10 +11,14 @@ from closedloop import events
 from closedloop.documents import (
     Document,
     Predictor,
+    actual_class,
+    answers_of,
     document_id,
     index_name,
+    judgements_of,
     merge,
     parts_of,
+    predicted_class,
     predictor_of,
     row_of,
 )
@@ -218,7 +222,11 @@ HAPPENED = st.lists(
         st.builds(lambda rows, at: truth(*rows, second=at),
                   st.lists(TRUTHS, min_size=1, max_size=2).filter(lambda rows: rows != [None] *
                   len(rows)), st.integers(0, 59)),
-        st.builds(reward, st.sampled_from([0, 1]), st.integers(0, 59)),
+        st.builds(lambda names, at: event("feedback", {"truth": {"data": {"names": names,
+                  "ndarray": [[0, 1, 0]]}}}, second=at),
+                  st.sampled_from([NAMES, NAMES[::-1], NAMES[:2]]), st.integers(0, 59)),
+        st.builds(lambda at: event("response", {"strData": "cat"}, second=at), st.integers(0, 59)),
+        st.builds(reward, st.sampled_from([0, 1, True]), st.integers(0, 59)),
     ),
     max_size=8,
     unique_by=lambda one: (one.type, one.time),
@@ -235,6 +243,19 @@ def test_order_does_not_matter(case: tuple[list[Event], list[Event]]) -> None:
 def test_repeating_does_not_matter(happened: list[Event], data: st.DataObject) -> None:
     again = data.draw(st.lists(st.sampled_from(happened))) if happened else []
     assert log(*happened, *again) == log(*happened)
+
+
+@given(HAPPENED)
+def test_what_events_say_is_what_their_parts_say(happened: list[Event]) -> None:
+    for one in happened:
+        parts = parts_of(one)
+        if one.type == events.RESPONSE:
+            said = [(part.document_id, *predicted_class(part.content)) for part in parts]
+            assert answers_of(one) == said
+        else:
+            judged = [(part.document_id, *actual_class(part.content)) for part in parts]
+            assert judgements_of(one) == judged
+        assert {part.stamp for part in parts} == {one.stamp}
 
 
 @given(HAPPENED)

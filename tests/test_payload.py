@@ -100,6 +100,7 @@ def test_rows_of_a_message(message: dict[str, object], rows: Rows) -> None:
     [
         {},
         {"data": None},
+        {"data": {"ndarray": [1]}, "strData": "1"},
         {"data": [1]},
         {"data": {}},
         {"data": {"ndarray": "text"}},

@@ -150,12 +150,7 @@ def predictor_of(document: Mapping[str, object]) -> Predictor:
 
 def predicted_class(response: Mapping[str, object]) -> tuple[ClassLabel | None, tuple[str, ...]]:
     """The class that a `response` section states, if any, and the class names it may use."""
-    names = _names(response)
-    try:
-        label = class_of(response.get("instance"), names)
-    except InvalidEvent:
-        return None, ()
-    return label, class_names(names)
+    return _class_said(response.get("instance"), _names(response))
 
 
 def actual_class(feedback: Mapping[str, object]) -> tuple[ClassLabel | None, float | None]:
@@ -167,6 +162,45 @@ def actual_class(feedback: Mapping[str, object]) -> tuple[ClassLabel | None, flo
     data = truth.get("data") if isinstance(truth, dict) else None
     names = _names(data) if isinstance(data, dict) else ()
     return class_of(feedback["instance"], names), None
+
+
+def answers_of(event: Event) -> list[tuple[str, ClassLabel | None, tuple[str, ...]]]:
+    """(document id, `predicted_class`) of each part of an answer, without making the parts.
+
+    Raises `InvalidEvent` when the body cannot be read.
+    """
+    said = rows_of(parse_json(event.body))
+    rows = said.rows or [None]
+    return [
+        (document_id(event.request_id, row, len(rows)), *_class_said(instance, said.names))
+        for row, instance in enumerate(rows)
+    ]
+
+
+def judgements_of(event: Event) -> list[tuple[str, ClassLabel | None, float | None]]:
+    """(document id, `actual_class`) of each part of feedback, without making the parts.
+
+    Raises `InvalidEvent` when the body cannot be read.
+    """
+    feedback = feedback_of(parse_json(event.body))
+    if feedback.truth is None:
+        return [(event.request_id, None, feedback.reward)]
+    classes = feedback.classes
+    return [
+        (document_id(event.request_id, row, len(classes)), label, None)
+        for row, label in enumerate(classes)
+        if label is not None
+    ]
+
+
+def _class_said(
+    instance: object, names: tuple[str, ...]
+) -> tuple[ClassLabel | None, tuple[str, ...]]:
+    try:
+        label = class_of(instance, names)
+    except InvalidEvent:
+        return None, ()
+    return label, class_names(names)
 
 
 def _message_contents(message: dict[str, object]) -> list[Document | None]:

@@ -16,6 +16,7 @@ from closedloop.events import InvalidEvent
 
 # An index's keyword fields and a metric's labels should not carry more.
 _LONGEST_CLASS = 256
+_DATA_FIELDS = ("data", "strData", "binData", "jsonData")  # one of them, as the proto says
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,13 @@ class Feedback:
     """Feedback as sent: a reward, the truth row by row, or both.
 
     `truth` is None for feedback that carries a reward only; a None inside it
-    is a row about which this feedback says nothing.
+    is a row about which this feedback says nothing. `classes` are what the
+    rows of the truth state, with None where they are.
     """
 
     reward: float | None
     truth: Rows | None
+    classes: list[ClassLabel | None]
 
 
 def parse_json(body: bytes) -> dict[str, object]:
@@ -88,8 +91,10 @@ def parse_json(body: bytes) -> dict[str, object]:
 def rows_of(message: dict[str, object]) -> Rows:
     """The rows of a SeldonMessage, decoded from JSON.
 
-    Raises `InvalidEvent` (`bad_payload`) when there are none.
+    Raises `InvalidEvent` (`bad_payload`) when there are none, or in two places.
     """
+    if len(given := [field for field in _DATA_FIELDS if message.get(field) is not None]) > 1:
+        raise InvalidEvent("bad_payload", f"the message has {' and '.join(given)}: send one")
     for field in ("strData", "binData"):
         if isinstance(text := message.get(field), str):
             return Rows([text], (), "text")
@@ -161,20 +166,17 @@ def feedback_of(message: dict[str, object]) -> Feedback:
     said = message.get("truth")
     if said is not None and not isinstance(said, dict):
         raise InvalidEvent("bad_feedback", f"truth is {said!r}: send a SeldonMessage")
-    truth = (
-        rows_of(said) if said and said.keys() & {"data", "strData", "binData", "jsonData"} else None
-    )
+    truth = rows_of(said) if said and any(field in said for field in _DATA_FIELDS) else None
+    classes: list[ClassLabel | None] = []
     if truth is not None:
         if not truth.rows:
             raise InvalidEvent("bad_feedback", "truth has no rows: send one for each answer row")
-        for row in truth.rows:
-            if row is not None:
-                class_of(row, truth.names)
-        if all(row is None for row in truth.rows):
-            truth = None
+        classes = [None if row is None else class_of(row, truth.names) for row in truth.rows]
+        if not any(classes):
+            truth, classes = None, []
     if truth is None and reward is None:
         raise InvalidEvent("bad_feedback", "feedback has neither reward nor truth: send one")
-    return Feedback(None if reward is None else float(reward), truth)
+    return Feedback(None if reward is None else float(reward), truth, classes)
 
 
 @lru_cache(maxsize=256)  # a model has the same names in every answer

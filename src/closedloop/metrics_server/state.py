@@ -8,14 +8,7 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 from closedloop import events
-from closedloop.documents import (
-    Predictor,
-    actual_class,
-    parts_of,
-    predicted_class,
-    predictor_of,
-    row_of,
-)
+from closedloop.documents import Predictor, answers_of, judgements_of, predictor_of, row_of
 from closedloop.events import Event
 from closedloop.scoring.scoreboard import Capacity, Outcome, Scoreboard
 
@@ -61,19 +54,17 @@ class State:
         predictor = Predictor(event.namespace, event.deployment, event.predictor)
         if event.type == events.REQUEST or not self._wanted(predictor):
             return Ignored.IGNORED
-        parts = parts_of(event)
         stamp = event.stamp
-        outcomes: list[Outcome] = []
         if event.type == events.RESPONSE:
-            answers = [(part.document_id, predicted_class(part.content)) for part in parts]
+            answers = answers_of(event)
             board = self._board(predictor)
-            for document_id, (predicted, names) in answers:
-                outcomes.append(board.answer(document_id, stamp, predicted, names))
+            outcomes = [board.answer(name, stamp, label, names) for name, label, names in answers]
         else:
-            judgements = [(part.document_id, actual_class(part.content)) for part in parts]
+            judgements = judgements_of(event)
             board = self._board(predictor)
-            for document_id, (actual, reward) in judgements:
-                outcomes.append(board.judge(document_id, stamp, actual, reward))
+            outcomes = [
+                board.judge(name, stamp, label, reward) for name, label, reward in judgements
+            ]
         self.changes += sum(outcome.changes for outcome in outcomes)
         self.missing += outcomes.count(Outcome.OVER_LIMIT)
         return min(outcomes, key=_TELLING.index)
