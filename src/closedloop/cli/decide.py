@@ -1,5 +1,7 @@
 """Which of two models is better, and letting it serve: `closedloop compare` and `promote`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -165,7 +167,7 @@ def _compare(platform: "Platform", namespace: str, model: str, period: "Period")
 
 def _probes(
     platform: "Platform", namespace: str, model: str, who: "Roles"
-) -> list["dict[str, object]"]:
+) -> list[dict[str, object]]:
     """Logged requests that the two answered differently; none if nothing is logged."""
     from closedloop import comparison
     from closedloop.history.log import NothingLoggedError
@@ -178,10 +180,18 @@ def _probes(
         return []
 
 
-def _log(platform: "Platform") -> "Elasticsearch":
-    from elasticsearch import Elasticsearch
+@contextmanager
+def _log(platform: "Platform") -> Iterator["Elasticsearch"]:
+    from elasticsearch import ApiError, Elasticsearch, TransportError
 
-    return Elasticsearch(platform.url(LOG))
+    url = platform.url(LOG)
+    try:
+        with Elasticsearch(url) as client:
+            yield client
+    except (ApiError, TransportError) as error:
+        raise CommandError(
+            f"Elasticsearch at {url} does not answer ({error}): see `closedloop status`"
+        ) from None
 
 
 def _percent(share: float | None) -> str:

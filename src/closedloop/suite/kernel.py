@@ -15,6 +15,7 @@ from papermill.engines import NBClientEngine, NotebookExecutionManager, papermil
 from closedloop import paths
 
 ENGINE = "closedloop"
+_LONGEST_FOLDER = 80  # a socket's path may have 107 bytes
 
 
 class Kernel:
@@ -32,6 +33,8 @@ class Kernel:
             kernel_name="python3",
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
             connection_file=str(scratch / "connection.json"),
+            # Unix sockets, which only this user can open, unless the path is too long for one.
+            transport="ipc" if len(str(scratch)) < _LONGEST_FOLDER else "tcp",
         )
         self._env = os.environ | {
             "IPYTHONDIR": str(scratch / "ipython"),
@@ -54,7 +57,12 @@ class Kernel:
     def execute(self, notebook: NotebookExecutionManager) -> None:
         """Run all cells up to the first that fails, and end the kernel."""
         client = PapermillNotebookClient(
-            notebook, km=self.manager, timeout=None, startup_timeout=120, resources={}
+            notebook,
+            km=self.manager,
+            timeout=None,
+            startup_timeout=120,
+            shutdown_kernel="immediate",
+            resources={},
         )
         with self._log.open("ab") as log:
             try:

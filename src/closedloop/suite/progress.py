@@ -39,7 +39,9 @@ class NotebookProgress:
         """papermill's `progress_bar`."""
         if not self._console.is_terminal:
             return False
-        return {"desc": self._name, "leave": False, "file": self._console.file}
+        # rich knows a size where the terminal itself says 0 by 0, where tqdm would show nothing.
+        size = {"ncols": self._console.width, "nrows": self._console.height}
+        return {"desc": self._name, "leave": False, "file": self._console.file, **size}
 
     @property
     def seconds(self) -> float:
