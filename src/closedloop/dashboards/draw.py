@@ -7,13 +7,19 @@ from datetime import datetime
 import matplotlib.dates as mdates
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import Formatter, FuncFormatter, PercentFormatter
 
 from closedloop.dashboards.dashboard import Dashboard, Panel
 from closedloop.dashboards.prometheus import Prometheus, Series
 
 COLOURS = ("#1f77b4", "#d95f02", "#2a9d5c", "#7b5ea7", "#c44e52", "#8c6d31", "#5f6b7a")
-_ROW_INCHES = 0.34
+_WIDTH = 13.0  # inches for Grafana's 24 columns
+_ROW = 0.36  # inches for one of its rows
+_TITLE = 0.5  # inches above the first row
+# Inches around the axes of a panel, for its title and labels.
+_TOP, _RIGHT, _BOTTOM, _LEFT = 0.34, 0.22, 0.34, 0.5
+_AXIS_LABEL = 0.18
+_CHARACTER = 0.075  # of a tick label
 _Named = list[tuple[str, Series]]
 
 
@@ -23,13 +29,18 @@ def draw(dashboard: Dashboard, prometheus: Prometheus, seconds: float = 300) -> 
     Raises `QueryError` when Prometheus does not answer or refuses a query.
     """
     rows = max(panel.y + panel.height for panel in dashboard.panels)
-    figure = Figure(figsize=(12, rows * _ROW_INCHES + 0.6), layout="constrained")
-    figure.suptitle(dashboard.title, fontweight="bold")
-    grid = figure.add_gridspec(rows, 24)
+    height = rows * _ROW + _TITLE
+    figure = Figure(figsize=(_WIDTH, height))
+    figure.suptitle(dashboard.title, fontweight="bold", y=1 - 0.12 / height, va="top")
     for panel in dashboard.panels:
-        across = slice(panel.x, panel.x + panel.width)
-        axes = figure.add_subplot(grid[panel.y : panel.y + panel.height, across])
+        axes = figure.add_axes((0, 0, 1, 1))
         draw_panel(panel, prometheus, axes, seconds)
+        left = _LEFT + _CHARACTER * max(0, _longest_label(panel, axes) - 4)
+        x, y = panel.x * _WIDTH / 24 + left, height - _TITLE - (panel.y + panel.height) * _ROW
+        width = panel.width * _WIDTH / 24 - left - _RIGHT
+        bottom = _BOTTOM + (_AXIS_LABEL if axes.get_xlabel() else 0)
+        tall = max(panel.height * _ROW - _TOP - bottom, 0.3)
+        axes.set_position((x / _WIDTH, (y + bottom) / height, width / _WIDTH, tall / height))
     return figure
 
 
@@ -80,7 +91,7 @@ def _timeseries(panel: Panel, found: _Named, axes: Axes) -> None:
     _scale(panel, axes.yaxis.set_major_formatter)
     axes.set_ylim(panel.minimum, panel.maximum)
     local = datetime.now().astimezone().tzinfo
-    axes.xaxis.set_major_locator(mdates.AutoDateLocator(maxticks=5))
+    axes.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=3, maxticks=6))
     axes.xaxis.set_major_formatter(mdates.DateFormatter("%H:%M:%S", tz=local))
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.25)
@@ -98,9 +109,9 @@ def _stat(panel: Panel, found: _Named, axes: Axes) -> None:
     for position, (name, series) in enumerate(found):
         x = (position + 0.5) / len(found)
         value = _format(panel, series.value)
-        axes.text(x, 0.52, value, ha="center", va="center", fontsize=22, color=COLOURS[0])
+        axes.text(x, 0.6, value, ha="center", va="center", fontsize=20, color=COLOURS[0])
         if len(found) > 1:
-            axes.text(x, 0.08, name, ha="center", va="center", fontsize=8)
+            axes.text(x, 0.1, name, ha="center", va="center", fontsize=8)
 
 
 def _bars(panel: Panel, found: _Named, axes: Axes) -> None:
@@ -142,6 +153,13 @@ def _table(panel: Panel, found: _Named, axes: Axes) -> None:
     axes.set_ylabel(row_label, fontsize=8)
 
 
+def _longest_label(panel: Panel, axes: Axes) -> int:
+    """Characters of the longest label on the left of bars or of a table."""
+    if panel.kind not in ("bargauge", "table"):
+        return 0
+    return max((len(label.get_text()) for label in axes.get_yticklabels()), default=0)
+
+
 def _points(series: Series) -> tuple[list[float], list[float]]:
     """Times in days since the epoch, which is how matplotlib counts dates; and values."""
     return (
@@ -150,9 +168,11 @@ def _points(series: Series) -> tuple[list[float], list[float]]:
     )
 
 
-def _scale(panel: Panel, set_formatter: Callable[[PercentFormatter], None]) -> None:
+def _scale(panel: Panel, set_formatter: Callable[[Formatter], None]) -> None:
     if panel.unit == "percentunit":
         set_formatter(PercentFormatter(xmax=1, decimals=0))
+    elif panel.unit == "s":
+        set_formatter(FuncFormatter(lambda value, _: f"{value * 1000:g} ms"))
 
 
 def _format(panel: Panel, value: float) -> str:
