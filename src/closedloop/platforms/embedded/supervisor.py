@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import structlog
+
 from closedloop.platforms.embedded.desired import Probe, Process
 from closedloop.platforms.embedded.probing import check, taken
 from closedloop.platforms.embedded.process import Child, Guardian, start
+
+_log = structlog.get_logger(__name__)
 
 State = Literal["starting", "ready", "restarting", "stopped"]
 
@@ -86,9 +90,14 @@ class Supervised:
         """End the process and do not start it again."""
         task, self._task = self._task, None
         if task is not None:
+            begun = time.monotonic()
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            seconds = round(time.monotonic() - begun, 3)
+            _log.info(
+                "process stopped", process=self.process.name, host=self._host, seconds=seconds
+            )
         self._set("stopped", "")
 
     async def restart(self, *, kill: bool = False) -> None:
