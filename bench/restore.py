@@ -27,7 +27,7 @@ from tests.elasticsearch import running_elasticsearch
 def run(rows: int = 50_000, rounds: int = 3) -> dict[str, float]:
     """Rates are medians of `rounds` in rows per second, memory is in bytes per row."""
     with running_elasticsearch() as url:
-        with Elasticsearch(url) as client:
+        with Elasticsearch(url, request_timeout=120) as client:
             for name, template in TEMPLATES.items():
                 client.indices.put_index_template(name=name, **template)  # type: ignore[arg-type]  # a mapping of JSON
             with service("closedloop.metrics_server", ELASTICSEARCH_URL=url) as server:
@@ -63,7 +63,7 @@ def _actions(rows: int) -> Iterator[dict[str, object]]:
 
 async def _rates(url: str, rows: int, rounds: int) -> dict[str, float]:
     rates: dict[str, list[float]] = {"restore": [], "fields": [], "whole": []}
-    async with AsyncElasticsearch(url, request_timeout=60) as client:
+    async with AsyncElasticsearch(url, request_timeout=120) as client:
         for _ in range(rounds):
             for name, read in (
                 ("restore", _restore(client)),
@@ -94,7 +94,7 @@ async def _count(read: AsyncIterable[object]) -> int:
 
 async def _memory(url: str) -> int:
     """Bytes that the restored state takes, as Python allocates them."""
-    async with AsyncElasticsearch(url, request_timeout=60) as client:
+    async with AsyncElasticsearch(url, request_timeout=120) as client:
         tracemalloc.start()
         state = State(10_000_000)
         await _restore(client, state)
