@@ -8,15 +8,28 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 
 class Settings(BaseSettings):
-    """Environment of a service. `HOST` is the pod's own address in our manifests."""
+    """Environment of a service. `HOST` is the pod's own address in our manifests.
+
+    Without a username nothing is said to Elasticsearch about who is asking.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     log_level: str = "INFO"
+    elasticsearch_username: str = ""
+    elasticsearch_password: SecretStr = SecretStr("")
+
+    @property
+    def basic_auth(self) -> tuple[str, str] | None:
+        """What Elasticsearch's client takes as `basic_auth`."""
+        if not self.elasticsearch_username:
+            return None
+        return self.elasticsearch_username, self.elasticsearch_password.get_secret_value()
 
 
 def configure_logs(level: str) -> None:

@@ -28,6 +28,7 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
     """The service; it needs not find Elasticsearch when it starts."""
     client = AsyncElasticsearch(
         settings.elasticsearch_url,
+        basic_auth=settings.basic_auth,
         request_timeout=settings.elasticsearch_seconds,
         max_retries=0,  # Alertmanager sends again
     )

@@ -27,7 +27,12 @@ from closedloop.metrics_server.state import State
 
 def create_app(settings: Settings, registry: CollectorRegistry) -> web.Application:
     """The service; it connects to Elasticsearch when it starts and needs not find it there."""
-    client = AsyncElasticsearch(settings.elasticsearch_url, request_timeout=60, max_retries=0)
+    client = AsyncElasticsearch(
+        settings.elasticsearch_url,
+        basic_auth=settings.basic_auth,
+        request_timeout=60,
+        max_retries=0,
+    )
     state = State(settings.row_limit, settings.predictors)
     replay = Replay(
         InferenceLog(client, settings.predictors),

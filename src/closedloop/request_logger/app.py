@@ -26,6 +26,7 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
     """The service; it connects to Elasticsearch when it starts and needs not find it there."""
     client = AsyncElasticsearch(
         settings.elasticsearch_url,
+        basic_auth=settings.basic_auth,
         request_timeout=settings.deadline_seconds,
         max_retries=0,  # what is retried is decided where it is known what was written
     )

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, load_values
+from closedloop.manifests import Manifest, ManifestError, in_apply_order, load_values
 from closedloop.platforms.embedded.reconcile import desired, read, runtime_from
 from closedloop.platforms.embedded.reconcile.kinds import KINDS
 from closedloop.platforms.embedded.reconcile.read import field_path
+from tests.manifests.repository import on_both_platforms
 from tests.platforms.embedded.reconcile.objects import MANIFESTS, RUNTIME, url_of
 
-ALL = load(MANIFESTS, "")
+ALL = on_both_platforms()
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda one: one.source)

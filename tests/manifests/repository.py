@@ -1,0 +1,31 @@
+"""The repository's own manifests, for tests that look at all of them."""
+
+from functools import cache
+from pathlib import Path
+
+from closedloop.manifests import Manifest, load
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+
+# How the first line of a file begins that one platform alone uses; the reason follows.
+CLUSTER_ONLY = "# Cluster only: "
+
+
+@cache
+def objects() -> tuple[Manifest, ...]:
+    """Every object of the repository, those of overlays apart."""
+    return tuple(
+        one for one in load(MANIFESTS, "") if not one.source.startswith("manifests/overlays/")
+    )
+
+
+def first_line(one: Manifest) -> str:
+    return (MANIFESTS.parent / one.source).read_text().splitlines()[0]
+
+
+def on_both_platforms() -> list[Manifest]:
+    return [one for one in objects() if not first_line(one).startswith(CLUSTER_ONLY)]
+
+
+def on_clusters_only() -> list[Manifest]:
+    return [one for one in objects() if first_line(one).startswith(CLUSTER_ONLY)]
