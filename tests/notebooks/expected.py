@@ -1,0 +1,97 @@
+"""What each notebook must have recorded, whichever platform it ran on."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Recorded = Mapping[str, Any]
+
+
+def platform(recorded: Recorded) -> None:
+    assert recorded["parts"] >= 7
+    assert recorded["not ready"] == 0
+
+
+def request_logging(recorded: Recorded) -> None:
+    assert recorded["logged instance"] == [6.6, 3.0, 5.6, 2.0]
+    assert recorded["feedback tags"] == {"user": "Seldon Admin", "date": "11/07/2020"}
+    assert recorded["correct"] is True
+    assert recorded["dead letter reason"] == "bad_payload"
+
+
+def feedback_metrics(recorded: Recorded) -> None:
+    assert recorded["documents"] == 100
+    assert recorded["feedback"] == 63
+    assert recorded["accuracy"] == 46 / 63
+    assert [row[1:] for row in recorded["by date"]] == [[46, 63], [0, 0], [0, 0], [46, 63]]
+    assert recorded["confusion matrix"] == [
+        ["t:0", "t:0", 16],
+        ["t:0", "t:1", 5],
+        ["t:1", "t:1", 15],
+        ["t:1", "t:2", 6],
+        ["t:2", "t:0", 6],
+        ["t:2", "t:2", 15],
+    ]
+    # By hand: recall (16/22 + 15/20 + 15/21) / 3, specificity (36/41 + 37/43 + 36/42) / 3.
+    assert round(recorded["macro"]["recall"], 6) == 0.730519
+    assert round(recorded["macro"]["specificity"], 6) == 0.865219
+    low, high = recorded["interval"]
+    assert low < 46 / 63 < high
+
+
+def live_metrics(recorded: Recorded) -> None:
+    assert recorded["alert"] == "ModelAccuracyLow"
+    assert recorded["counted"] == recorded["sent"]
+    assert sum(recorded["sent"].values()) >= 250
+    assert recorded["matrices agree"] is True
+    assert recorded["lost or doubled"] == 0
+
+
+def metrics_in_the_model(recorded: Recorded) -> None:
+    assert recorded["held out"] == 75
+    assert recorded["correct and incorrect"] == [7, 93]
+    assert recorded["accuracy"] == 7 / 100
+
+
+def two_models(recorded: Recorded) -> None:
+    paired = {"both": 116, "champion": 26, "challenger": 4, "neither": 4}
+    assert recorded["paired"] == paired
+    assert recorded["rows the client saw right"] == 142
+    told = {"logistic": [142, 8], "perceptron": [120, 30]}
+    assert recorded["told by the metrics server"] == told
+    assert recorded["told by the models"] == told
+    assert recorded["decision"] == "keep"
+    assert recorded["false alarms, peeking"] == 0.2669
+    assert recorded["false alarms, evidence"] == 0.034
+    assert recorded["swapped"] == ["logistic", "perceptron"]
+    assert recorded["second decision"] == "promote"
+    assert recorded["failed while promoting"] == 0
+    assert (recorded["serving"], recorded["shadow"]) == ("logistic", "perceptron")
+
+
+def history(recorded: Recorded) -> None:
+    assert recorded["correct"] == {"logistic": 71, "perceptron": 60}
+    places = ("log", "metrics server", "model")
+    assert recorded["moved by one correction"] == dict.fromkeys(places, [-1, 1])
+    assert recorded["moved by a batch"] == dict.fromkeys(places, [-10, 10])
+    assert recorded["versions"] == 2
+    assert recorded["late truth"] == {"applied": 1, "scored": 1}
+    assert recorded["truth before its answer"] == {"applied": 1, "unmatched": 1}
+    assert recorded["early truth, joined"] == {"applied": 1, "scored": 1}
+    assert recorded["the same truth again"] == {"corrected": 1}
+    assert recorded["one event, delivered three times"] == {"corrected": 1, "duplicate": 2}
+    assert recorded["truth about nothing"] == {"applied": 1, "unmatched": 1}
+    assert recorded["the model's answer to it"] == 400
+    assert recorded["refused rows"] == 3
+    assert sum(recorded["history"].values()) == 1000
+    assert recorded["rows by hour"] == 48
+
+
+EXPECTED: Mapping[str, Callable[[Recorded], None]] = {
+    "01": platform,
+    "02": request_logging,
+    "03": feedback_metrics,
+    "04": live_metrics,
+    "05": metrics_in_the_model,
+    "06": two_models,
+    "07": history,
+}
