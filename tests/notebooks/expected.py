@@ -71,8 +71,8 @@ def two_models(recorded: Recorded) -> None:
 def history(recorded: Recorded) -> None:
     assert recorded["correct"] == {"logistic": 71, "perceptron": 60}
     places = ("log", "metrics server", "model")
-    assert recorded["moved by one correction"] == dict.fromkeys(places, [-1, 1])
-    assert recorded["moved by a batch"] == dict.fromkeys(places, [-10, 10])
+    assert recorded["moved by one correction"] == {key: [-1, 1] for key in places}
+    assert recorded["moved by a batch"] == {key: [-10, 10] for key in places}
     assert recorded["versions"] == 2
     assert recorded["late truth"] == {"applied": 1, "scored": 1}
     assert recorded["truth before its answer"] == {"applied": 1, "unmatched": 1}
