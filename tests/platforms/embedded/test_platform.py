@@ -386,6 +386,30 @@ def test_clients_that_start_at_once_share_one_platform(
     assert len(platform.objects("Service")) == 4
 
 
+def test_elasticsearch_of_ones_own(
+    platform: EmbeddedPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = '{"version": {"number": "9.5.2"}}'
+    platform.apply(_deployment(answer=answer), _service())
+    _available(platform)
+    theirs = platform.url("default/echo")
+    monkeypatch.setenv("CLOSEDLOOP_ELASTICSEARCH_URL", theirs + "/")
+    (row,) = platform.install("elasticsearch")
+    assert (row.version, row.state, row.url) == ("9.5.2", "ready", theirs)
+    assert platform.url("seldon-logs/elasticsearch") == theirs
+
+
+def test_elasticsearch_that_does_not_answer_is_named(
+    platform: EmbeddedPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOSEDLOOP_ELASTICSEARCH_URL", "http://me:secret@127.0.0.1:1")
+    with pytest.raises(
+        PlatformError, match=r"URL=http://127\.0\.0\.1:1 does not answer"
+    ) as failure:
+        platform.install("elasticsearch")
+    assert "secret" not in str(failure.value)
+
+
 def test_start_is_quick(platform: EmbeddedPlatform) -> None:
     begun = time.monotonic()
     platform.install("istio")

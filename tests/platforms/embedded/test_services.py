@@ -3,7 +3,7 @@ import random
 import pytest
 
 from closedloop.platforms.embedded.network import Network
-from closedloop.platforms.embedded.services import ELASTICSEARCH, PROMETHEUS, Urls
+from closedloop.platforms.embedded.services import ELASTICSEARCH, PROMETHEUS, Urls, without_password
 from closedloop.platforms.protocol import PlatformError
 
 SERVICES = [ELASTICSEARCH, PROMETHEUS]
@@ -41,3 +41,8 @@ def test_unknown_service_names_those_that_there_are(urls: Urls) -> None:
         PlatformError, match=r"there is no Service a/b: .*seldon-logs/elasticsearch"
     ):
         urls.find("a/b", None, SERVICES)
+
+
+def test_password_is_not_shown() -> None:
+    assert without_password("https://me:secret@es:9243/x") == "https://es:9243/x"
+    assert without_password("http://es:9200") == "http://es:9200"

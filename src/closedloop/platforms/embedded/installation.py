@@ -14,7 +14,13 @@ from closedloop.platforms.embedded.parts.monitoring import write
 from closedloop.platforms.embedded.prometheus_sync import PrometheusSync
 from closedloop.platforms.embedded.reconcile import alertmanager
 from closedloop.platforms.embedded.running import Running
-from closedloop.platforms.embedded.services import ALERTMANAGER, ELASTICSEARCH, PROMETHEUS, Urls
+from closedloop.platforms.embedded.services import (
+    ALERTMANAGER,
+    ELASTICSEARCH,
+    PROMETHEUS,
+    Urls,
+    without_password,
+)
 from closedloop.platforms.protocol import PlatformError
 
 
@@ -42,6 +48,7 @@ class Installation:
         models: Callable[[], Awaitable[None]],
     ) -> None:
         self.installed: set[str] = set()
+        self.elasticsearch_version = ""  # of one's own, where it has been named
         self._site = site
         self._running = running
         self._urls = urls
@@ -78,22 +85,23 @@ class Installation:
 
     async def _elasticsearch(self, url: str) -> None:
         if url:
-            await self._look_at(url)
+            self.elasticsearch_version = await self._version_at(url)
             self._urls.elsewhere[ELASTICSEARCH.host] = url
         elif "elasticsearch" not in self._running.parts:
             await self._running.add(osmem.part)
 
-    async def _look_at(self, url: str) -> None:
+    async def _version_at(self, url: str) -> str:
         try:
             async with self._http.get(url) as answer:
                 members = json.loads(await answer.read())
-                if answer.ok and "version" in members:
-                    return
+                if answer.ok:
+                    return str(members["version"]["number"])
                 reason = f"status {answer.status}"
-        except (aiohttp.ClientError, TimeoutError, ValueError, TypeError) as error:
-            reason = str(error) or type(error).__name__
+        except (aiohttp.ClientError, TimeoutError, ValueError, TypeError, KeyError) as error:
+            reason = f"{type(error).__name__}: {error}"
         raise PlatformError(
-            f"CLOSEDLOOP_ELASTICSEARCH_URL={url} does not answer as Elasticsearch does ({reason}):"
+            f"CLOSEDLOOP_ELASTICSEARCH_URL={without_password(url)}"
+            f" does not answer as Elasticsearch does ({reason}):"
             " correct it, or unset it to use the server that comes along"
         )
 

@@ -1,6 +1,7 @@
 """Services of the platform's own, and the URL of every Service as seen from this machine."""
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit, urlunsplit
 
 from closedloop.platforms.embedded.desired import ServicePort
 from closedloop.platforms.embedded.network import Network
@@ -88,3 +89,9 @@ class Urls:
                 there = ", ".join(f"{one.name} ({one.port})" for one in ports)
                 raise PlatformError(f"Service {name} has no port {port}: it has {there}")
         return self.url_of(chosen.namespace, chosen.service, chosen.port)
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown: without user and password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -9,7 +9,7 @@ from closedloop.manifests import Manifest
 from closedloop.platforms.embedded import network, status
 from closedloop.platforms.embedded.desired import ServicePort
 from closedloop.platforms.embedded.reconcile.endpoints import selects
-from closedloop.platforms.embedded.services import ELASTICSEARCH, OF_PARTS
+from closedloop.platforms.embedded.services import ELASTICSEARCH, OF_PARTS, without_password
 from closedloop.platforms.embedded.workload import Workload
 from closedloop.platforms.protocol import PartStatus, PlatformError
 
@@ -204,7 +204,10 @@ def _parts(platform: "Controller") -> list[PartStatus]:
         url = platform.urls.gateway if name == "envoy" else services.get(name, part.url)
         result.append(PartStatus(name, part.version, pod.state, url, pod.restarts, note))
     if elsewhere := platform.urls.elsewhere.get(ELASTICSEARCH.host):
-        result.append(PartStatus("elasticsearch", "", "ready", elsewhere, 0, "your own"))
+        version = platform.installation.elasticsearch_version
+        url = without_password(elsewhere)
+        note = "your own, by CLOSEDLOOP_ELASTICSEARCH_URL"
+        result.append(PartStatus("elasticsearch", version, "ready", url, 0, note))
     if "seldon-core" in platform.installation.installed:
         version = platform.models.runtime().seldon_version
         note = "model servers in an environment of their own, models trained here"
