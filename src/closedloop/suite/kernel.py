@@ -42,7 +42,7 @@ class Kernel:
             "JUPYTER_DATA_DIR": str(scratch / "data"),
             "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
             # Kept from run to run: matplotlib takes seconds to list the fonts anew.
-            "MPLCONFIGDIR": str(paths.home() / "matplotlib"),
+            "MPLCONFIGDIR": str(paths.parts_folder() / "matplotlib"),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the debugger prints a warning
         }
         self._env.pop("MPLBACKEND", None)  # the kernel draws inline
