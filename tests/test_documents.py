@@ -119,6 +119,13 @@ def test_large_batches_do_not_repeat_the_payload_in_every_row() -> None:
     assert row_of(first).actual == row_of(last).actual
 
 
+def test_large_payloads_are_not_repeated_in_every_row() -> None:
+    body = {"data": {"ndarray": [["x" * 600_000], ["y"]]}}
+    documents = log(event("response", body, second=1))
+    assert "payload" in documents["r-item-0"]["response"]
+    assert "payload" not in documents["r-item-1"]["response"]
+
+
 def test_the_newest_truth_wins_and_the_older_are_kept() -> None:
     happened = [truth(i, second=i) for i in range(3)]
     for order in permutations(happened):

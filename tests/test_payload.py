@@ -118,6 +118,12 @@ def test_refuses_a_message_without_rows(message: dict[str, object]) -> None:
     assert refused.value.reason == "bad_payload"
 
 
+def test_refuses_more_rows_than_can_be_documents() -> None:
+    for rows, names in (([1] * 50_001, []), ([[1]] * 1001, ["name"] * 1000)):
+        with pytest.raises(InvalidEvent, match="send at most"):
+            rows_of({"data": {"names": names, "ndarray": rows}})
+
+
 @pytest.mark.parametrize(
     ("row", "names", "label"),
     [

@@ -24,8 +24,9 @@ Document = dict[str, object]
 
 _SECTIONS = {events.REQUEST: "request", events.RESPONSE: "response", events.FEEDBACK: "feedback"}
 _FORBIDDEN = re.compile(r'[!@#$"<>/?*\\|,: ]')
-# Past this many rows, repeating the payload in each would grow with their square.
+# Past this many rows, or bytes in all, repeating the payload in each would grow with their square.
 _PAYLOAD_IN_EVERY_ITEM = 100
+_PAYLOAD_COPIES = 1 << 20
 
 
 class Predictor(NamedTuple):
@@ -71,7 +72,7 @@ def parts_of(event: Event) -> list[Part]:
     """
     message = parse_json(event.body)
     read = _feedback_contents if event.type == events.FEEDBACK else _message_contents
-    contents = read(message)
+    contents = read(message, len(event.body))
     return [
         Part(
             document_id=document_id(event.request_id, row, len(contents)),
@@ -203,12 +204,13 @@ def _class_said(
     return label, class_names(names)
 
 
-def _message_contents(message: dict[str, object]) -> list[Document | None]:
+def _message_contents(message: dict[str, object], size: int) -> list[Document | None]:
     said = rows_of(message)
+    repeat = _repeat(len(said.rows), size)
     contents: list[Document | None] = []
     for row, instance in enumerate(said.rows or [None]):
         content: Document = {"instance": instance, "dataType": said.kind}
-        if row == 0 or len(said.rows) <= _PAYLOAD_IN_EVERY_ITEM:
+        if row == 0 or repeat:
             content["payload"] = message
         if said.names:
             content["names"] = list(said.names)
@@ -220,7 +222,7 @@ def _message_contents(message: dict[str, object]) -> list[Document | None]:
     return contents
 
 
-def _feedback_contents(message: dict[str, object]) -> list[Document | None]:
+def _feedback_contents(message: dict[str, object], size: int) -> list[Document | None]:
     feedback = feedback_of(message)
     # A boolean reward would not fit the numeric field that everyone else's goes to.
     body = {name: value for name, value in message.items() if name != "instance"}
@@ -230,13 +232,17 @@ def _feedback_contents(message: dict[str, object]) -> list[Document | None]:
         return [body]
     rows = feedback.truth.rows
     rest = body
-    if len(rows) > _PAYLOAD_IN_EVERY_ITEM:
+    if not _repeat(len(rows), size):
         rest = {name: value for name, value in body.items() if name not in ("request", "response")}
         rest["truth"] = {"data": {"names": list(feedback.truth.names)}}
     return [
         None if row is None else {**(rest if i else body), "instance": row}
         for i, row in enumerate(rows)
     ]
+
+
+def _repeat(rows: int, size: int) -> bool:
+    return rows <= _PAYLOAD_IN_EVERY_ITEM and rows * size <= _PAYLOAD_COPIES
 
 
 def _score(document: Document) -> Document | None:

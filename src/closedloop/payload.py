@@ -16,6 +16,9 @@ from closedloop.events import InvalidEvent
 
 # An index's keyword fields and a metric's labels should not carry more.
 _LONGEST_CLASS = 256
+# A row becomes a document with all names in it: a small body must not become gigabytes.
+_MOST_ROWS = 50_000
+_MOST_CELLS = 1_000_000
 _DATA_FIELDS = ("data", "strData", "binData", "jsonData")  # one of them, as the proto says
 
 
@@ -110,6 +113,12 @@ def rows_of(message: dict[str, object]) -> Rows:
     if not isinstance(names, list):
         raise InvalidEvent("bad_payload", f"data.names is {names!r}: send a list of strings")
     rows = _rows_of_data(data)
+    if len(rows) > _MOST_ROWS or len(rows) * len(names) > _MOST_CELLS:
+        raise InvalidEvent(
+            "bad_payload",
+            f"data has {len(rows)} rows and {len(names)} names: send at most {_MOST_ROWS} rows,"
+            f" and {_MOST_CELLS} cells, in one call",
+        )
     return Rows(rows, tuple(str(name) for name in names), _kind(rows))
 
 

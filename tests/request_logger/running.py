@@ -93,7 +93,9 @@ class Logger:
 @asynccontextmanager
 async def running_logger(url: str, **settings: Any) -> AsyncIterator[Logger]:
     registry = CollectorRegistry()
-    app = create_app(Settings(elasticsearch_url=url, **settings), registry)
+    # A loaded machine must not turn a slow write into a refusal, unless that is the test.
+    chosen = Settings(elasticsearch_url=url, **{"deadline_seconds": 60.0, **settings})
+    app = create_app(chosen, registry)
     connector = aiohttp.TCPConnector(limit=200)
     async with TestClient(TestServer(app), connector=connector) as client:
         yield Logger(client, registry)

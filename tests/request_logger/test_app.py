@@ -113,6 +113,19 @@ async def test_a_thousand_predictions_at_once_are_exactly_a_thousand_documents(
     assert all(document["score"]["correct"] for document in found.values())
 
 
+async def test_a_large_batch_of_rows_that_nobody_waits_for_is_left(
+    server: SearchServer, deployment: str
+) -> None:
+    rows = {"data": {"ndarray": [[i] for i in range(20_000)]}}
+    large = event(events.REQUEST, rows, "large", deployment=deployment)
+    small = event(events.REQUEST, IRIS, "small", deployment=deployment)
+    async with running_logger(server.url, deadline_seconds=0.2) as logger:
+        assert await logger.send(large) == 503
+        while await logger.send(small) != 202:
+            await asyncio.sleep(0.05)
+        assert logger.sample("documents_written_total") < 20_000
+
+
 async def test_two_loggers_that_write_one_document_lose_nothing(
     server: SearchServer, deployment: str
 ) -> None:

@@ -10,8 +10,8 @@ from closedloop.request_logger.entry import Answer, Entry
 class Backlog:
     """First in, first out.
 
-    `events` and `size` (bytes of bodies) bound everything that is not yet
-    answered, whether it waits or is just being written.
+    `events` and `size` (estimated bytes of memory) bound everything that is
+    not yet answered, whether it waits or is just being written.
     """
 
     def __init__(self, events: int, size: int) -> None:
@@ -32,11 +32,11 @@ class Backlog:
         if self._closed:
             return False
         events, size = self._limits
-        if self._count and (self._count >= events or self._size + len(entry.body) > size):
+        if self._count and (self._count >= events or self._size + entry.size > size):
             return False
         self._count += 1
-        self._size += len(entry.body)
-        entry.answer.add_done_callback(partial(self._forget, len(entry.body)))
+        self._size += entry.size
+        entry.answer.add_done_callback(partial(self._forget, entry.size))
         self._unanswered.append((entry.deadline, entry.answer))
         self._waiting.append(entry)
         self._changed.set()

@@ -86,6 +86,10 @@ class Batch:
         """The documents that must be read before they can be written."""
         return list(self._parts)
 
+    def waiting_of(self, keys: Iterable[Key]) -> list[Key]:
+        """Those of the documents that something still waits to be in."""
+        return [key for key in keys if key in self._parts]
+
     def letters(self) -> list[Operation]:
         return [
             Operation(key, _create(key, waiting[0][1].document), len(waiting))

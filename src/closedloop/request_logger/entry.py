@@ -58,6 +58,11 @@ class Entry:
         self._left = len(self.parts) + (dead_letter is not None)
 
     @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes: the body, what it was parsed to, the parts."""
+        return 8 * len(self.body) + 1500 * len(self.parts)
+
+    @property
     def settled(self) -> bool:
         return self.answer.done()
 

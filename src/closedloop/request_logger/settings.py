@@ -9,18 +9,17 @@ class Settings(service.Settings):
     `batch_milliseconds` is the pause between events that ends a batch, and how
     long an event waits for others at most unless writes take longer than that;
     `batch_events` is how many are written together at most. `queue_events` and
-    `queue_bytes` (of bodies) bound what is received and not yet answered; a
-    parsed body takes about ten times its size. `deadline_seconds` is how long
-    an event waits for Elasticsearch before it is given back to the broker.
-    Past `max_event_bytes` a body is not read on; a dead letter keeps the first
-    `dead_letter_bytes` of one.
+    `queue_bytes` (of memory, estimated) bound what is received and not yet
+    answered. `deadline_seconds` is how long an event waits for Elasticsearch
+    before it is given back to the broker. Past `max_event_bytes` a body is not
+    read on; a dead letter keeps the first `dead_letter_bytes` of one.
     """
 
     elasticsearch_url: str = "http://127.0.0.1:9200"
     batch_milliseconds: float = 5.0
-    batch_events: int = 500
+    batch_events: int = 1000
     queue_events: int = 10_000
-    queue_bytes: int = 16 << 20
+    queue_bytes: int = 128 << 20
     deadline_seconds: float = 10.0
     max_event_bytes: int = 1 << 20
     dead_letter_bytes: int = 64 << 10

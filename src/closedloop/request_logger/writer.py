@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from itertools import islice
 
 import structlog
 
@@ -78,9 +77,14 @@ class Writer:
             # Not for what it returns, but because a new index needs its template first.
             await self._store.read([letter.key for letter in letters])
             await self._send(batch, letters)
-        keys = iter(batch.documents())
-        while some := list(islice(keys, _DOCUMENTS)):
-            await self._send(batch, batch.operations(await self._store.read(some)))
+        keys = batch.documents()
+        for i in range(0, len(keys), _DOCUMENTS):
+            some = keys[i : i + _DOCUMENTS]
+            if i:  # a batch of many rows takes its time, and nobody may wait for it any more
+                batch.forget_settled()
+                some = batch.waiting_of(some)
+            if some:
+                await self._send(batch, batch.operations(await self._store.read(some)))
 
     async def _send(self, batch: Batch, operations: list[Operation]) -> None:
         for group in groups(operations):

@@ -1,0 +1,76 @@
+import asyncio
+
+import pytest
+
+from closedloop.request_logger.backlog import Backlog
+from closedloop.request_logger.dead_letters import dead_letter
+from closedloop.request_logger.entry import Answer, Entry
+
+
+def entry(body: bytes = b"", deadline: float = 60) -> Entry:
+    loop = asyncio.get_running_loop()
+    return Entry(
+        {},
+        body,
+        received=loop.time(),
+        deadline=loop.time() + deadline,
+        answer=loop.create_future(),
+        dead_letter=dead_letter({}, body, "bad_json", "", keep=0),
+    )
+
+
+async def test_gathers_what_comes_within_the_pause() -> None:
+    backlog = Backlog(10, 1000)
+    first, second = entry(), entry()
+    backlog.offer(first)
+    asyncio.get_running_loop().call_later(0.02, backlog.offer, second)
+    assert await backlog.gather(10, pause=1, longest=0.2) == [first, second]
+
+
+async def test_a_full_batch_waits_for_nothing() -> None:
+    backlog = Backlog(10, 1000)
+    entries = [entry() for _ in range(5)]
+    for one in entries:
+        backlog.offer(one)
+    async with asyncio.timeout(1):
+        assert await backlog.gather(3, pause=0, longest=60) == entries[:3]
+        assert await backlog.gather(2, pause=60, longest=60) == entries[3:]
+
+
+@pytest.mark.parametrize("limits", [(2, 10_000), (10, 1600)])
+async def test_is_bounded_until_entries_are_answered(limits: tuple[int, int]) -> None:
+    backlog = Backlog(*limits)
+    entries = [entry(b"x" * 100) for _ in range(3)]
+    assert [backlog.offer(one) for one in entries] == [True, True, False]
+    assert len(backlog) == 2
+    await backlog.gather(10, pause=0, longest=0)
+    assert not backlog.offer(entries[2])  # being written is not answered
+    entries[0].settle(Answer.KEPT)
+    await asyncio.sleep(0)
+    assert backlog.offer(entries[2])
+
+
+async def test_a_lone_entry_fits_whatever_its_size() -> None:
+    assert Backlog(10, 1).offer(entry(b"x" * 100))
+
+
+async def test_gives_up_what_is_past_its_deadline_and_gathers_it_no_more() -> None:
+    backlog = Backlog(10, 1000)
+    late, early = entry(deadline=0), entry()
+    for one in (late, early):
+        backlog.offer(one)
+    task = asyncio.create_task(backlog.give_up_in_time(every=0.01))
+    assert await late.answer is Answer.UNAVAILABLE
+    assert await backlog.gather(10, pause=0, longest=0) == [early]
+    assert len(backlog) == 1
+    task.cancel()
+
+
+async def test_closed_it_takes_no_more_and_ends_when_drained() -> None:
+    backlog = Backlog(10, 1000)
+    last = entry()
+    backlog.offer(last)
+    backlog.close()
+    assert not backlog.offer(entry())
+    assert await backlog.gather(10, pause=60, longest=60) == [last]
+    assert await backlog.gather(10, pause=60, longest=60) == []
