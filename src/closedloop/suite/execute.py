@@ -31,7 +31,9 @@ def execute(
     calls that makes `interrupted` true.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="closedloop-kernel-", ignore_cleanup_errors=True) as scratch,
+        tempfile.TemporaryDirectory(
+            prefix="closedloop-run-", ignore_cleanup_errors=True
+        ) as scratch,
         NotebookProgress(console, notebook.stem) as progress,
     ):
         kernel = Kernel(Path(scratch), log, notebook.parent)
