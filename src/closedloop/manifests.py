@@ -1,7 +1,7 @@
 """Manifest files: from paths under `manifests/` to documents that know their file.
 
 A folder means every YAML file in it and below, in order of names, except helm
-values (`values*.yaml`) and `versions.yaml`, which describe no objects.
+values (`values*.yaml`), `versions.yaml` and `kustomization.yaml`, which describe no objects.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ import yaml
 Document = Mapping[str, object]
 
 # What is no object although it lies among them.
-NOT_OBJECTS = ("values*.yaml", "values*.yml", "versions.yaml")
+NOT_OBJECTS = ("values*.yaml", "values*.yml", "versions.yaml", "kustomization.yaml")
 
 # In this order an object comes after what it refers to. Kinds not named come
 # between: after what they may refer to, before what may refer to them.

@@ -1,0 +1,101 @@
+"""The overlay for a shared cluster renders, and what it changes fits together."""
+
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.manifests.overlay import render
+from tests.manifests.repository import MANIFESTS, objects
+
+FOLDER = MANIFESTS / "overlays" / "shared-cluster"
+RENDERED = render(FOLDER)
+
+
+def named(kind: str, name: str) -> Any:
+    (one,) = (o for o in RENDERED if o["kind"] == kind and o["metadata"]["name"] == name)
+    return one
+
+
+KUBECTL = shutil.which("kubectl")
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on PATH")
+def test_kustomize_renders_the_same() -> None:
+    done = subprocess.run(
+        [str(KUBECTL), "kustomize", "--load-restrictor", "LoadRestrictionsNone", str(FOLDER)],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    theirs = list(yaml.safe_load_all(done.stdout))
+    by_key = lambda one: (one["kind"], one["metadata"]["name"], str(one["metadata"]))  # noqa: E731 - a sort key
+    assert sorted(theirs, key=by_key) == sorted(RENDERED, key=by_key)
+
+
+def test_every_object_of_both_platforms_is_in_it_but_models_and_foreign_namespaces() -> None:
+    wanted = {
+        one.key
+        for one in objects()
+        if not one.source.startswith(("manifests/models/", "manifests/kind/"))
+        and one.kind not in ("Namespace", "Secret", "StatefulSet")
+    }
+    there = {
+        "/".join(x for x in (o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) if x)
+        for o in RENDERED
+    }
+    assert wanted <= there
+
+
+def test_replicas_of_every_service_are_two_and_kept_through_a_drain() -> None:
+    deployments = [one for one in RENDERED if one["kind"] == "Deployment"]
+    budgets = {
+        one["spec"]["selector"]["matchLabels"]["app"]
+        for one in RENDERED
+        if one["kind"] == "PodDisruptionBudget"
+    }
+    assert {one["spec"]["replicas"] for one in deployments} == {2}
+    assert budgets == {one["metadata"]["name"] for one in deployments}
+
+
+def test_the_broker_is_backed_by_kafka_and_executors_post_to_it() -> None:
+    broker = named("Broker", "default")
+    assert broker["metadata"]["annotations"] == {"eventing.knative.dev/broker.class": "Kafka"}
+    config = broker["spec"]["config"]
+    assert named(config["kind"], config["name"])["metadata"]["namespace"] == config["namespace"]
+    values = yaml.safe_load((FOLDER / "values-seldon-core.yaml").read_text())
+    endpoint = values["executor"]["requestLogger"]["defaultEndpoint"]
+    assert endpoint.endswith(f".svc.cluster.local/{broker['metadata']['namespace']}/default")
+
+
+def test_elasticsearch_has_nodes_with_disks_under_the_same_service_and_password() -> None:
+    one = named("Elasticsearch", "elasticsearch")
+    versions = yaml.safe_load((MANIFESTS / "versions.yaml").read_text())
+    assert one["spec"]["version"] == versions["elasticsearch"]["cluster"]["version"]
+    (nodes,) = one["spec"]["nodeSets"]
+    assert nodes["count"] >= 3
+    assert nodes["volumeClaimTemplates"]
+    label = {"elasticsearch.k8s.elastic.co/cluster-name": one["metadata"]["name"]}
+    assert named("Service", "elasticsearch")["spec"]["selector"] == label
+    secrets = {
+        variable["valueFrom"]["secretKeyRef"]["name"]
+        for deployment in RENDERED
+        if deployment["kind"] == "Deployment"
+        for variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+        if "secretKeyRef" in variable.get("valueFrom", {})
+    }
+    assert secrets == {realm["secretName"] for realm in one["spec"]["auth"]["fileRealm"]}
+
+
+def test_values_files_follow_those_of_the_laptop() -> None:
+    charts = [
+        chart
+        for part in yaml.safe_load((MANIFESTS / "versions.yaml").read_text()).values()
+        for chart in part.get("cluster", {}).get("charts", ())
+    ]
+    parts = {path.stem.removeprefix("values-") for path in FOLDER.glob("values-*.yaml")}
+    base = {path for chart in charts for path in chart.get("values", ())}
+    for part in parts:
+        assert {f"istio/values-{part}.yaml", f"{part}/values.yaml"} & base, part
