@@ -28,12 +28,13 @@ class HistoryUnavailable(Exception):
 
 
 class History:
-    """The log of one predictor at the Elasticsearch of `url`."""
+    """The log of one predictor at the Elasticsearch of `url`; `auth` is username and password."""
 
-    def __init__(self, url: str, predictor: Predictor) -> None:
+    def __init__(self, url: str, predictor: Predictor, auth: tuple[str, str] | None = None) -> None:
         self._url = url.rstrip("/")
         self._index = index_name(*predictor)
         self._http = requests.Session()
+        self._http.auth = auth
 
     def judged(self, patience: float = 30.0) -> Iterator[tuple[str, Document]]:
         """(document id, document) of everything answered and judged; an absent index is empty.

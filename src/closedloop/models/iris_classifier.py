@@ -45,7 +45,8 @@ class IrisClassifier:
     answer is given until that succeeded; `store` writes judged feedback with
     its answer to that log before it counts, for a deployment without a request
     logger (with one, each feedback is in the log twice and still counts once).
-    Both need `elasticsearch_url` or ELASTICSEARCH_URL, and the namespace from
+    Both need `elasticsearch_url` or ELASTICSEARCH_URL (and, where it asks for
+    them, ELASTICSEARCH_USERNAME and ELASTICSEARCH_PASSWORD), and the namespace from
     `namespace`, POD_NAMESPACE or the pod's service account. At most `max_rows`
     judged rows are held; later ones are not scored, and `over_limit` says so.
 
@@ -82,7 +83,7 @@ class IrisClassifier:
                     f" ({predictor.namespace!r}), SELDON_DEPLOYMENT_ID ({predictor.deployment!r})"
                     f" and PREDICTOR_ID ({predictor.predictor!r}): set the empty ones"
                 )
-            self._history = History(url, predictor)
+            self._history = History(url, predictor, _auth())
         self._restore = restore
         self._store = store
         labels = [str(label) for label in self._model.classes_]
@@ -197,6 +198,11 @@ def _namespace() -> str:
     if not named and _POD_NAMESPACE.is_file():
         return _POD_NAMESPACE.read_text().strip()
     return named
+
+
+def _auth() -> tuple[str, str] | None:
+    username = os.environ.get("ELASTICSEARCH_USERNAME", "")
+    return (username, os.environ.get("ELASTICSEARCH_PASSWORD", "")) if username else None
 
 
 def _refusal(
