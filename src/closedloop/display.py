@@ -6,10 +6,16 @@ from dataclasses import astuple, fields, is_dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from IPython.core.getipython import get_ipython
+from IPython.core.pylabtools import select_figure_formats
 from IPython.display import HTML, Code, DisplayHandle, display
 from matplotlib.figure import Figure
 
 from closedloop.paths import manifests_folder
+
+# Otherwise a figure is a picture only once pyplot was used.
+if shell := get_ipython():
+    select_figure_formats(shell, {"png"})
 
 
 def show(manifest: str) -> Code:
