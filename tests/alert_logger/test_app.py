@@ -115,6 +115,17 @@ async def test_a_bad_alert_harms_no_good_one(server: SearchServer, fingerprint: 
     assert len(await stored(server.url, fingerprint)) == 1
 
 
+async def test_an_alert_that_elasticsearch_refuses_is_not_asked_for_again(
+    server: SearchServer, fingerprint: str
+) -> None:
+    odd = {**alert("resolved", "odd" + fingerprint), "endsAt": "2026-W48-1T00:00:00Z"}
+    async with running(server.url) as client:
+        status, text = await post(client, notification(odd, alert("firing", fingerprint)))
+    assert status == 400
+    assert "refuses" in json.loads(text)["error"]
+    assert len(await stored(server.url, fingerprint)) == 1
+
+
 async def test_a_huge_body_is_refused(server: SearchServer) -> None:
     async with running(server.url, max_notification_bytes=1000) as client:
         status, text = await post(client, b"x" * 2000)

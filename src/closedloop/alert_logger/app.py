@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 from aiohttp import web
-from elasticsearch import AsyncElasticsearch
+from elasticsearch import AsyncElasticsearch, BadRequestError
 from prometheus_client import CollectorRegistry, Counter
 
 from closedloop import service
@@ -88,7 +88,12 @@ class _Receiver:
         try:
             for alert in alerts:
                 self._received.labels(alert.status).inc()
-                if await self._store.write(alert):
+                try:
+                    changed = await self._store.write(alert)
+                except BadRequestError as error:  # sent again it would be refused again
+                    problem = problem or f"Elasticsearch refuses {alert.document_id}: {error}"
+                    continue
+                if changed:
                     self._written.inc()
                     _log.info("alert", status=alert.status, labels=alert.labels)
         except UNAVAILABLE as error:
