@@ -3,12 +3,13 @@
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields, is_dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from IPython.core.getipython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
-from IPython.display import HTML, Code, DisplayHandle, display
+from IPython.display import HTML, DisplayHandle, Markdown, display
 from matplotlib.figure import Figure
 
 from closedloop.paths import manifests_folder
@@ -18,9 +19,14 @@ if shell := get_ipython():
     select_figure_formats(shell, {"png"})
 
 
-def show(manifest: str) -> Code:
+def show(manifest: str) -> Markdown:
     """A manifest, named by its path under `manifests/`, as highlighted YAML."""
-    return Code(filename=str(manifests_folder() / manifest), language="yaml")
+    return _fenced(manifests_folder() / manifest, "yaml")
+
+
+def source(module: str) -> Markdown:
+    """A file of this package, named by its path in it, as highlighted Python."""
+    return _fenced(Path(__file__).parent / module, "python")
 
 
 def table(rows: Iterable[Any], columns: Sequence[str] = ()) -> HTML:
@@ -61,6 +67,10 @@ class Live:
         trace: TracebackType | None,
     ) -> None:
         self.update()
+
+
+def _fenced(path: Path, language: str) -> Markdown:
+    return Markdown(f"```{language}\n{path.read_text(encoding='utf-8')}```")
 
 
 def _cells(row: Any, columns: Sequence[str]) -> str:

@@ -1,0 +1,43 @@
+from dataclasses import dataclass
+
+from closedloop.display import show, source, table
+
+
+@dataclass
+class Part:
+    name: str
+    share: float
+
+
+def test_a_manifest_is_shown_as_it_is() -> None:
+    text = show("istio/gateway.yaml").data
+    assert text.startswith("```yaml\n")
+    assert "name: seldon-gateway" in text
+
+
+def test_a_module_is_shown_as_python() -> None:
+    assert source("display.py").data.startswith('```python\n"""How a notebook shows')
+
+
+def test_dataclasses_name_their_columns() -> None:
+    shown = table([Part("a", 0.5)]).data
+    assert ">name</th>" in shown
+    assert ">0.500</td>" in shown
+
+
+def test_rows_may_have_named_columns() -> None:
+    assert ">heading</th>" in table([["value"]], ["heading"]).data
+
+
+def test_mappings_name_their_columns_too() -> None:
+    shown = table([{"a": 1, "b": 2}]).data
+    assert ">b</th>" in shown
+    assert ">2</td>" in shown
+
+
+def test_what_a_cell_says_is_no_markup() -> None:
+    assert "&lt;script&gt;" in table([["<script>"]], ["x"]).data
+
+
+def test_nothing_is_an_empty_table() -> None:
+    assert "<tbody></tbody>" in table([]).data
