@@ -144,6 +144,7 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
 
 
 @lru_cache(maxsize=1024)  # an event's time is read again with each row it is about
+@lru_cache(maxsize=4096)  # one event's time is asked for several times
 def nanoseconds(time: str) -> int:
     """RFC 3339 time as nanoseconds since the epoch, without losing digits.
 

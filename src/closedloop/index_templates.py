@@ -6,12 +6,13 @@ back empty. So templates are not put once but watched.
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch
 
-Template = Mapping[str, object]
+Template = Mapping[str, Any]
 
 # What a call raises when Elasticsearch is away, refuses, or is something else.
 UNAVAILABLE = (ApiError, TransportError)

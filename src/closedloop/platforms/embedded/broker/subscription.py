@@ -28,7 +28,7 @@ from closedloop.platforms.embedded.broker.filters import matches
 from closedloop.platforms.embedded.broker.pull import Key, Pull
 from closedloop.platforms.embedded.broker.store import EventTooLarge, Store, StoreUnavailable
 
-IN_FLIGHT = 64
+IN_FLIGHT = 256
 
 _FORGET_AFTER = 600.0
 _STOP_GRACE = 5.0
