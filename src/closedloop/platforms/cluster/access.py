@@ -1,0 +1,76 @@
+"""URLs of Services as seen from this machine."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.cluster.forwarding import Forwarder
+from closedloop.platforms.cluster.ports import Published
+from closedloop.platforms.protocol import PlatformError
+
+# Services that ask for a password: its Secret, and the keys of user and password.
+_CREDENTIALS = {"elasticsearch": ("elasticsearch-credentials", "username", "password")}
+
+
+def url(
+    api: Api,
+    forwarder: Forwarder,
+    published: Mapping[str, Published],
+    service: str,
+    port: str | int | None,
+) -> str:
+    """The URL of Service `namespace/name`, without a trailing slash.
+
+    Through the node's port where one is published, else forwarded. User and
+    password are in it where the Service asks for them. Raises `PlatformError`.
+    """
+    namespace, _, name = service.partition("/")
+    if not namespace or not name:
+        raise PlatformError(f"{service!r} is no Service: name it as namespace/name")
+    found = api.get("Service", name, namespace)
+    if found is None:
+        raise PlatformError(f"there is no Service {service}: apply it or install its part first")
+    number = _number(found, port)
+    entry = published.get(service)
+    if entry is not None and number == _number(found, None):
+        host_port = entry.host_port
+    else:
+        host_port = forwarder.port(namespace, name, number)
+    return f"http://{_userinfo(api, namespace, name)}127.0.0.1:{host_port}"
+
+
+def _number(service: Mapping[str, Any], port: str | int | None) -> int:
+    """The Service's port of this name or number; the one for HTTP when None."""
+    ports = service["spec"].get("ports") or []
+    if port is None:
+        # The gateway's first port is its health.
+        web = [each for each in ports if str(each.get("name", "")).startswith("http")]
+        port = next((each["port"] for each in web or ports), None)
+    for each in ports:
+        if str(port) in {str(each["port"]), each.get("name")}:
+            return int(each["port"])
+    own = service["metadata"]
+    raise PlatformError(
+        f"Service {own.get('namespace')}/{own['name']} has no port {port}: it has"
+        f" {[each['port'] for each in ports]}"
+    )
+
+
+def _userinfo(api: Api, namespace: str, name: str) -> str:
+    if name not in _CREDENTIALS:
+        return ""
+    secret, user, password = _CREDENTIALS[name]
+    found = api.get("Secret", secret, namespace)
+    if found is None:
+        return ""  # one that asks for none
+    data = found.get("data") or {}
+    try:
+        words = [base64.b64decode(data[key]).decode() for key in (user, password)]
+    except KeyError as error:
+        raise PlatformError(
+            f"Secret {namespace}/{secret} has no key {error}: add it, or remove the Secret and"
+            " install elasticsearch again"
+        ) from None
+    return f"{quote(words[0], safe='')}:{quote(words[1], safe='')}@"

@@ -1,0 +1,84 @@
+"""Images in manifests: all of them, and from a mirror instead of where they are published."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from closedloop.platforms.cluster.versions import Chart
+
+Object = Mapping[str, Any]
+
+
+def images(document: Object) -> Iterator[str]:
+    """Every image that containers of this object run, anywhere in it."""
+    for key, value in document.items():
+        if key in {"containers", "initContainers"} and isinstance(value, list):
+            for container in value:
+                if isinstance(container, dict) and isinstance(container.get("image"), str):
+                    yield container["image"]
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, dict):
+                yield from images(child)
+
+
+def mirrored(image: str, registry: str) -> str:
+    """The name under which a mirror has an image: its path and tag or digest, without its host.
+
+    `docker.io/library/` is kept out of it, as `docker pull` understands it.
+    """
+    if not registry:
+        return image
+    first, _, rest = image.partition("/")
+    has_host = bool(rest) and ("." in first or ":" in first or first == "localhost")
+    path = rest if has_host else image
+    return f"{registry.rstrip('/')}/{path}"
+
+
+def rewritten(document: Object, registry: str) -> dict[str, Any]:
+    """The object with every container's image taken from `registry`; as it is when empty."""
+    return {key: _rewrite(key, value, registry) for key, value in document.items()}
+
+
+def _rewrite(key: str, value: Any, registry: str) -> Any:
+    if isinstance(value, dict):
+        return rewritten(value, registry)
+    if isinstance(value, list):
+        inside = key in {"containers", "initContainers"}
+        return [
+            (_container(each, registry) if inside else rewritten(each, registry))
+            if isinstance(each, dict)
+            else each
+            for each in value
+        ]
+    return value
+
+
+def _container(container: dict[str, Any], registry: str) -> dict[str, Any]:
+    changed = rewritten(container, registry)
+    if isinstance(changed.get("image"), str):
+        changed["image"] = mirrored(changed["image"], registry)
+    return changed
+
+
+def chart_values(chart: Chart, registry: str) -> dict[str, Any]:
+    """The values by which a chart takes its images from `registry`; empty without one.
+
+    For istiod and the gateway the mirror keeps Istio's images under `istio/`.
+    """
+    if not registry:
+        return {}
+    registry = registry.rstrip("/")
+    if chart.chart in {"istiod", "gateway"}:
+        return {"global": {"hub": f"{registry}/istio"}}
+    if chart.chart == "kube-prometheus-stack":
+        return {"global": {"imageRegistry": registry}}
+    if chart.chart == "seldon-core-operator":
+        server = {"protocols": {"seldon": {"image": f"{registry}/seldonio/sklearnserver"}}}
+        return {
+            "image": {"registry": registry},
+            "executor": {"image": {"registry": registry}},
+            "storageInitializer": {
+                "image": f"{registry}/seldonio/rclone-storage-initializer:{chart.version}"
+            },
+            "predictor_servers": {"SKLEARN_SERVER": server},
+        }
+    return {}

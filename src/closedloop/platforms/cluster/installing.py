@@ -1,0 +1,197 @@
+"""Carries the install plan out: every step idempotent, every step waited for."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from closedloop.manifests import Manifest, in_apply_order, load, load_values
+from closedloop.platforms.cluster.api import Api, NoSuchKind
+from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster.diagnosis import diagnose
+from closedloop.platforms.cluster.helm import Helm
+from closedloop.platforms.cluster.inventory import Inventory, Made
+from closedloop.platforms.cluster.plan import Ready, Step
+from closedloop.platforms.cluster.sources import Sources
+from closedloop.platforms.cluster.versions import Chart
+from closedloop.platforms.cluster.waiting import wait
+from closedloop.platforms.protocol import PlatformError
+
+_CHART = 600.0  # seconds for the images of a chart to come and its pods to be ready
+_WORKLOADS = {"Deployment": "Available", "StatefulSet": "Ready"}
+_DEFINITION = "CustomResourceDefinition"
+
+Overrides = Callable[[Chart], Mapping[str, Any]]
+Progress = Callable[[str], None]
+
+
+class Installer:
+    """Installs steps on one cluster.
+
+    `overrides` gives the values by which a chart takes its images from a
+    mirror. `restart` replaces the pods of a Deployment `namespace/name`.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        helm: Helm,
+        inventory: Inventory,
+        applier: Applier,
+        sources: Sources,
+        manifests: Path,
+        *,
+        overrides: Overrides,
+        restart: Callable[[str], None],
+        progress: Progress,
+    ) -> None:
+        self._api, self._helm, self._inventory = api, helm, inventory
+        self._applier, self._sources, self._manifests = applier, sources, manifests
+        self._overrides, self._restart, self._progress = overrides, restart, progress
+
+    def install(self, step: Step) -> str:
+        """Do a step and wait until it is ready; returns what happened. Raises `PlatformError`."""
+        self._progress(f"{step.part}: {step.name} {step.version}")
+        ready = list(step.ready)
+        if step.chart is not None:
+            happened = self._release(step.chart)
+            if happened == "upgraded" and step.restart:
+                self._restart(step.restart)
+        else:
+            manifests = self._objects(step)
+            words = self._applier.apply(manifests, upstream=bool(step.url))
+            happened = _summary(words)
+            ready += _of(manifests)
+        for each in ready:
+            self._await(each)
+        return happened
+
+    def _objects(self, step: Step) -> list[Manifest]:
+        if not step.url:
+            return in_apply_order(load(self._manifests, *step.manifests))
+        loaded = load(self._manifests, self._sources.file(step.url))
+        changed = _replicas(self._manifests / step.part / "values.yaml")
+        return [_scaled(one, changed) for one in _merged(loaded)]
+
+    def _release(self, chart: Chart) -> str:
+        made = Made(chart.release, chart.namespace)
+        values = [self._manifests / file for file in chart.values]
+        overrides = self._overrides(chart)
+        there = self._helm.release(chart.release, chart.namespace)
+        if there is not None and made not in self._inventory.made():
+            return f"left alone, the release {chart.release} is not ours"
+        wanted = _joined([*(load_values(file) for file in values), overrides])
+        current = there is not None and (there.chart, there.version) == (chart.chart, chart.version)
+        if there is not None and current and there.status == "deployed" and there.values == wanted:
+            return "unchanged"
+        archive = self._sources.chart(chart)
+        self._inventory.add([*self._definitions(archive), made])
+        if there is not None and there.status in {"pending-install", "uninstalling"}:
+            # An earlier run was interrupted here, and helm refuses to go on from it.
+            self._helm.uninstall(chart.release, chart.namespace)
+        elif there is not None and there.status.startswith("pending-"):
+            self._helm.rollback(chart.release, chart.namespace)
+        try:
+            self._applier.persist_helm(
+                lambda: self._helm.install(chart, archive, values, overrides, timeout=_CHART)
+            )
+        except PlatformError as error:
+            raise PlatformError(f"{error}\n{self._why(chart)}") from None
+        return "installed" if there is None else "upgraded"
+
+    def _definitions(self, archive: Path) -> list[Made]:
+        """The CRDs that come with a chart and are not there yet: helm would leave them behind."""
+        names = self._helm.definitions(archive)
+        ours = set(self._inventory.made())
+        found = [Made(name, "", _DEFINITION, "apiextensions.k8s.io/v1") for name in names]
+        return [one for one in found if one in ours or self._api.get(_DEFINITION, one.name) is None]
+
+    def _why(self, chart: Chart) -> str:
+        workloads = [
+            (kind, each["metadata"]["name"])
+            for kind in _WORKLOADS
+            for each in self._api.list(kind, chart.namespace)[0]
+            if (each["metadata"].get("annotations") or {}).get("meta.helm.sh/release-name")
+            == chart.release
+        ]
+        return "\n".join(
+            f"{kind} {chart.namespace}/{name}\n{diagnose(self._api, kind, name, chart.namespace)}"
+            for kind, name in workloads
+        )
+
+    def _await(self, ready: Ready) -> None:
+        try:
+            wait(
+                self._api,
+                ready.kind,
+                ready.name,
+                ready.namespace,
+                condition=ready.condition,
+                timeout=ready.timeout,
+            )
+        except NoSuchKind as error:
+            raise PlatformError(f"{error}, or its chart brought none") from None
+
+
+def to_stderr(line: str) -> None:
+    """Progress for whoever watches: a line on standard error, unless nobody reads it."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"  {line}\n")
+        sys.stderr.flush()
+
+
+def _of(manifests: Sequence[Manifest]) -> list[Ready]:
+    """Definitions first: what comes after may need them."""
+    definitions = [
+        Ready(one.kind, one.name, "", "Established", timeout=60.0)
+        for one in manifests
+        if one.kind == _DEFINITION
+    ]
+    return definitions + [
+        Ready(one.kind, one.name, one.namespace, _WORKLOADS[one.kind])
+        for one in manifests
+        if one.kind in _WORKLOADS
+    ]
+
+
+def _merged(manifests: Sequence[Manifest]) -> list[Manifest]:
+    """Upstream files name some objects twice: the last one counts, as for kubectl."""
+    last = {f"{one.document['apiVersion']} {one.key}": one for one in manifests}
+    return in_apply_order(list(last.values()))
+
+
+def _replicas(values: Path) -> Mapping[str, int]:
+    if not values.is_file():
+        return {}
+    replicas = load_values(values).get("replicas")
+    return replicas if isinstance(replicas, dict) else {}
+
+
+def _scaled(manifest: Manifest, replicas: Mapping[str, int]) -> Manifest:
+    wanted = replicas.get(f"{manifest.kind}/{manifest.name}")
+    if wanted is None:
+        return manifest
+    document: dict[str, Any] = dict(manifest.document)
+    document["spec"] = {**document["spec"], "replicas": wanted}
+    return Manifest(manifest.source, document)
+
+
+def _joined(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Helm's way of putting values together: mappings are merged, everything else replaced."""
+    result: dict[str, Any] = {}
+    for each in values:
+        for key, value in each.items():
+            before = result.get(key)
+            if isinstance(before, dict) and isinstance(value, Mapping):
+                result[key] = _joined([before, value])
+            else:
+                result[key] = value
+    return result
+
+
+def _summary(words: Sequence[str]) -> str:
+    said = [word.partition(" ")[2] for word in words]
+    counts = {word: said.count(word) for word in dict.fromkeys(said)}
+    if set(counts) == {"unchanged"}:
+        return "unchanged"
+    return ", ".join(f"{count} {word}" for word, count in counts.items())

@@ -1,0 +1,107 @@
+"""What we made on a cluster, in the order of making: a ConfigMap that outlives this process.
+
+Something is written down before it is made, so that an interruption leaves
+nothing behind that `down` would not find.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from closedloop.platforms.cluster.api import Api, ApiError
+
+NAME, NAMESPACE = "closedloop-inventory", "default"
+LABEL, VALUE = "app.kubernetes.io/managed-by", "closedloop"
+_RELEASE, _OBJECT, _DATA = "release", "object", "made"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A helm release (without kind) or an object."""
+
+    name: str
+    namespace: str = ""
+    kind: str = ""
+    api_version: str = ""
+
+    @property
+    def is_release(self) -> bool:
+        return not self.kind
+
+    def __str__(self) -> str:
+        place = self.namespace or "-"
+        if self.is_release:
+            return f"{_RELEASE} {place} {self.name}"
+        return f"{_OBJECT} {self.api_version} {self.kind} {place} {self.name}"
+
+    @classmethod
+    def parse(cls, line: str) -> "Made":
+        """The inverse of str()."""
+        what, *words = line.split()
+        namespace = "" if words[-2] == "-" else words[-2]
+        if what == _RELEASE:
+            return cls(words[-1], namespace)
+        return cls(words[-1], namespace, kind=words[1], api_version=words[0])
+
+
+class Inventory:
+    """The list, on one cluster. Other processes may write to it at the same time."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def made(self) -> list[Made]:
+        """Everything, oldest first."""
+        found = self._api.get("ConfigMap", NAME, NAMESPACE)
+        return _lines(found)
+
+    def add(self, things: Iterable[Made]) -> None:
+        """Write down what is about to be made; what is in the list keeps its place."""
+        wanted = list(things)
+        self._change(lambda made: [*made, *(t for t in dict.fromkeys(wanted) if t not in made)])
+
+    def remove(self, things: Iterable[Made]) -> None:
+        """Strike what is gone; an empty list is removed itself."""
+        gone = set(things)
+        self._change(lambda made: [thing for thing in made if thing not in gone])
+
+    def _change(self, change: Any) -> None:
+        while True:
+            found = self._api.get("ConfigMap", NAME, NAMESPACE)
+            before = _lines(found)
+            after: list[Made] = change(before)
+            if after == before:
+                return
+            try:
+                self._write(found, after)
+            except ApiError as error:
+                if error.status != 409:  # someone else wrote: read again
+                    raise
+            else:
+                return
+
+    def _write(self, found: dict[str, Any] | None, made: list[Made]) -> None:
+        document: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {LABEL: VALUE}},
+            "data": {_DATA: "".join(f"{thing}\n" for thing in made)},
+        }
+        if found is None:
+            self._api.create(document)
+        elif not made:
+            self._api.delete("ConfigMap", NAME, NAMESPACE)
+        else:
+            document["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
+            self._api.replace(document)
+
+
+def is_ours(thing: dict[str, Any]) -> bool:
+    """Whether an object carries our label."""
+    labels = thing["metadata"].get("labels") or {}
+    return bool(labels.get(LABEL) == VALUE)
+
+
+def _lines(found: dict[str, Any] | None) -> list[Made]:
+    text = (found or {}).get("data", {}).get(_DATA, "")
+    return [Made.parse(line) for line in text.splitlines() if line.strip()]

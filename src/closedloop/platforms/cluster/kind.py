@@ -1,0 +1,126 @@
+"""A kind cluster of our own: made, given our images, deleted; never one that we did not make."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from closedloop.platforms.cluster.commands import CommandFailed, run
+from closedloop.platforms.protocol import PlatformError
+
+NAME = "closedloop"
+_CREATE = 900.0  # the node's image is about 400 MB
+_STATE = "cluster.json"
+
+
+class Kind:
+    """The cluster named `closedloop`; `folder` keeps its kubeconfig and that it is ours."""
+
+    def __init__(self, folder: Path, config: Path, image: str) -> None:
+        self.kubeconfig = folder / "kubeconfig"
+        self._folder, self._config, self._image = folder, config, image
+
+    def exists(self) -> bool:
+        """Whether kind knows a cluster of our name, whoever made it."""
+        try:
+            return NAME in run(["kind", "get", "clusters"]).split()
+        except CommandFailed as error:
+            raise PlatformError(f"{error}: is docker running?") from None
+
+    def is_ours(self) -> bool:
+        """Whether it was made from this checkout."""
+        return self._state() is not None
+
+    def is_current(self) -> bool:
+        """Whether it was made whole, with today's node image and ports."""
+        return self._state() == {"complete": True, "digest": self._digest()}
+
+    def create(self) -> None:
+        """Make it; one of ours that was left half made is removed first.
+
+        Raises `PlatformError` for one that is not ours or was made for other
+        ports or another version.
+        """
+        if self.exists():
+            if not self.is_ours():
+                raise PlatformError(
+                    f"a kind cluster named {NAME} is there that was not made from this checkout:"
+                    f" delete it with `kind delete cluster --name {NAME}`, or use it with"
+                    f" --context kind-{NAME}"
+                )
+            state = self._state() or {}
+            if state.get("complete"):
+                if not self.is_current():
+                    raise PlatformError(
+                        f"the kind cluster {NAME} was made for another version or other ports:"
+                        " remove it with `closedloop down --platform cluster` and start again"
+                    )
+                if not self.kubeconfig.is_file():
+                    self._kind("export", "kubeconfig")
+                return
+            self._kind("delete", "cluster")
+        self._write({"complete": False, "digest": self._digest()})
+        self._kind(
+            *("create", "cluster", "--config", str(self._config)),
+            *("--image", self._image, "--wait", "180s"),
+            timeout=_CREATE,
+        )
+        self._write({"complete": True, "digest": self._digest()})
+
+    def delete(self) -> None:
+        """Delete it if it is ours; absent is no error."""
+        if not self.is_ours():
+            return
+        self._kind("delete", "cluster", timeout=180)
+        for name in (_STATE, self.kubeconfig.name):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def load(self, image: str) -> None:
+        """Put an image of this machine's docker onto the node."""
+        run(["kind", "load", "docker-image", image, "--name", NAME], timeout=_CREATE)
+
+    def load_archive(self, archive: Path) -> None:
+        """Put the images of a `docker save` archive onto the node."""
+        run(["kind", "load", "image-archive", str(archive), "--name", NAME], timeout=_CREATE)
+
+    def by_hand(self) -> str:
+        """The command with which a person would make it."""
+        return (
+            f"kind create cluster --name {NAME} --image {self._image}"
+            " --config manifests/kind/values-cluster.yaml"
+        )
+
+    def _kind(self, *arguments: str, timeout: float = 120.0) -> None:
+        run(
+            ["kind", *arguments, "--name", NAME, "--kubeconfig", str(self.kubeconfig)],
+            timeout=timeout,
+        )
+
+    def _digest(self) -> str:
+        return hashlib.sha256(self._config.read_bytes() + self._image.encode()).hexdigest()
+
+    def _state(self) -> dict[str, object] | None:
+        try:
+            found: dict[str, object] = json.loads((self._folder / _STATE).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found
+
+    def _write(self, state: dict[str, object]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self._folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
+
+
+def build(image: str, dockerfile: Path, checkout: Path) -> None:
+    """Build an image of ours; docker's cache makes it quick when nothing changed."""
+    run(
+        ["docker", "build", "--tag", image, "--file", str(dockerfile), str(checkout)],
+        timeout=1800,
+    )
+
+
+def build_by_hand(image: str, folder: str) -> str:
+    """The commands with which a person would build an image and give it to the cluster."""
+    return (
+        f"docker build --tag {image} --file docker/{folder}/Dockerfile ."
+        f" && kind load docker-image {image} --name {NAME}"
+    )

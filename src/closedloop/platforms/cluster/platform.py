@@ -1,0 +1,347 @@
+"""The cluster platform: a kind cluster of our own, or the context of a kubeconfig."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from functools import cached_property, partial
+from pathlib import Path
+
+from closedloop import paths
+from closedloop.manifests import Manifest, ManifestError, in_apply_order, load
+from closedloop.platforms.cluster import access, plan, workloads
+from closedloop.platforms.cluster.api import Api, NoSuchKind
+from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster.evidence import evidence
+from closedloop.platforms.cluster.forwarding import Forwarder
+from closedloop.platforms.cluster.helm import Helm
+from closedloop.platforms.cluster.images import chart_values, images
+from closedloop.platforms.cluster.installing import Installer, to_stderr
+from closedloop.platforms.cluster.inventory import Inventory, Made
+from closedloop.platforms.cluster.kind import NAME, Kind, build
+from closedloop.platforms.cluster.ports import CONFIG, FOLDER, Published, published
+from closedloop.platforms.cluster.preflight import demand, findings, for_context, for_kind
+from closedloop.platforms.cluster.removing import remove, remove_everything
+from closedloop.platforms.cluster.sources import Sources
+from closedloop.platforms.cluster.versions import Versions, read
+from closedloop.platforms.cluster.waiting import wait
+from closedloop.platforms.protocol import PARTS, Object, PartStatus, PlatformError
+
+_MODELS = "seldon"
+_IMAGES = "images"  # of an offline folder: archives of `docker save`
+
+
+class ClusterPlatform:
+    """Implements `closedloop.platforms.protocol.Platform` on Kubernetes.
+
+    Without `context` on a kind cluster of its own, made by the first `install`
+    or `apply`; with it on the cluster which that context of the kubeconfig
+    names, where nothing is changed that it did not make. `registry` is a
+    mirror that has every image, `offline` a folder that has every chart,
+    manifest and image.
+    """
+
+    name = "cluster"
+
+    def __init__(
+        self, *, context: str = "", registry: str = "", offline: Path | None = None
+    ) -> None:
+        self._context, self._registry, self._offline = context, registry, offline
+        self._manifests = paths.manifests_folder()
+        self._is_up = False
+        self._ready_images: set[str] = set()
+
+    def install(self, part: str) -> list[PartStatus]:
+        with _told():
+            steps = plan.steps(self._versions, part)
+            self._up()
+            self._apply_files(f"namespaces/{n}.yaml" for n in self._namespaces_of(part))
+            rows = [
+                PartStatus(
+                    step.name,
+                    step.version,
+                    "ready",
+                    note=f"{self._installer.install(step)}; by hand: {step.by_hand}",
+                )
+                for step in steps
+            ]
+            self._publish(part)
+        return rows
+
+    def apply(self, *manifests: str | Path | Object) -> list[str]:
+        with _told():
+            loaded = in_apply_order(load(self._manifests, *manifests))
+            self._up()
+            self._provide_images(loaded)
+            return self._applier.apply(loaded)
+
+    def delete(self, *manifests: str | Path | Object) -> list[str]:
+        with _told():
+            loaded = in_apply_order(load(self._manifests, *manifests))
+            if not self._exists():
+                return [f"{one.kind}/{one.name} absent" for one in reversed(loaded)]
+            happened = []
+            for one in reversed(loaded):
+                made = self._made(one)
+                word = remove(self._api, made)
+                if word in {"deleted", "absent"}:
+                    self._inventory.remove([made])
+                happened.append(f"{one.kind}/{one.name} {word}")
+            return happened
+
+    def get(self, kind: str, name: str, namespace: str = "") -> dict[str, object]:
+        self._demand_cluster()
+        found = self._api.get(kind, name, namespace)
+        if found is None:
+            place = "/".join(filter(None, (namespace, name)))
+            raise PlatformError(f"there is no {kind} {place}: apply it first")
+        return found
+
+    def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
+        self._demand_cluster()
+        return self._api.list(kind, namespace)[0]
+
+    def wait(
+        self,
+        kind: str,
+        name: str,
+        namespace: str = "",
+        *,
+        condition: str = "Ready",
+        timeout: float = 120,
+    ) -> dict[str, object]:
+        self._demand_cluster()
+        return wait(self._api, kind, name, namespace, condition=condition, timeout=timeout)
+
+    def restart(self, part: str, *, kill: bool = False) -> None:
+        self._demand_cluster()
+        workloads.restart(self._api, part, kill=kill)
+
+    def url(self, service: str, port: str | int | None = None) -> str:
+        self._demand_cluster()
+        return access.url(self._api, self._forwarder, self._published, service, port)
+
+    def logs(self, part: str, lines: int = 100) -> str:
+        self._demand_cluster()
+        if part not in PARTS:
+            return workloads.logs(self._api, workloads.find(self._api, part), lines)
+        return "".join(
+            f"=== {each['metadata']['namespace']}/{each['metadata']['name']}\n"
+            + workloads.logs(self._api, each, lines)
+            for each in workloads.everything(self._api, self._namespaces_of(part))
+        )
+
+    def status(self) -> list[PartStatus]:
+        if not self._exists() or not self._inventory.made():
+            return []
+        rows = []
+        for each in workloads.everything(self._api, self._namespaces()):
+            own = each["metadata"]
+            service = f"{own['namespace']}/{_SERVICE.get(own['name'], own['name'])}"
+            entry = self._published.get(service)
+            url = f"http://127.0.0.1:{entry.host_port}" if entry else ""
+            rows.append(workloads.status(self._api, each, url))
+        return rows
+
+    def down(self) -> None:
+        with _told():
+            if self._kind is not None:
+                self._kind.delete()
+            else:
+                for reason in remove_everything(self._api, self._helm, self._inventory, to_stderr):
+                    _warn(reason)
+            self._forget()
+
+    def evidence(self) -> Iterator[tuple[str, bytes]]:
+        """Files for `closedloop bundle`: a name and the content of each."""
+        if not self._exists():
+            return iter(())
+        namespaces = [*self._namespaces(), "default", "kube-system"]
+        there = {each["metadata"]["name"] for each in self._api.list("Namespace")[0]}
+        wanted = [name for name in dict.fromkeys(namespaces) if name in there]
+        return evidence(self._api, self._helm, wanted)
+
+    # What the methods above stand on; each made when first needed.
+
+    @cached_property
+    def _versions(self) -> Versions:
+        return read(self._manifests)
+
+    @cached_property
+    def _kind(self) -> Kind | None:
+        if self._context:
+            return None
+        return Kind(
+            paths.home() / "cluster",
+            self._manifests / CONFIG,
+            self._versions.kubernetes.node,
+        )
+
+    @cached_property
+    def _api(self) -> Api:
+        if self._kind is not None:
+            return Api(self._kind.kubeconfig, f"kind-{NAME}")
+        return Api(context=self._context)
+
+    @cached_property
+    def _helm(self) -> Helm:
+        if self._kind is not None:
+            return Helm(self._kind.kubeconfig, f"kind-{NAME}")
+        return Helm(context=self._context)
+
+    @cached_property
+    def _inventory(self) -> Inventory:
+        return Inventory(self._api)
+
+    @cached_property
+    def _applier(self) -> Applier:
+        return Applier(self._api, self._inventory, registry=self._registry)
+
+    @cached_property
+    def _forwarder(self) -> Forwarder:
+        return Forwarder(self._api)
+
+    @cached_property
+    def _published(self) -> dict[str, Published]:
+        return {} if self._kind is None else published(self._manifests)
+
+    @cached_property
+    def _installer(self) -> Installer:
+        return Installer(
+            self._api,
+            self._helm,
+            self._inventory,
+            self._applier,
+            Sources(paths.parts_folder() / "cluster", self._offline),
+            self._manifests,
+            overrides=lambda chart: chart_values(chart, self._registry),
+            restart=partial(workloads.restart, self._api, kill=False),
+            progress=to_stderr,
+        )
+
+    def _up(self) -> None:
+        """A cluster that answers, checked and made if it must be."""
+        if self._is_up:
+            return
+        pinned = self._versions.kubernetes
+        if self._kind is not None:
+            if not (self._kind.is_current() and self._kind.exists()):
+                ports = {s: entry.host_port for s, entry in self._published.items()}
+                disk = self._manifests
+                demand(findings(for_kind(self._kind, pinned, ports, disk)), _warn)
+            to_stderr(f"kind: {self._kind.by_hand()}")
+            self._kind.create()
+        elif not self._inventory_is_there():
+            checks = for_context(lambda: self._api, pinned, self._registry)
+            demand(findings(checks), _warn)
+        self._api.version()
+        self._is_up = True
+
+    def _inventory_is_there(self) -> bool:
+        """Whether an earlier run passed the checks; why a cluster does not answer, they report."""
+        with contextlib.suppress(PlatformError):
+            return bool(self._inventory.made())
+        return False
+
+    def _exists(self) -> bool:
+        if self._kind is None:
+            return True
+        return self._kind.is_current() and self._kind.exists()
+
+    def _demand_cluster(self) -> None:
+        if not self._is_up and not self._exists():
+            raise PlatformError(
+                "no cluster of ours runs: make one with `closedloop up --platform cluster`"
+            )
+        self._is_up = True
+
+    def _provide_images(self, manifests: list[Manifest]) -> None:
+        """Our own images that these manifests use, onto the kind node."""
+        if self._kind is None or self._registry:
+            return
+        wanted = {image for one in manifests for image in images(one.document)}
+        for folder, image in self._versions.images.items():
+            if image not in wanted or image in self._ready_images:
+                continue
+            archives = sorted((self._offline / _IMAGES).glob("*.tar")) if self._offline else []
+            if archives:
+                for archive in archives:
+                    self._kind.load_archive(archive)
+                self._ready_images.update(self._versions.images.values())
+                return
+            checkout = self._manifests.parent
+            to_stderr(f"docker build {image}")
+            build(image, checkout / "docker" / folder / "Dockerfile", checkout)
+            self._kind.load(image)
+            self._ready_images.add(image)
+
+    def _publish(self, part: str) -> None:
+        """Give what a part's namespaces publish its ports on this machine."""
+        if self._kind is None:
+            return
+        namespaces = set(self._namespaces_of(part))
+        loaded = [one for one in load(self._manifests, FOLDER) if one.namespace in namespaces]
+        self._applier.apply(in_apply_order(loaded))
+
+    def _apply_files(self, files: Iterator[str]) -> None:
+        self._applier.apply(in_apply_order(load(self._manifests, *files)))
+
+    def _made(self, manifest: Manifest) -> Made:
+        api_version = str(manifest.document["apiVersion"])
+        with contextlib.suppress(NoSuchKind):
+            if not self._api.is_namespaced(manifest.kind, api_version):
+                return Made(manifest.name, "", manifest.kind, api_version)
+        return Made(manifest.name, manifest.namespace, manifest.kind, api_version)
+
+    def _namespaces_of(self, part: str) -> list[str]:
+        return list(plan.namespaces(self._versions, part))
+
+    def _namespaces(self) -> list[str]:
+        named = [name for part in self._versions.parts for name in self._namespaces_of(part)]
+        return list(dict.fromkeys([*named, _MODELS]))
+
+    def _forget(self) -> None:
+        if "_forwarder" in self.__dict__:
+            self._forwarder.close()
+        for name in ("_api", "_helm", "_inventory", "_applier", "_forwarder", "_installer"):
+            self.__dict__.pop(name, None)
+        self._is_up = False
+        self._ready_images.clear()
+
+
+# Workloads that are published under the name of another Service than their own.
+_SERVICE = {
+    "mt-broker-ingress": "broker-ingress",
+    "prometheus-monitoring-kube-prometheus-prometheus": "monitoring-kube-prometheus-prometheus",
+    "alertmanager-monitoring-kube-prometheus-alertmanager": (
+        "monitoring-kube-prometheus-alertmanager"
+    ),
+}
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Faults in files reach the user as the protocol says."""
+    try:
+        yield
+    except ManifestError as error:
+        raise PlatformError(str(error)) from None
+
+
+def _warn(sentence: str) -> None:
+    sys.stderr.write(f"warning: {sentence}\n")
+
+
+def from_environment(
+    context: str | None = None, registry: str | None = None, offline: Path | None = None
+) -> ClusterPlatform:
+    """With what is not given from `$CLOSEDLOOP_CONTEXT`, `_REGISTRY` and `_OFFLINE`.
+
+    Notebooks run in processes of their own and know a platform by its name only.
+    """
+    folder = offline or Path(os.environ.get("CLOSEDLOOP_OFFLINE", ""))
+    return ClusterPlatform(
+        context=context if context is not None else os.environ.get("CLOSEDLOOP_CONTEXT", ""),
+        registry=registry if registry is not None else os.environ.get("CLOSEDLOOP_REGISTRY", ""),
+        offline=folder.resolve() if str(folder) != "." else None,
+    )

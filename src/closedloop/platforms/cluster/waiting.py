@@ -1,0 +1,165 @@
+"""Waiting for the condition of an object: by a watch, and with a reason when it does not come."""
+
+import time
+from collections.abc import Callable, Container, Mapping
+from typing import Any
+
+from closedloop.platforms.cluster.api import Api, ApiError, NoSuchKind, Unreachable
+from closedloop.platforms.cluster.conditions import SELDON_ID, is_reconciled, met
+from closedloop.platforms.cluster.diagnosis import diagnose, is_ready
+from closedloop.platforms.protocol import PlatformError
+
+Object = dict[str, Any]
+
+DELETED = "Deleted"
+# A watch is begun anew at least this often, so that a connection that died is noticed.
+_WATCH = 50.0
+# What nothing announces is looked at again after this.
+_LOOK_AGAIN = 2.0
+
+
+def wait(
+    api: Api,
+    kind: str,
+    name: str,
+    namespace: str = "",
+    *,
+    condition: str = "Ready",
+    timeout: float = 120.0,
+    uid: str = "",
+) -> Object:
+    """The object once it has the condition; for `Deleted` the last that was seen of it.
+
+    An object that is not there yet is waited for. With `uid`, `Deleted` is met
+    when another object has taken the name. Raises `PlatformError` with a
+    diagnosis after `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    last: Object = {}
+
+    def done(thing: Object | None) -> bool:
+        nonlocal last
+        if condition == DELETED:
+            if thing is None or (uid and thing["metadata"].get("uid") != uid):
+                return True
+            last = thing
+            return False
+        if thing is None:
+            return False
+        last = {"kind": kind, **thing}
+        return _holds(api, last, condition)
+
+    while time.monotonic() < deadline:
+        try:
+            if _watch_once(api, kind, name, namespace, deadline, done):
+                return last
+        except NoSuchKind:
+            if condition == DELETED:
+                return last
+            raise
+        except (ApiError, Unreachable) as error:
+            if isinstance(error, ApiError) and error.status in {400, 401, 403, 405}:
+                raise
+            # The version is too old (410), the server restarts: begin again, but not at once.
+            time.sleep(min(0.5, max(0.0, deadline - time.monotonic())))
+    place = f"{namespace}/{name}" if namespace else name
+    raise PlatformError(
+        f"{kind} {place} is not {condition} after {timeout:g} s: see its status below,"
+        f" or `closedloop bundle` for everything\n{diagnose(api, kind, name, namespace)}"
+    )
+
+
+def wait_for_new_pods(
+    api: Api, workload: Object, old: Container[str], *, timeout: float = 180.0
+) -> None:
+    """Until all pods of a workload are ready and none has one of the `old` uids.
+
+    Raises `PlatformError` with a diagnosis after `timeout` seconds.
+    """
+    own, spec = workload["metadata"], workload["spec"]
+    chosen = spec["selector"].get("matchLabels") or {}
+    labels = ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
+    deadline = time.monotonic() + timeout
+
+    def done(pods: Mapping[str, Object]) -> bool:
+        new = [pod for pod in pods.values() if pod["metadata"].get("uid") not in old]
+        ready = [pod for pod in new if is_ready(pod)]
+        return len(new) == len(pods) and len(ready) == len(new) == spec.get("replicas", 1)
+
+    while time.monotonic() < deadline:
+        try:
+            if _follow(api, own["namespace"], labels, deadline, done):
+                return
+        except (ApiError, Unreachable):
+            time.sleep(min(0.5, max(0.0, deadline - time.monotonic())))
+    raise PlatformError(
+        f"the pods of {workload['kind']} {own['namespace']}/{own['name']} are not ready again"
+        f" after {timeout:g} s\n{diagnose(api, workload['kind'], own['name'], own['namespace'])}"
+    )
+
+
+def _follow(
+    api: Api,
+    namespace: str,
+    labels: str,
+    deadline: float,
+    done: Callable[[Mapping[str, Object]], bool],
+) -> bool:
+    items, version = api.list("Pod", namespace, labels=labels)
+    pods = {each["metadata"]["name"]: each for each in items}
+    left = min(_WATCH, deadline - time.monotonic())
+    if done(pods):
+        return True
+    if left <= 0:
+        return False
+    for event, pod in api.watch(
+        "Pod", namespace, resource_version=version, seconds=left, labels=labels
+    ):
+        if event == "DELETED":
+            pods.pop(pod["metadata"]["name"], None)
+        else:
+            pods[pod["metadata"]["name"]] = pod
+        if done(pods):
+            return True
+        if time.monotonic() >= deadline:
+            return False
+    return False
+
+
+def _watch_once(
+    api: Api,
+    kind: str,
+    name: str,
+    namespace: str,
+    deadline: float,
+    done: Callable[[Object | None], bool],
+) -> bool:
+    fields = f"metadata.name={name}"
+    items, version = api.list(kind, namespace, fields=fields)
+    thing = items[0] if items else None
+    if done(thing):
+        return True
+    left = min(_WATCH, deadline - time.monotonic())
+    if kind == "SeldonDeployment":  # its condition is also that of other objects
+        left = min(left, _LOOK_AGAIN)
+    if left <= 0:
+        return False
+    for event, changed in api.watch(
+        kind, namespace, resource_version=version, seconds=left, fields=fields
+    ):
+        if done(None if event == "DELETED" else changed):
+            return True
+        if time.monotonic() >= deadline:
+            return False
+    return False
+
+
+def _holds(api: Api, thing: Object, condition: str) -> bool:
+    if not met(thing, condition):
+        return False
+    if thing["kind"] != "SeldonDeployment" or condition != "Ready":
+        return True
+    own = thing["metadata"]
+    labels = f"{SELDON_ID}={own['name']}"
+    workloads, _ = api.list("Deployment", own.get("namespace", ""), labels=labels)
+    return is_reconciled(thing, workloads)
