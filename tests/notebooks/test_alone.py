@@ -8,13 +8,6 @@ from tests.notebooks.running import NOTEBOOKS, Walkthrough
 pytestmark = [pytest.mark.embedded, pytest.mark.notebook, pytest.mark.timeout(900)]
 
 
-def test_all_in_order(tmp_path: Path) -> None:
-    recorded = Walkthrough(tmp_path).run()
-    assert list(recorded) == list(EXPECTED)
-    for number, check in EXPECTED.items():
-        check(recorded[number])
-
-
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_alone_and_twice(notebook: Path, tmp_path: Path) -> None:
     walkthrough = Walkthrough(tmp_path)
