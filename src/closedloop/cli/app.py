@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from closedloop import __version__
-from closedloop.cli import decide, parts, traffic, walkthrough
+from closedloop.cli import decide, mirror, parts, traffic, walkthrough
 from closedloop.cli.errors import Group
+from closedloop.cli.options import on_clusters
 
 app = typer.Typer(
     cls=Group,
@@ -20,15 +21,16 @@ app = typer.Typer(
 )
 
 _WALKTHROUGH, _PLATFORM, _MODELS = "Walkthrough", "Platform", "Models"
-app.command(rich_help_panel=_WALKTHROUGH, cls=walkthrough.RunCommand)(walkthrough.run)
+app.command(rich_help_panel=_WALKTHROUGH, cls=walkthrough.RunCommand)(on_clusters(walkthrough.run))
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.slides)
-app.command(rich_help_panel=_PLATFORM)(parts.up)
-app.command(rich_help_panel=_PLATFORM)(parts.status)
-app.command(rich_help_panel=_PLATFORM)(parts.logs)
-app.command(rich_help_panel=_PLATFORM)(parts.down)
-app.command(rich_help_panel=_MODELS)(traffic.traffic)
-app.command(rich_help_panel=_MODELS)(decide.compare)
-app.command(rich_help_panel=_MODELS)(decide.promote)
+app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.up))
+app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.status))
+app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.logs))
+app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.down))
+app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.bundle))
+app.command(rich_help_panel=_MODELS)(on_clusters(traffic.traffic))
+app.command(rich_help_panel=_MODELS)(on_clusters(decide.compare))
+app.command(rich_help_panel=_MODELS)(on_clusters(decide.promote))
 
 
 def _print_version(asked: bool) -> None:

@@ -1,8 +1,12 @@
 """Options that several commands share."""
 
+import functools
+import inspect
 import os
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -25,13 +29,67 @@ PlatformOption = Annotated[
     typer.Option(
         "--platform",
         envvar="CLOSEDLOOP_PLATFORM",
-        help="Where: this machine without Kubernetes, or the cluster of your kubeconfig.",
+        help="Where: this machine without Kubernetes, or a cluster (kind, or --context).",
     ),
 ]
 NamespaceOption = Annotated[
     str, typer.Option("--namespace", "-n", help="Namespace of the model's SeldonDeployment.")
 ]
 ModelArgument = Annotated[str, typer.Argument(help="Name of the model's SeldonDeployment.")]
+
+
+ContextOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A context of your kubeconfig, for --platform cluster: nothing there is changed that"
+        " closedloop did not make. (Default: a kind cluster of its own.)",
+        envvar="CLOSEDLOOP_CONTEXT",
+        show_default=False,
+    ),
+]
+RegistryOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A registry that mirrors every image, for --platform cluster.",
+        envvar="CLOSEDLOOP_REGISTRY",
+        show_default=False,
+    ),
+]
+OfflineOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="A folder with everything, as `closedloop mirror` fills it, for --platform cluster.",
+        envvar="CLOSEDLOOP_OFFLINE",
+        show_default=False,
+    ),
+]
+_CLUSTER_OPTIONS = {"context": ContextOption, "registry": RegistryOption, "offline": OfflineOption}
+
+
+def on_clusters(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options that say which cluster; they reach it by the environment.
+
+    Notebooks run in processes of their own, and find them there too.
+    """
+
+    @functools.wraps(command)
+    def with_options(*arguments: Any, **options: Any) -> None:
+        for name in _CLUSTER_OPTIONS:
+            if (value := options.pop(name)) is not None:
+                os.environ[f"CLOSEDLOOP_{name.upper()}"] = str(value)
+        command(*arguments, **options)
+
+    own = inspect.signature(command)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in _CLUSTER_OPTIONS.items()
+    ]
+    parameters = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own.parameters.values()
+    ]
+    vars(with_options)["__signature__"] = own.replace(parameters=[*parameters, *added])
+    with_options.__annotations__ = {**command.__annotations__, **_CLUSTER_OPTIONS}
+    return with_options
 
 
 def open_platform(name: str, *, owned: bool = False) -> Platform:

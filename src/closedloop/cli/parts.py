@@ -1,5 +1,6 @@
 """The platform and its parts: up, status, logs, down."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -68,3 +69,28 @@ def down(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
     with console.status("stopping"):
         open_platform(platform).down()
     console.print("Everything is stopped.")
+
+
+def bundle(
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A folder that `closedloop run` wrote: it is packed as well.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The archive to write.")] = Path(
+        "closedloop-bundle.tar.gz"
+    ),
+    platform: PlatformOption = PlatformName.EMBEDDED,
+) -> None:
+    """Pack everything that is needed to understand a failure into one archive.
+
+    Objects (without the values of Secrets), events, logs, versions, and the
+    notebooks of a run. `closedloop run` writes one by itself when it fails.
+    """
+    from closedloop.suite.bundle import write_bundle
+
+    console = Console()
+    with console.status("packing"):
+        count = write_bundle(open_platform(platform), out, run)
+    console.print(f"{out}: {count} files", highlight=False, soft_wrap=True)

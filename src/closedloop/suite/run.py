@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from closedloop.platforms.protocol import Platform
+from closedloop.suite.bundle import write_bundle
 from closedloop.suite.errors import SuiteError
 from closedloop.suite.execute import execute
 from closedloop.suite.figures import figures_of, write_figures
@@ -21,6 +22,7 @@ from closedloop.suite.report import Report
 from closedloop.suite.results import results
 from closedloop.suite.setup import install_everything
 
+BUNDLE = "bundle.tar.gz"
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 _LOG_LINES = 400  # saved of each part when something failed
 
@@ -136,6 +138,7 @@ class Run:
                 text = _log(platform, part.part)
                 self._report.logs[part.part] = text
                 (folder / f"{part.part.replace('/', '_')}.log").write_text(text, encoding="utf-8")
+            write_bundle(platform, self.plan.folder / BUNDLE, self.plan.folder)
         except Exception as error:  # noqa: BLE001 - the platform must still be shut down
             self._trouble(error)
 

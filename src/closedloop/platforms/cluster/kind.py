@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from closedloop.platforms.cluster.commands import CommandFailed, run
 from closedloop.platforms.protocol import PlatformError
@@ -32,10 +34,13 @@ class Kind:
 
     def is_current(self) -> bool:
         """Whether it was made whole, with today's node image and ports."""
-        return self._state() == {"complete": True, "digest": self._digest()}
+        state = self._state() or {}
+        return bool(state.get("complete")) and state.get("digest") == self._digest()
 
-    def create(self) -> None:
-        """Make it; one of ours that was left half made is removed first.
+    def create(self, node: Path | None = None) -> None:
+        """Make it, with the node's image from the archive `node` if that is given.
+
+        One of ours that was left half made is removed first.
 
         Raises `PlatformError` for one that is not ours or was made for other
         ports or another version.
@@ -59,6 +64,8 @@ class Kind:
                 return
             self._kind("delete", "cluster")
         self._write({"complete": False, "digest": self._digest()})
+        if node is not None:
+            run(["docker", "load", "--input", str(node)], timeout=_CREATE)
         self._kind(
             *("create", "cluster", "--config", str(self._config)),
             *("--image", self._image, "--wait", "180s"),
@@ -78,9 +85,18 @@ class Kind:
         """Put an image of this machine's docker onto the node."""
         run(["kind", "load", "docker-image", image, "--name", NAME], timeout=_CREATE)
 
-    def load_archive(self, archive: Path) -> None:
-        """Put the images of a `docker save` archive onto the node."""
-        run(["kind", "load", "image-archive", str(archive), "--name", NAME], timeout=_CREATE)
+    def load_archives(self, archives: Sequence[Path]) -> None:
+        """Put the images of `docker save` archives onto the node, each once."""
+        state = self._state() or {}
+        loaded = list(cast(list[str], state.get("loaded") or []))
+        for archive in archives:
+            if archive.name not in loaded:
+                run(
+                    ["kind", "load", "image-archive", str(archive), "--name", NAME],
+                    timeout=_CREATE,
+                )
+                loaded.append(archive.name)
+                self._write({**state, "loaded": loaded})
 
     def by_hand(self) -> str:
         """The command with which a person would make it."""

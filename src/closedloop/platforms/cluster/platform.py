@@ -19,6 +19,7 @@ from closedloop.platforms.cluster.images import chart_values, images
 from closedloop.platforms.cluster.installing import Installer, to_stderr
 from closedloop.platforms.cluster.inventory import Inventory, Made
 from closedloop.platforms.cluster.kind import NAME, Kind, build
+from closedloop.platforms.cluster.mirror import IMAGES, NODE
 from closedloop.platforms.cluster.ports import CONFIG, FOLDER, Published, published
 from closedloop.platforms.cluster.preflight import demand, findings, for_context, for_kind
 from closedloop.platforms.cluster.removing import remove, remove_everything
@@ -28,7 +29,6 @@ from closedloop.platforms.cluster.waiting import wait
 from closedloop.platforms.protocol import PARTS, Object, PartStatus, PlatformError
 
 _MODELS = "seldon"
-_IMAGES = "images"  # of an offline folder: archives of `docker save`
 
 
 class ClusterPlatform:
@@ -230,7 +230,9 @@ class ClusterPlatform:
                 disk = self._manifests
                 demand(findings(for_kind(self._kind, pinned, ports, disk)), _warn)
             to_stderr(f"kind: {self._kind.by_hand()}")
-            self._kind.create()
+            self._kind.create(self._offline / NODE if self._offline else None)
+            if self._offline:
+                self._kind.load_archives(sorted((self._offline / IMAGES).glob("*.tar")))
         elif not self._inventory_is_there():
             checks = for_context(lambda: self._api, pinned, self._registry)
             demand(findings(checks), _warn)
@@ -257,18 +259,12 @@ class ClusterPlatform:
 
     def _provide_images(self, manifests: list[Manifest]) -> None:
         """Our own images that these manifests use, onto the kind node."""
-        if self._kind is None or self._registry:
-            return
+        if self._kind is None or self._registry or self._offline:
+            return  # a mirror has them, or they came with all others
         wanted = {image for one in manifests for image in images(one.document)}
         for folder, image in self._versions.images.items():
             if image not in wanted or image in self._ready_images:
                 continue
-            archives = sorted((self._offline / _IMAGES).glob("*.tar")) if self._offline else []
-            if archives:
-                for archive in archives:
-                    self._kind.load_archive(archive)
-                self._ready_images.update(self._versions.images.values())
-                return
             checkout = self._manifests.parent
             to_stderr(f"docker build {image}")
             build(image, checkout / "docker" / folder / "Dockerfile", checkout)

@@ -1,0 +1,91 @@
+"""One archive with everything that is needed to understand a failure."""
+
+import io
+import platform as machine
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import distributions
+from pathlib import Path
+
+import yaml
+
+from closedloop.platforms.protocol import Platform
+
+_LINES = 5000
+_KINDS = (
+    "Namespace",
+    "Deployment",
+    "Service",
+    "Pod",
+    "ConfigMap",
+    "Gateway",
+    "Broker",
+    "Trigger",
+    "SeldonDeployment",
+    "PodMonitor",
+    "PrometheusRule",
+)
+Files = Iterator[tuple[str, bytes]]
+
+
+def write_bundle(platform: Platform, archive: Path, run: Path | None = None) -> int:
+    """Write `archive` (tar.gz) about the platform and the folder of a run; returns its files.
+
+    A platform that has a method `evidence`, which yields names and contents,
+    says itself what there is to know; of another it is what the protocol
+    tells. What cannot be read becomes a file that says why.
+    """
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    partial_archive = archive.with_name(archive.name + ".partial")
+    count = 0
+    with tarfile.open(partial_archive, "w:gz") as packed:
+        for name, content in _files(platform, run, archive):
+            entry = tarfile.TarInfo(f"bundle/{name}")
+            entry.size, entry.mtime = len(content), int(time.time())
+            packed.addfile(entry, io.BytesIO(content))
+            count += 1
+    partial_archive.replace(archive)
+    return count
+
+
+def _files(platform: Platform, run: Path | None, archive: Path) -> Files:
+    yield "versions/python.txt", _versions().encode()
+    yield _file("status.txt", lambda: "\n".join(map(str, platform.status())))
+    try:
+        if callable(own := getattr(platform, "evidence", None)):
+            yield from own()
+        else:
+            yield from _by_protocol(platform)
+    except Exception as error:  # noqa: BLE001 - the run's files are wanted all the more
+        yield "platform.txt", f"cannot be read: {error}\n".encode()
+    if run is not None:
+        for path in sorted(run.rglob("*")):
+            if path.is_file() and path != archive and not path.name.endswith(".partial"):
+                yield f"run/{path.relative_to(run)}", path.read_bytes()
+
+
+def _by_protocol(platform: Platform) -> Files:
+    for kind in _KINDS:
+        yield _file(f"objects/{kind}.yaml", partial(_objects, platform, kind))
+    for part in platform.status():
+        name = part.part.replace("/", "_")
+        yield _file(f"logs/{name}.log", partial(platform.logs, part.part, _LINES))
+
+
+def _objects(platform: Platform, kind: str) -> str:
+    return str(yaml.safe_dump_all(platform.objects(kind), sort_keys=False))
+
+
+def _versions() -> str:
+    lines = sorted(f"{each.name}=={each.version}" for each in distributions())
+    return "\n".join([f"python {sys.version}", machine.platform(), *lines, ""])
+
+
+def _file(name: str, read: Callable[[], str]) -> tuple[str, bytes]:
+    try:
+        return name, read().encode()
+    except Exception as error:  # noqa: BLE001 - the other files are wanted all the more
+        return name, f"cannot be read: {error}\n".encode()
