@@ -7,6 +7,7 @@ image that a manifest pins by digest gets a tag made of it, in both.
 """
 
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 
 import yaml
 
-from closedloop.manifests import Manifest, load
+from closedloop.manifests import load
 from closedloop.platforms.cluster.commands import run
+from closedloop.platforms.cluster.images import mirrored
 from closedloop.platforms.cluster.kind import build
-from closedloop.platforms.cluster.sources import FILES, Sources, file_name
+from closedloop.platforms.cluster.sources import CHARTS, FILES, Sources, file_name
 from closedloop.platforms.cluster.versions import Chart, Versions
 
 IMAGES, NODE = "images", "node.tar"
@@ -65,8 +67,8 @@ class Contents:
             yield f"manifest  {url}"
         for image in self.images:
             yield f"image     {image.source}"
-        for folder, image in self.own.items():
-            yield f"image     {image}  (built from docker/{folder})"
+        for folder, own in self.own.items():
+            yield f"image     {own}  (built from docker/{folder})"
 
 
 def contents(versions: Versions, manifests: Path, sources: Sources) -> Contents:
@@ -83,7 +85,7 @@ def contents(versions: Versions, manifests: Path, sources: Sources) -> Contents:
         found |= set(_images_of(rendered)) | set(_said_elsewhere(chart))
     for url in urls:
         found |= set(_images_of(sources.file(url).read_text("utf-8")))
-    for manifest in _ours(manifests):
+    for manifest in load(manifests, ""):
         found |= set(_images_in(manifest.document))
     return Contents(
         versions.kubernetes.node,
@@ -95,37 +97,55 @@ def contents(versions: Versions, manifests: Path, sources: Sources) -> Contents:
 
 
 def fill(
-    folder: Path, versions: Versions, manifests: Path, report: Report, *, registry: str = ""
+    folder: Path,
+    versions: Versions,
+    manifests: Path,
+    sources: Sources,
+    report: Report,
+    *,
+    registry: str = "",
 ) -> Contents:
-    """Bring everything into `folder`; what it holds already is kept, so a second call continues.
+    """Bring everything into `folder`; archives it has are kept, so a second call continues.
 
     With `registry` images are pulled from that mirror and keep their own
     names. Raises `PlatformError`.
     """
-    sources = Sources(folder)
     report("charts and manifests")
     wanted = contents(versions, manifests, sources)
-    (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+    for name in (CHARTS, FILES, IMAGES):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for chart in wanted.charts:
+        _copy(sources.chart(chart), folder / CHARTS / f"{chart.reference}.tgz")
+    for url in wanted.urls:
+        text = tagged(sources.file(url).read_text("utf-8"))
+        (folder / FILES / file_name(url)).write_text(text, encoding="utf-8")
     if not (folder / NODE).is_file():
         report(wanted.node)
-        run(["docker", "pull", wanted.node], timeout=_PULL)
-        _save(wanted.node, folder / NODE)
+        _bring(Image(wanted.node), folder / NODE, registry)
     for image in wanted.images:
         archive = folder / IMAGES / image.archive
         if not archive.is_file():
             report(image.source)
             _bring(image, archive, registry)
-    for name, image in wanted.own.items():
-        report(image)
-        build(image, manifests.parent / "docker" / name / "Dockerfile", manifests.parent)
-        _save(image, folder / IMAGES / Image(image).archive)
-    # Last: until here a manifest says what to pull.
-    for url in wanted.urls:
-        kept = folder / FILES / file_name(url)
-        text = sources.file(url).read_text("utf-8")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(tagged(text), encoding="utf-8")
+    for name, ours in wanted.own.items():
+        report(ours)
+        build(ours, manifests.parent / "docker" / name / "Dockerfile", manifests.parent)
+        _save(ours, folder / IMAGES / Image(ours).archive)
     return wanted
+
+
+def load_node(folder: Path, node: str) -> str:
+    """Give docker the node's image out of `folder`; returns the name that it has then.
+
+    Raises `PlatformError`.
+    """
+    run(["docker", "load", "--input", str(folder / NODE)], timeout=_PULL)
+    return tagged(node)
+
+
+def archives(folder: Path) -> list[Path]:
+    """The archives of `folder` for `kind load image-archive`."""
+    return sorted((folder / IMAGES).glob("*.tar"))
 
 
 def tagged(text: str) -> str:
@@ -135,13 +155,18 @@ def tagged(text: str) -> str:
 
 
 def _bring(image: Image, archive: Path, registry: str) -> None:
-    from closedloop.platforms.cluster.images import mirrored
-
     source = mirrored(image.source, registry)
     run(["docker", "pull", source], timeout=_PULL)
     if source != image.name:
         run(["docker", "tag", source, image.name])
     _save(image.name, archive)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():  # a repository that is a local folder may hold charts unpacked
+        run(["helm", "package", str(source), "--destination", str(target.parent)])
+    else:
+        shutil.copyfile(source, target)
 
 
 def _save(image: str, archive: Path) -> None:
@@ -154,8 +179,10 @@ def _template(chart: Chart, archive: Path, manifests: Path, versions: Versions) 
     node = versions.kubernetes.node.partition("@")[0].rpartition(":v")[2]
     values = [word for file in chart.values for word in ("--values", str(manifests / file))]
     return run(
-        ["helm", "template", chart.release, str(archive)]
-        + ["--namespace", chart.namespace, "--kube-version", node, *values],
+        [
+            *("helm", "template", chart.release, str(archive), "--namespace", chart.namespace),
+            *("--kube-version", node, *values),
+        ],
         timeout=120,
     )
 
@@ -164,15 +191,15 @@ def _said_elsewhere(chart: Chart) -> Sequence[str]:
     """Images that a chart's programs put into pods later, by names that no rendered object has."""
     match chart.chart:
         case "istiod":  # the injector fills them in for the gateway's `image: auto`
-            return [f"docker.io/istio/proxyv2:{chart.version}"]
+            return [f"istio/proxyv2:{chart.version}"]
         case "seldon-core-operator":  # the operator's, for SKLEARN_SERVER with a modelUri
             names = ("seldon-core-executor", "sklearnserver", "rclone-storage-initializer")
-            return [f"docker.io/seldonio/{name}:{chart.version}" for name in names]
+            return [f"seldonio/{name}:{chart.version}" for name in names]
     return []
 
 
 def _images_of(text: str) -> Iterator[str]:
-    for document in yaml.load_all(text, Loader=_LOADER):  # noqa: S506 - a safe loader
+    for document in yaml.load_all(text, Loader=_LOADER):
         if isinstance(document, dict) and document.get("kind") != "CustomResourceDefinition":
             yield from _images_in(document)
 
@@ -189,24 +216,14 @@ def _images_in(value: Any, key: str = "") -> Iterator[str]:
     elif isinstance(value, str):
         if key == "image":
             if "/" in value or ":" in value:  # not Istio's `auto`
-                yield value
+                yield _short(value)
         elif key in {"args", "command", "value"}:
-            yield from _EMBEDDED.findall(value)
+            yield from map(_short, _EMBEDDED.findall(value))
 
 
-def _ours(manifests: Path) -> list[Manifest]:
-    """Every object of the repository, those of overlays apart: they are for other clusters."""
-    folders = sorted(
-        path.name for path in manifests.iterdir() if path.is_dir() and path.name != "overlays"
-    )
-    return [
-        one
-        for folder in folders
-        if any(
-            path.name.startswith("values") is False for path in (manifests / folder).glob("*.yaml")
-        )
-        for one in load(manifests, folder)
-    ]
+def _short(image: str) -> str:
+    """Docker Hub's images by their short names, so that none is there twice."""
+    return image.removeprefix("docker.io/").removeprefix("library/")
 
 
 # libyaml's where it is there: rendered charts are long.

@@ -1,0 +1,310 @@
+"""With programs that stand in for helm and docker and write down how they were called."""
+
+import functools
+import http.server
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from closedloop.platforms.cluster.mirror import (
+    Contents,
+    Image,
+    archives,
+    contents,
+    fill,
+    load_node,
+    tagged,
+)
+from closedloop.platforms.cluster.sources import Sources, file_name
+from closedloop.platforms.cluster.versions import Versions, read
+from closedloop.platforms.protocol import PlatformError
+
+DIGEST = "0123456789abcdef" * 4
+TAG = "sha256-" + DIGEST[:32]
+
+# What `helm template` says, by release.
+RENDERED = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: operator}
+spec:
+  template:
+    spec:
+      initContainers: [{name: a, image: docker.io/library/busybox:1}]
+      containers:
+        - name: b
+          image: quay.io/op/operator:v1
+          args: [--config-reloader=quay.io/op/reloader:v2, --url=http://quay.io/docs]
+          env: [{name: EXECUTOR, value: "docker.io/op/executor:v3"}]
+---
+kind: Prometheus
+spec: {image: quay.io/prom/prometheus:v4, version: v4}
+---
+kind: Pod
+spec: {containers: [{name: proxy, image: auto}]}
+---
+kind: CustomResourceDefinition
+spec: {description: {image: gcr.io/not/one:v1}}
+"""
+
+UPSTREAM = f"""
+kind: Deployment
+spec:
+  template:
+    spec:
+      containers:
+        - image: gcr.io/kn/controller@sha256:{DIGEST}
+          env: [{{name: HANDLER, value: "gcr.io/kn/handler@sha256:{DIGEST}"}}]
+"""
+
+OURS = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: logger, namespace: ns}
+spec: {template: {spec: {containers: [{name: a, image: closedloop/components:0.1.0}]}}}
+"""
+
+PROGRAM = f"""#!{sys.executable}
+import os, pathlib, sys
+name, arguments = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
+here = pathlib.Path(sys.argv[0]).parent
+with (here / "calls").open("a") as calls:
+    calls.write(" ".join([name, *arguments]) + "\\n")
+if (here / "fails").is_file() and (here / "fails").read_text() in " ".join(arguments):
+    sys.exit("manifest unknown")
+if arguments[0] == "template":
+    print((here / "rendered").read_text())
+if arguments[:1] == ["pull"] and "--destination" in arguments:
+    folder = arguments[arguments.index("--destination") + 1]
+    pathlib.Path(folder, "whatever.tgz").write_text(arguments[1])
+if arguments[0] == "save":
+    pathlib.Path(arguments[2]).write_text(arguments[3])
+"""
+
+
+class Programs:
+    """helm and docker, and what they were asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for name in ("helm", "docker"):
+            (folder / name).write_text(PROGRAM)
+            (folder / name).chmod(0o755)
+        (folder / "rendered").write_text(RENDERED)
+
+    def calls(self, *beginnings: str) -> list[str]:
+        said = (self._folder / "calls").read_text().splitlines()
+        return [line for line in said if line.startswith(beginnings)]
+
+    def fail(self, text: str) -> None:
+        (self._folder / "fails").write_text(text)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    return Programs(folder)
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Iterator[str]:
+    folder = tmp_path / "upstream"
+    folder.mkdir()
+    (folder / "core.yaml").write_text(UPSTREAM)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its parent's name
+            pass
+
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def manifests(tmp_path: Path, upstream: str) -> Path:
+    folder = tmp_path / "manifests"
+    (folder / "logger").mkdir(parents=True)
+    (folder / "logger" / "deployment.yaml").write_text(OURS)
+    (folder / "versions.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "kubernetes": {
+                    "cluster": {
+                        "kind": "v0.33.0",
+                        "node": f"kindest/node:v1.35.8@sha256:{DIGEST}",
+                        "minimum": "1.34",
+                        "maximum": "1.36",
+                    }
+                },
+                "istio": {
+                    "cluster": {
+                        "version": "1.30.4",
+                        "repository": "https://charts.example",
+                        "charts": [
+                            {
+                                "release": "istiod",
+                                "chart": "istiod",
+                                "namespace": "istio-system",
+                                "values": ["istio/values.yaml"],
+                            }
+                        ],
+                    }
+                },
+                "knative-eventing": {
+                    "cluster": {"version": "1", "source": upstream, "files": ["core.yaml"]}
+                },
+                "images": {"components": "closedloop/components:0.1.0"},
+            }
+        )
+    )
+    return folder
+
+
+@pytest.fixture
+def versions(manifests: Path) -> Versions:
+    return read(manifests)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sources:
+    return Sources(tmp_path / "cache")
+
+
+EXPECTED = [
+    "busybox:1",
+    f"gcr.io/kn/controller@sha256:{DIGEST}",
+    f"gcr.io/kn/handler@sha256:{DIGEST}",
+    "istio/proxyv2:1.30.4",
+    "op/executor:v3",
+    "quay.io/op/operator:v1",
+    "quay.io/op/reloader:v2",
+    "quay.io/prom/prometheus:v4",
+]
+
+
+def test_every_image_is_found_once_and_nothing_else(
+    programs: Programs, versions: Versions, manifests: Path, sources: Sources
+) -> None:
+    found = contents(versions, manifests, sources)
+    assert [image.source for image in found.images] == EXPECTED
+    assert found.own == {"components": "closedloop/components:0.1.0"}
+    (template,) = programs.calls("helm template")
+    assert template.endswith(
+        f"--namespace istio-system --kube-version 1.35.8 --values {manifests / 'istio/values.yaml'}"
+    )
+
+
+def test_a_folder_has_everything_under_the_names_that_an_offline_run_looks_for(
+    programs: Programs, versions: Versions, manifests: Path, sources: Sources, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    found = fill(folder, versions, manifests, sources, lambda _: None)
+    offline = Sources(tmp_path / "unused", folder)
+    (chart,), (url,) = found.charts, found.urls
+    assert offline.chart(chart) == folder / "charts" / "istiod-1.30.4.tgz"
+    assert f"gcr.io/kn/controller:{TAG}" in offline.file(url).read_text()
+    assert "@sha256" not in offline.file(url).read_text()
+    saved = {path.read_text() for path in archives(folder)}
+    assert saved == {image.name for image in found.images} | {"closedloop/components:0.1.0"}
+    assert not list((folder / "images").glob("*.partial"))
+
+
+def test_an_image_by_digest_is_saved_under_a_tag(
+    programs: Programs, versions: Versions, manifests: Path, sources: Sources, tmp_path: Path
+) -> None:
+    fill(tmp_path / "folder", versions, manifests, sources, lambda _: None)
+    source, name = f"gcr.io/kn/handler@sha256:{DIGEST}", f"gcr.io/kn/handler:{TAG}"
+    handler = [call for call in programs.calls("docker") if "handler" in call]
+    assert handler[:2] == [f"docker pull {source}", f"docker tag {source} {name}"]
+    assert handler[2].startswith("docker save")
+    assert handler[2].endswith(name)
+
+
+def test_kind_finds_its_node_under_the_name_that_the_archive_has(
+    programs: Programs, versions: Versions, manifests: Path, sources: Sources, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    found = fill(folder, versions, manifests, sources, lambda _: None)
+    name = load_node(folder, found.node)
+    assert (folder / "node.tar").read_text() == name == f"kindest/node:{TAG}"
+    assert programs.calls("docker load") == [f"docker load --input {folder / 'node.tar'}"]
+
+
+def test_a_second_run_pulls_nothing_again(
+    programs: Programs, versions: Versions, manifests: Path, sources: Sources, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    fill(folder, versions, manifests, sources, lambda _: None)
+    before = programs.calls("docker pull", "helm pull")
+    fill(folder, versions, manifests, sources, lambda _: None)
+    assert programs.calls("docker pull", "helm pull") == before
+    assert len(before) == 1 + 1 + len(EXPECTED)
+
+
+def test_a_run_that_broke_off_is_continued(
+    programs: Programs, versions: Versions, manifests: Path, sources: Sources, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    programs.fail("proxyv2")
+    with pytest.raises(PlatformError, match="manifest unknown"):
+        fill(folder, versions, manifests, sources, lambda _: None)
+    programs.fail("nothing")
+    fill(folder, versions, manifests, sources, lambda _: None)
+    pulls = programs.calls("docker pull")
+    assert [call.split()[-1] for call in pulls].count("istio/proxyv2:1.30.4") == 2
+    assert len(pulls) == 1 + len(EXPECTED) + 1
+
+
+def test_a_mirror_gives_the_images_and_they_keep_their_names(
+    programs: Programs, versions: Versions, manifests: Path, sources: Sources, tmp_path: Path
+) -> None:
+    fill(tmp_path / "f", versions, manifests, sources, lambda _: None, registry="mirror.example/x")
+    assert "docker pull mirror.example/x/op/operator:v1" in programs.calls("docker pull")
+    assert "docker tag mirror.example/x/op/operator:v1 quay.io/op/operator:v1" in (
+        programs.calls("docker tag")
+    )
+
+
+def test_what_is_listed_has_a_line_each(
+    programs: Programs, versions: Versions, manifests: Path, sources: Sources
+) -> None:
+    found = contents(versions, manifests, sources)
+    lines = list(found.lines())
+    assert len(lines) == 1 + 1 + 1 + len(EXPECTED) + 1
+    assert lines[-1] == "image     closedloop/components:0.1.0  (built from docker/components)"
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("a/b:v1", "a/b:v1"),
+        (f"gcr.io/a/b@sha256:{DIGEST}", f"gcr.io/a/b:{TAG}"),
+        (f"gcr.io/a/b:v1@sha256:{DIGEST}", f"gcr.io/a/b:{TAG}"),
+    ],
+)
+def test_names(image: str, name: str) -> None:
+    assert Image(image).name == tagged(name) == name
+    assert len(name.rpartition(":")[2]) <= 128
+
+
+def test_archives_of_different_images_have_different_names() -> None:
+    names = [Image(source).archive for source in EXPECTED]
+    assert len(set(names)) == len(names)
+    assert not any("/" in name or ":" in name for name in names)
+
+
+def test_the_manifest_of_a_file_is_kept_under_its_own_name() -> None:
+    assert file_name("https://a/v1/core.yaml") != file_name("https://a/v2/core.yaml")
+    assert Contents("n", (), (), (), {}).images == ()
