@@ -11,15 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from closedloop.platforms.cluster.mirror import (
-    Contents,
-    Image,
-    archives,
-    contents,
-    fill,
-    load_node,
-    tagged,
-)
+from closedloop.platforms.cluster.images import tagged
+from closedloop.platforms.cluster.mirror import IMAGES, NODE, Contents, Image, contents, fill
 from closedloop.platforms.cluster.sources import Sources, file_name
 from closedloop.platforms.cluster.versions import Versions, read
 from closedloop.platforms.protocol import PlatformError
@@ -216,7 +209,7 @@ def test_a_folder_has_everything_under_the_names_that_an_offline_run_looks_for(
     assert offline.chart(chart) == folder / "charts" / "istiod-1.30.4.tgz"
     assert f"gcr.io/kn/controller:{TAG}" in offline.file(url).read_text()
     assert "@sha256" not in offline.file(url).read_text()
-    saved = {path.read_text() for path in archives(folder)}
+    saved = {path.read_text() for path in (folder / IMAGES).glob("*.tar")}
     assert saved == {image.name for image in found.images} | {"closedloop/components:0.1.0"}
     assert not list((folder / "images").glob("*.partial"))
 
@@ -232,14 +225,12 @@ def test_an_image_by_digest_is_saved_under_a_tag(
     assert handler[2].endswith(name)
 
 
-def test_kind_finds_its_node_under_the_name_that_the_archive_has(
+def test_the_node_is_saved_under_a_tag_too(
     programs: Programs, versions: Versions, manifests: Path, sources: Sources, tmp_path: Path
 ) -> None:
     folder = tmp_path / "folder"
     found = fill(folder, versions, manifests, sources, lambda _: None)
-    name = load_node(folder, found.node)
-    assert (folder / "node.tar").read_text() == name == f"kindest/node:{TAG}"
-    assert programs.calls("docker load") == [f"docker load --input {folder / 'node.tar'}"]
+    assert (folder / NODE).read_text() == tagged(found.node) == f"kindest/node:{TAG}"
 
 
 def test_a_second_run_pulls_nothing_again(

@@ -1,11 +1,14 @@
 """Images in manifests: all of them, and from a mirror instead of where they are published."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from closedloop.platforms.cluster.versions import Chart
 
 Object = Mapping[str, Any]
+
+_DIGEST = re.compile(r"([\w.-]+(?:/[\w.-]+)+)(?::[\w.-]+)?@sha256:([0-9a-f]{64})")
 
 
 def images(document: Object) -> Iterator[str]:
@@ -31,6 +34,15 @@ def mirrored(image: str, registry: str) -> str:
     has_host = bool(rest) and ("." in first or ":" in first or first == "localhost")
     path = rest if has_host else image
     return f"{registry.rstrip('/')}/{path}"
+
+
+def tagged(text: str) -> str:
+    """Images by digest become images by a tag that is made of the digest, wherever they are named:
+    `a/b@sha256:0123…` is `a/b:sha256-0123…`, with the first 32 digits.
+
+    An archive of `docker save` keeps tags and no digests.
+    """
+    return _DIGEST.sub(lambda match: f"{match[1]}:sha256-{match[2][:32]}", text)
 
 
 def rewritten(document: Object, registry: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from closedloop.platforms.cluster.commands import CommandFailed, run
+from closedloop.platforms.cluster.images import tagged
 from closedloop.platforms.protocol import PlatformError
 
 NAME = "closedloop"
@@ -64,11 +65,13 @@ class Kind:
                 return
             self._kind("delete", "cluster")
         self._write({"complete": False, "digest": self._digest()})
+        image = self._image
         if node is not None:
             run(["docker", "load", "--input", str(node)], timeout=_CREATE)
+            image = tagged(image)
         self._kind(
             *("create", "cluster", "--config", str(self._config)),
-            *("--image", self._image, "--wait", "180s"),
+            *("--image", image, "--wait", "180s"),
             timeout=_CREATE,
         )
         self._write({"complete": True, "digest": self._digest()})

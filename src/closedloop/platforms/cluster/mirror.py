@@ -17,7 +17,7 @@ import yaml
 
 from closedloop.manifests import load
 from closedloop.platforms.cluster.commands import run
-from closedloop.platforms.cluster.images import mirrored
+from closedloop.platforms.cluster.images import mirrored, tagged
 from closedloop.platforms.cluster.kind import build
 from closedloop.platforms.cluster.sources import CHARTS, FILES, Sources, file_name
 from closedloop.platforms.cluster.versions import Chart, Versions
@@ -25,7 +25,6 @@ from closedloop.platforms.cluster.versions import Chart, Versions
 IMAGES, NODE = "images", "node.tar"
 
 _PULL = 1800.0
-_DIGEST = re.compile(r"([\w.-]+(?:/[\w.-]+)+)(?::[\w.-]+)?@sha256:([0-9a-f]{64})")
 # An image in an argument or a variable: with a registry's host, and a tag or digest.
 _EMBEDDED = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]+(?:/[\w.-]+)+(?::[\w.-]+|@sha256:[0-9a-f]{64})")
 
@@ -132,26 +131,6 @@ def fill(
         build(ours, manifests.parent / "docker" / name / "Dockerfile", manifests.parent)
         _save(ours, folder / IMAGES / Image(ours).archive)
     return wanted
-
-
-def load_node(folder: Path, node: str) -> str:
-    """Give docker the node's image out of `folder`; returns the name that it has then.
-
-    Raises `PlatformError`.
-    """
-    run(["docker", "load", "--input", str(folder / NODE)], timeout=_PULL)
-    return tagged(node)
-
-
-def archives(folder: Path) -> list[Path]:
-    """The archives of `folder` for `kind load image-archive`."""
-    return sorted((folder / IMAGES).glob("*.tar"))
-
-
-def tagged(text: str) -> str:
-    """Images by digest become images by a tag that is made of the digest, wherever they are named:
-    `a/b@sha256:0123…` is `a/b:sha256-0123…`, with the first 32 digits."""
-    return _DIGEST.sub(lambda match: f"{match[1]}:sha256-{match[2][:32]}", text)
 
 
 def _bring(image: Image, archive: Path, registry: str) -> None:
