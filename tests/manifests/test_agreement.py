@@ -321,3 +321,16 @@ def test_users_of_our_images_are_the_users_of_their_dockerfiles() -> None:
                 for container in component["spec"]["containers"]:
                     if container.get("image", "").startswith("closedloop/iris"):
                         assert container["securityContext"]["runAsUser"] == user("iris"), one.source
+
+
+def test_whoever_runs_the_notebooks_may_do_nothing_to_a_whole_cluster() -> None:
+    assert not list(of("ClusterRole", "ClusterRoleBinding"))
+    roles = {one.key: d for one, d in of("Role")}
+    for one, document in of("RoleBinding"):
+        assert one.key.replace("RoleBinding", "Role") in roles
+        assert document["roleRef"]["name"] == document["metadata"]["name"]
+    for document in roles.values():
+        for rule in document["rules"]:
+            assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
+            if "secrets" in rule["resources"]:
+                assert (rule["verbs"], len(rule["resourceNames"])) == (["get"], 1)
