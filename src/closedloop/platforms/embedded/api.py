@@ -62,7 +62,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except (PlatformError, ManifestError) as error:
         return web.json_response({"error": str(error)}, status=422)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         # The client is ours: what it sends wrong is a fault to be seen in the daemon's log.
         _log.exception("request cannot be understood", path=request.path)
         return web.json_response({"error": f"bad request to {request.path}: {error}"}, status=400)
@@ -81,8 +81,18 @@ async def _install(request: web.Request) -> web.Response:
 
 async def _apply(request: web.Request) -> web.Response:
     body = await request.json()
-    manifests = [Manifest(one["source"], one["document"]) for one in body["manifests"]]
+    manifests = [_manifest(one) for one in body["manifests"]]
     return web.json_response(await request.app[_CONTROLLER].apply(manifests))
+
+
+def _manifest(one: object) -> Manifest:
+    match one:
+        case {
+            "source": str(source),
+            "document": {"kind": str(), "metadata": {"name": str()}} as document,
+        }:
+            return Manifest(source, document)
+    raise ValueError("a manifest has a source, and a document with kind and metadata.name")
 
 
 async def _delete(request: web.Request) -> web.Response:

@@ -1,0 +1,285 @@
+"""Bad input to every endpoint: a clear error, the same process goes on, good data is unharmed."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from closedloop.events import PUID_HEADER
+from closedloop.platforms.embedded import state
+from closedloop.waiting import until
+from tests.end_to_end.loop import METRICS_SERVER, PATIENCE, REQUEST_LOGGER, Loop
+
+pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
+
+_ALERT_LOGGER = "seldon-logs/alert-logger"
+_PARTS = (
+    *("envoy", "nats", "broker", "elasticsearch", "prometheus", "alertmanager"),
+    *(REQUEST_LOGGER, METRICS_SERVER, _ALERT_LOGGER),
+    *("executor sklearn/default", "model sklearn/default"),
+    *("executor iris-perf/logistic", "model iris-perf/logistic"),
+)
+_JSON = {"content-type": "application/json"}
+_DEEP = b"[" * 100_000
+_LATIN = "schön".encode("latin-1")
+
+_NOT_JSON = [b"", b"{", b"\xff\xfe\x00", b'{"data":', _DEEP, _LATIN, b"data=1"]
+_NOT_A_MESSAGE: list[Any] = [
+    None,
+    7,
+    "text",
+    [],
+    {},
+    {"data": None},
+    {"data": []},
+    {"data": {}},
+    {"data": {"ndarray": None}},
+    {"data": {"ndarray": "rows"}},
+    {"data": {"ndarray": [["a", "b", "c", "d"]]}},
+    {"data": {"ndarray": [[1, 2]]}},
+    {"data": {"ndarray": [[1, 2, 3, 4], [1]]}},
+    {"data": {"tensor": {"shape": [9, 9], "values": [1]}}},
+    {"jsonData": {"rows": 1}, "strData": "two payloads"},
+]
+
+
+@pytest.fixture(scope="module")
+def good(_whole_loop: Loop) -> str:
+    """A request that was answered and judged, and must stay as it is."""
+    puid = _whole_loop.prefix()
+    for name in ("sklearn", "iris-perf"):
+        _whole_loop.predict(puid, name=name)
+        _whole_loop.judge(puid, 0, name=name)
+    return puid
+
+
+@pytest.fixture
+def unharmed(loop: Loop, good: str) -> Iterator[str]:
+    """The good request's id; afterwards every count and every process is what it was."""
+    before = loop.settle()
+    documents = loop.logged(good)
+    pids = {part: loop.pid(part) for part in _PARTS}
+    assert all(pids.values()), pids
+    yield good
+    assert {part: loop.pid(part) for part in _PARTS} == pids
+    assert loop.settle() == before
+    after = loop.logged(good)
+    assert {key: after[key]["score"] for key in documents} == {
+        key: one["score"] for key, one in documents.items()
+    }
+    loop.ready()
+
+
+def _refused(answer: requests.Response, *statuses: int) -> None:
+    said = f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text[:300]!r}"
+    assert answer.status_code in statuses or (not statuses and 400 <= answer.status_code < 500), (
+        said
+    )
+    assert answer.text.strip() or answer.status_code in (404, 405), f"no word why: {said}"
+    assert "Traceback" not in answer.text, said
+
+
+@pytest.mark.parametrize("name", ["sklearn", "iris-perf"])
+def test_bad_requests_for_predictions(loop: Loop, unharmed: str, name: str) -> None:
+    url = f"{loop.model(name)}/api/v1.0/predictions"
+    bodies = [*_NOT_JSON, *(json.dumps(one).encode() for one in _NOT_A_MESSAGE)]
+    for body in bodies:
+        answer = requests.post(url, data=body, headers=_JSON, timeout=60)
+        # Seldon's wrapper answers 500 where scikit-learn raised.
+        _refused(answer, 400, 415, 500)
+    text = {"content-type": "text/plain"}
+    _refused(requests.post(url, data=b"hello", headers=text, timeout=60), 400, 415, 500)
+    _refused(requests.get(url, timeout=60), 405)
+    _refused(requests.post(f"{loop.model('nobody')}/api/v1.0/predictions", timeout=60), 404)
+    _refused(requests.post(f"{loop.model(name)}/api/v9/predictions", timeout=60), 404)
+    _refused(requests.post(url, data=b"x" * (20 << 20), headers=_JSON, timeout=120), 400, 413)
+    assert loop.predict(f"{unharmed}-good", name=name)
+
+
+@pytest.mark.parametrize("name", ["sklearn", "iris-perf"])
+def test_bad_feedback(loop: Loop, unharmed: str, name: str) -> None:
+    """What cannot be read never counts, whose request it may name and whatever the model says."""
+    url = f"{loop.model(name)}/api/v1.0/feedback"
+    bodies: list[Any] = [
+        {"truth": one} for one in _NOT_A_MESSAGE if one != {"data": {"ndarray": [[1, 2]]}}
+    ]
+    bodies += [
+        {"reward": "high"},
+        {"reward": [1]},
+        {"reward": None},
+        {"truth": {"data": {"ndarray": [[0], [1], [2]]}}},  # three rows, where one was asked
+        {"truth": {"data": {"ndarray": [{"class": 1}]}}},
+        {"truth": {"data": {"ndarray": [[1.5]]}}},
+        {"response": "text", "truth": {"data": {"ndarray": {}}}},
+    ]
+    for body in [*_NOT_JSON, *(json.dumps(one).encode() for one in bodies)]:
+        answer = requests.post(url, data=body, headers={**_JSON, PUID_HEADER: unharmed}, timeout=60)
+        if answer.status_code != 200:
+            _refused(answer, 400, 415, 500)
+    nobodys = {**_JSON, PUID_HEADER: f"{unharmed}-unknown"}
+    truth = {"truth": {"data": {"ndarray": [[1]]}}}
+    assert requests.post(url, json=truth, headers=nobodys, timeout=60).status_code in (200, 400)
+
+
+def test_bad_events_at_the_broker(loop: Loop, unharmed: str) -> None:
+    url = f"{loop.broker}/seldon-logs/default"
+    event = _event(unharmed)
+    stored = len(loop.stream.events())
+    for missing in ("ce-id", "ce-source", "ce-type", "ce-specversion"):
+        headers = {name: value for name, value in event.items() if name != missing}
+        _refused(requests.post(url, data=b"{}", headers=headers, timeout=30), 400)
+    for name, value in (
+        ("ce-specversion", "0.3"),
+        ("ce-time", "yesterday"),
+        ("ce-id", ""),
+        ("ce-Bad_Name", "x"),
+        ("ce-type", b"caf\xe9"),
+    ):
+        headers = {**event, name: value}  # type: ignore[dict-item]  # bytes are sent as they are
+        _refused(requests.post(url, data=b"{}", headers=headers, timeout=30), 400)
+    structured = {"content-type": "application/cloudevents+json"}
+    for body in [*_NOT_JSON, b"[]", b'{"specversion": 1.0}', b'{"data_base64": "?"}']:
+        _refused(requests.post(url, data=body, headers=structured, timeout=30), 400)
+    _refused(requests.post(f"{loop.broker}/seldon-logs/nobody", headers=event, timeout=30), 404)
+    _refused(requests.post(f"{loop.broker}/a/b/c", headers=event, timeout=30), 400)
+    _refused(requests.get(url, timeout=30), 405)
+    _refused(requests.post(url, data=b"x" * (9 << 20), headers=event, timeout=60), 413)
+    _refused(requests.post(url, data=b"x" * (65 << 20), headers=event, timeout=60), 413)
+    assert len(loop.stream.events()) == stored
+
+
+def test_bad_events_that_the_broker_takes_end_as_dead_letters(loop: Loop, unharmed: str) -> None:
+    url = f"{loop.broker}/seldon-logs/default"
+    before = _dead_letters(loop)
+    bodies = [*_NOT_JSON, b'{"truth": {"data": {"ndarray": [[NaN]]}}}', b"x" * (2 << 20)]
+    sent = 0
+    for kind in ("feedback", "inference.response", "no.such.type"):
+        for body in bodies:
+            headers = {**_event(unharmed, f"io.seldon.serving.{kind}"), "ce-id": f"bad-{sent}"}
+            assert requests.post(url, data=body, headers=headers, timeout=60).status_code == 202
+            sent += 1
+    for missing in ("ce-requestid", "ce-inferenceservicename", "ce-endpoint", "ce-time"):
+        headers = {name: value for name, value in _event(unharmed).items() if name != missing}
+        headers["ce-id"] = f"bad-{missing}"
+        assert requests.post(url, data=b"{}", headers=headers, timeout=60).status_code == 202
+        sent += 1
+    until(
+        lambda: _dead_letters(loop) - before,
+        lambda kept: kept >= sent,
+        what=f"{sent} dead letters",
+        timeout=PATIENCE,
+        diagnose=lambda: loop.platform.logs(REQUEST_LOGGER, 20),
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "kept"),
+    [
+        (REQUEST_LOGGER, "/", True),
+        (METRICS_SERVER, "/", False),
+    ],
+)
+def test_bad_events_at_the_services(
+    loop: Loop, unharmed: str, service: str, path: str, kept: bool
+) -> None:
+    url = loop.platform.url(service)
+    event = _event(unharmed)
+    for body in [*_NOT_JSON, b"[]", b'{"truth": 1}', b'{"reward": "much"}', b"x" * (3 << 20)]:
+        answer = requests.post(url + path, data=body, headers=event, timeout=60)
+        if kept:  # as a dead letter: the sender need not send it again
+            assert (answer.status_code, answer.text) == (202, "")
+        else:
+            _refused(answer)
+    for missing in ("ce-id", "ce-type", "ce-source", "ce-specversion"):
+        headers = {name: value for name, value in event.items() if name != missing}
+        _refused(requests.post(url + path, data=b"{}", headers=headers, timeout=30), 400)
+    _refused(requests.post(url + path, data=b"{}", timeout=30), 400)
+    _refused(requests.get(url + path, timeout=30), 405)
+    _refused(requests.post(f"{url}/no/such/path", data=b"{}", timeout=30), 404)
+    if kept:
+        _refused(requests.post(f"{url}/dead-letters", timeout=30), 400)
+
+
+def test_bad_notifications_at_the_alert_logger(loop: Loop, unharmed: str) -> None:
+    url = loop.platform.url(_ALERT_LOGGER)
+    shapes: list[Any] = [
+        *(None, 7, "text", [], {}, {"alerts": None}, {"alerts": "all"}, {"alerts": [1]}),
+        {"alerts": [{"status": "firing"}]},
+        {"alerts": [{"status": 1, "labels": [], "startsAt": "x"}]},
+    ]
+    for body in [*_NOT_JSON, *(json.dumps(one).encode() for one in shapes)]:
+        _refused(requests.post(f"{url}/alerts", data=body, headers=_JSON, timeout=30), 400)
+    huge = requests.post(f"{url}/alerts", data=b"x" * (64 << 20), headers=_JSON, timeout=60)
+    _refused(huge, 413)
+    _refused(requests.get(f"{url}/alerts", timeout=30), 405)
+
+
+def test_bad_calls_of_the_control_api(loop: Loop, unharmed: str) -> None:
+    found = state.read(loop.home / "platform")
+    assert found
+    for token in ("", "Bearer ", "Bearer wrong", "Basic ümlaut"):
+        headers = {"authorization": token.encode()}
+        _refused(requests.get(f"{found.url}/status", headers=headers, timeout=30), 401)
+    token = {"authorization": f"Bearer {found.token}"}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}}
+    documents: list[Any] = [
+        *(None, 7, "text", [], {}),
+        {"kind": "Namespace"},
+        {**manifest, "kind": "Nothing"},
+        {**manifest, "kind": 7},
+        {**manifest, "metadata": None},
+        {**manifest, "metadata": {"name": 7}},
+        {**manifest, "metadata": {"name": "Not A Name"}},
+    ]
+    shapes: list[Any] = [None, 7, "text", [], {}]
+    calls: list[tuple[str, Any]] = [
+        *(("/apply", {"manifests": [{"source": "x", "document": one}]}) for one in documents),
+        *(("/apply", {"manifests": one}) for one in (None, 7, "text", [1], [{}])),
+        *(("/delete", {"keys": one}) for one in (None, 7)),
+        *(("/install", {"part": one}) for one in (None, 7, "nothing", [])),
+        *(("/restart", {"part": one, "kill": False}) for one in (None, 7, "nothing", [], {})),
+        *(("/wait", {"kind": one, "name": "x"}) for one in (None, "Nothing")),
+        *((path, body) for path in ("/apply", "/delete", "/install", "/restart", "/wait")
+          for body in shapes),
+    ]  # fmt: skip
+    for path, body in calls:
+        answer = requests.post(found.url + path, json=body, headers=token, timeout=60)
+        _refused(answer, 400, 422)
+        assert answer.json()["error"], (path, body)
+    for path in ("/apply", "/install", "/restart", "/wait", "/delete"):
+        for raw in _NOT_JSON:
+            answer = requests.post(
+                found.url + path, data=raw, headers={**token, **_JSON}, timeout=60
+            )
+            _refused(answer, 400, 422)
+    for query in (
+        *("/object", "/object?kind=Pod", "/object?kind=Pod&name=x", "/objects", "/url"),
+        *("/url?service=a/b", "/url?service=x", "/url?service=seldon-logs/elasticsearch&port=x"),
+        *("/logs", "/logs?part=nats", "/logs?part=nats&lines=x", "/logs?part=x&lines=1"),
+    ):
+        _refused(requests.get(found.url + query, headers=token, timeout=30), 400, 422)
+
+
+def _event(puid: str, type_: str = "io.seldon.serving.feedback") -> dict[str, str]:
+    """Headers of an event about a request."""
+    return {
+        "ce-id": "bad-event",
+        "ce-source": "http://somebody",
+        "ce-specversion": "1.0",
+        "ce-type": type_,
+        "ce-time": "2100-01-01T00:00:00Z",  # newer than whatever is known
+        "ce-requestid": puid,
+        "ce-namespace": "seldon",
+        "ce-inferenceservicename": "sklearn",
+        "ce-endpoint": "default",
+        "ce-modelid": "classifier",
+        "content-type": "application/json",
+    }
+
+
+def _dead_letters(loop: Loop) -> int:
+    loop.search.indices.refresh(index="closedloop-dead-letters", ignore_unavailable=True)
+    found = loop.search.count(index="closedloop-dead-letters", ignore_unavailable=True)
+    return int(found["count"])

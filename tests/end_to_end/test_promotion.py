@@ -1,0 +1,150 @@
+"""Promotion under load: nobody notices; and with a part killed in the middle of it."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from closedloop.platforms.protocol import PlatformError
+from closedloop.promotion import KIND, Promotion, PromotionError, Roles, promote, roles
+from closedloop.waiting import until
+from tests.end_to_end.loop import PATIENCE, Loop
+
+pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
+
+FIRST, SWAPPED = Roles("logistic", "perceptron"), Roles("perceptron", "logistic")
+# One row that the two models answer differently.
+_CANDIDATES = [[5.9 + i / 10, 2.8, 4.3 + i / 5, 1.3 + i / 20] for i in range(-6, 10)]
+
+
+@pytest.fixture
+def pair(loop: Loop) -> Iterator[Loop]:
+    """The logistic regression serves, the perceptron is its shadow."""
+    loop.platform.apply("models/iris-perf-shadow.yaml")
+    loop.platform.wait(KIND, "iris-perf", "seldon", timeout=300)
+    loop.ready()
+    yield loop
+    loop.ready()
+    loop.platform.apply("models/iris-perf-shadow.yaml")
+    loop.platform.wait(KIND, "iris-perf", "seldon", timeout=300)
+
+
+def _answer(loop: Loop, predictor: str, row: list[float]) -> object:
+    url = loop.platform.url(f"seldon/iris-perf-{predictor}", 8000)
+    answer = requests.post(
+        f"{url}/api/v1.0/predictions",
+        json={"data": {"ndarray": [row]}},
+        headers={"Seldon-Skip-Logging": "true"},
+        timeout=30,
+    )
+    return answer.json()["data"]["ndarray"]
+
+
+def _probes(loop: Loop) -> list[dict[str, object]]:
+    rows = [
+        row
+        for row in _CANDIDATES
+        if _answer(loop, "logistic", row) != _answer(loop, "perceptron", row)
+    ]
+    assert rows, "the two models answer every candidate alike"
+    return [{"data": {"names": [], "ndarray": [row]}} for row in rows[:2]]
+
+
+def _promote(loop: Loop, probes: list[dict[str, object]]) -> Promotion:
+    return promote(loop.platform, "seldon", "iris-perf", probes=probes, timeout=PATIENCE)
+
+
+def _roles(loop: Loop) -> Roles:
+    return roles(loop.platform.get(KIND, "iris-perf", "seldon"))
+
+
+def test_promotion_and_undo_under_load_fail_no_request(pair: Loop) -> None:
+    probes = _probes(pair)
+    before = pair.settle()
+    prefix = pair.prefix()
+    with pair.traffic(prefix, "iris-perf", threads=4, rate=40) as sending:
+        sending.wait_for(20)
+        there = _promote(pair, probes)
+        sending.wait_for(20)
+        back = _promote(pair, probes)
+        sending.wait_for(20)
+    assert (there.before, there.after) == (FIRST, SWAPPED)
+    assert (there.answered_before, there.answered_after) == ("logistic", "perceptron")
+    assert (back.after, back.answered_after) == (FIRST, "logistic")
+    tally = sending.traffic.tally
+    assert tally.failed == 0, tally.reasons
+    # Each request was answered once and judged once, whoever served.
+    after = pair.settle()["iris-perf/logistic"]
+    then = before.get("iris-perf/logistic")
+    counted = after.right + after.wrong - (then.right + then.wrong if then else 0)
+    assert counted == tally.feedback
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        ("envoy", "executor iris-perf/perceptron"),
+        ("model iris-perf/perceptron", "executor iris-perf/logistic"),
+        ("model iris-perf/logistic", "envoy"),
+    ],
+)
+def test_part_killed_during_a_promotion_and_during_its_undo(
+    pair: Loop, part: str, other: str
+) -> None:
+    probes = _probes(pair)
+    with pair.traffic(pair.prefix(), "iris-perf", rate=20) as sending:
+        for killed, target in ((part, SWAPPED), (other, FIRST)):
+            sending.wait_for(5)
+            _promote_and_kill(pair, probes, killed)
+            sending.wait_for(5)
+            # Whether or not the call saw it through: what the object says is what serves.
+            assert _roles(pair) == target
+            pair.platform.wait(KIND, "iris-perf", "seldon", timeout=300)
+            until(
+                lambda: _served_by(pair, probes),
+                lambda seen, want=target.serving: seen == {want},  # type: ignore[misc]  # mypy has no type for the default
+                what=f"all answers to be of {target.serving}",
+                timeout=PATIENCE,
+            )
+    assert {record.reason for record in sending.records} <= {
+        *("", "http 500", "http 502", "http 503", "http 504", "connection")
+    }
+    pair.settle()
+
+
+def _promote_and_kill(loop: Loop, probes: list[dict[str, object]], part: str) -> None:
+    """Kill a part while the new pods start; the promotion ends well or with a sentence."""
+    before = _roles(loop)
+    with ThreadPoolExecutor(1) as pool:
+        promotion = pool.submit(_promote, loop, probes)
+        until(
+            lambda: promotion.done() or len(loop.addresses("iris-perf", before.shadow)) > 1,
+            what="the promotion to begin",
+            timeout=PATIENCE,
+            every=0.01,
+        )
+        loop.kill(part)
+        try:
+            promotion.result(2 * PATIENCE)
+        except (PromotionError, PlatformError) as error:
+            sentence = str(error).splitlines()[0]
+            assert ": " in sentence, f"does not say what to do: {sentence}"
+    loop.ready()
+
+
+def _served_by(loop: Loop, probes: list[dict[str, object]]) -> set[str]:
+    """Whose answers the gateway gives."""
+    seen = set()
+    for probe in probes:
+        (row,) = probe["data"]["ndarray"]  # type: ignore[index]  # plain JSON
+        answer = requests.post(
+            f"{loop.model('iris-perf')}/api/v1.0/predictions",
+            json=probe,
+            headers={"Seldon-Skip-Logging": "true"},
+            timeout=30,
+        )
+        said = answer.json()["data"]["ndarray"] if answer.ok else None
+        seen |= {name for name in ("logistic", "perceptron") if _answer(loop, name, row) == said}
+    return seen
