@@ -1,5 +1,6 @@
 import random
 import socket
+from contextlib import closing
 
 import pytest
 
@@ -43,10 +44,26 @@ def test_addresses_are_given_in_turn_and_run_out() -> None:
 
 
 def test_service_keeps_its_port() -> None:
-    net = Network("127.3.4", random.Random(7))
-    port = net.service_port("a.b:80")
-    assert net.service_port("a.b:81") != port
-    assert net.service_port("a.b:80") == port
+    with closing(Network("127.3.4", random.Random(7))) as net:
+        port = net.service_port("a.b:80")
+        assert net.service_port("a.b:81") != port
+        assert net.service_port("a.b:80") == port
+
+
+def test_two_platforms_never_pick_the_same_port() -> None:
+    with (
+        closing(Network("127.3.4", random.Random(7))) as one,
+        closing(Network("127.3.5", random.Random(7))) as other,
+    ):
+        assert one.service_port("a.b:80") != other.service_port("a.b:80")
+        assert one.gateway_port != other.gateway_port
+
+
+def test_ports_are_free_again_when_their_platform_is_gone() -> None:
+    with closing(Network("127.3.4", random.Random(7))) as one:
+        port = one.service_port("a.b:80")
+    with closing(Network("127.3.4", random.Random(7))) as other:
+        assert other.service_port("a.b:80") == port
 
 
 def test_gateway_takes_the_next_port_when_its_own_is_taken(
@@ -55,9 +72,9 @@ def test_gateway_takes_the_next_port_when_its_own_is_taken(
     with socket.create_server(("127.0.0.1", 0)) as other:
         wanted = other.getsockname()[1]
         monkeypatch.setattr(network, "GATEWAY_PORT", wanted)
-        net = Network("127.3.4")
-        assert net.gateway_port > wanted
-        assert net.gateway_port == net.gateway_port
+        with closing(Network("127.3.4")) as net:
+            assert net.gateway_port > wanted
+            assert net.gateway_port == net.gateway_port
 
 
 def test_part_listens_elsewhere_when_a_program_has_its_port() -> None:

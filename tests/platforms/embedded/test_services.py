@@ -1,4 +1,6 @@
 import random
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -10,8 +12,9 @@ SERVICES = [ELASTICSEARCH, PROMETHEUS]
 
 
 @pytest.fixture
-def urls() -> Urls:
-    return Urls(Network("127.3.4", random.Random(5)))
+def urls() -> Iterator[Urls]:
+    with closing(Network("127.3.4", random.Random(5))) as network:
+        yield Urls(network)
 
 
 def test_url_is_the_same_before_and_after_the_service_exists(urls: Urls) -> None:

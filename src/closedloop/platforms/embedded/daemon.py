@@ -16,6 +16,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Coroutine, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ async def _serve(site: Site, parent: int | None) -> None:
     guardian = await Guardian.start()
     guardian.remember_folder(tmp)
     try:
-        with control, _ending_with(parent, stop):
+        with control, closing(net), _ending_with(parent, stop):
             async with aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=30), trust_env=False
             ) as http:

@@ -3,7 +3,9 @@
 A platform takes a random 127.X.Y.0/24. Its control API listens at .1 on a
 port that is the same for every platform, so that two platforms cannot take
 the same network. Every pod gets one of the other addresses, every Service port
-a port of 127.0.0.1.
+a port of 127.0.0.1. Such a port is bound by Envoy, some time after it was
+picked; until then, and for as long as the platform lives, the same port of
+another loopback address is held, where every platform looks before it picks.
 """
 
 import random
@@ -15,6 +17,7 @@ from closedloop.platforms.protocol import PlatformError
 CONTROL_PORT = 7003
 GATEWAY_PORT = 8003
 
+_HELD = "127.1.0.1"
 _ATTEMPTS = 64
 # Below the range from which Linux takes the ports of outgoing connections (32768 and up).
 _SERVICE_PORTS = range(20000, 32000)
@@ -56,6 +59,7 @@ class Network:
         self._last = 1
         self._ports: dict[str, int] = {}
         self._gateway: int | None = None
+        self._holds: list[socket.socket] = []
 
     @property
     def control(self) -> str:
@@ -89,17 +93,34 @@ class Network:
     def gateway_port(self) -> int:
         """The gateway's port at 127.0.0.1: 8003, or the next that was free when first asked."""
         if self._gateway is None:
-            self._gateway = next(
-                port for port in range(GATEWAY_PORT, 65536) if not taken("127.0.0.1", port)
-            )
+            self._gateway = next(port for port in range(GATEWAY_PORT, 65536) if self._hold(port))
         return self._gateway
+
+    def close(self) -> None:
+        """Let other platforms have the ports; whoever listens on one should be gone."""
+        while self._holds:
+            self._holds.pop().close()
+
+    def _hold(self, port: int) -> bool:
+        """Take a port of 127.0.0.1, unless a program or another platform has it."""
+        hold = socket.socket()
+        try:
+            hold.bind((_HELD, port))
+        except OSError:
+            hold.close()
+            return False
+        if taken("127.0.0.1", port):
+            hold.close()
+            return False
+        self._holds.append(hold)
+        return True
 
     def _free_port(self) -> int:
         given = {*self._ports.values(), self._gateway}
         start = self._chance.randrange(len(_SERVICE_PORTS))
         for step in range(len(_SERVICE_PORTS)):
             port = _SERVICE_PORTS[(start + step) % len(_SERVICE_PORTS)]
-            if port not in given and not taken("127.0.0.1", port):
+            if port not in given and self._hold(port):
                 return port
         raise PlatformError(
             f"127.0.0.1 has no free port from {_SERVICE_PORTS.start} to {_SERVICE_PORTS.stop - 1}:"
