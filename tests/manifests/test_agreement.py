@@ -9,6 +9,8 @@ import yaml
 
 from closedloop import events
 from closedloop.manifests import Manifest
+from closedloop.platforms.cluster.access import _CREDENTIALS
+from closedloop.platforms.cluster.applying import GENERATE
 from closedloop.platforms.cluster.ports import host_ports, published
 from tests.manifests.repository import MANIFESTS, objects
 
@@ -255,7 +257,7 @@ def secret_keys() -> dict[str, set[str]]:
     """What each Secret holds once the installer has added what it generates."""
     found = {}
     for one, document in of("Secret"):
-        generated = document["metadata"]["annotations"]["closedloop.dev/generate"]
+        generated = document["metadata"]["annotations"][GENERATE]
         found[f"{one.namespace}/{one.name}"] = {*document["stringData"], *generated.split(",")}
     return found
 
@@ -271,6 +273,12 @@ def test_secrets_have_the_keys_that_are_asked_for_and_no_password_is_written_dow
     assert {admin["userKey"], admin["passwordKey"]} <= keys
     for _, document in of("Secret"):
         assert not [key for key in document["stringData"] if "password" in key]
+
+
+def test_the_url_of_a_service_is_made_with_the_password_that_its_secret_has() -> None:
+    for service, (secret, *keys) in _CREDENTIALS.items():
+        (key,) = (key for key in services() if key.endswith(f"/{service}"))
+        assert set(keys) <= secret_keys()[f"{key.partition('/')[0]}/{secret}"]
 
 
 def test_credentials_are_optional_where_the_search_server_may_ask_for_none() -> None:
