@@ -71,7 +71,9 @@ def _timeseries(panel: Panel, found: _Named, axes: Axes) -> None:
         if name in panel.bands or name in lower_bounds:
             continue
         colours[name] = COLOURS[len(colours) % len(COLOURS)]
-        axes.plot(*_points(series), label=name, color=colours[name], linewidth=1.8)
+        # One sample makes no line, but it was there.
+        marker = "o" if len(series.samples) == 1 else ""
+        axes.plot(*_points(series), label=name, color=colours[name], linewidth=1.8, marker=marker)
     for upper, lower in panel.bands.items():
         if upper in by_name and lower in by_name:
             times, highs = _points(by_name[upper])
