@@ -15,6 +15,14 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests share what they start and stay on one worker; each notebook is on its own."""
+    for item in items:
+        own = item.get_closest_marker("notebook") is not None
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if own else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def _search_server() -> Iterator[Elasticsearch]:
     with running_elasticsearch() as url, Elasticsearch(url) as client:
