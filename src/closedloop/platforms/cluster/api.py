@@ -61,6 +61,8 @@ _PART_OF_GROUP = {
     "machinelearning.seldon.io": "seldon-core",
     "eventing.knative.dev": "knative-eventing",
 }
+# Kinds whose objects are gone only when what was made of them is.
+_OWNERS = {"Deployment", "StatefulSet", "Job", "SeldonDeployment", "Broker", "Trigger"}
 _CONNECT = 10.0
 _READ = 60.0
 
@@ -99,7 +101,8 @@ class Api:
         self.configuration = client.Configuration()
         try:
             config.load_kube_config(
-                config_file=None if kubeconfig is None else str(kubeconfig),
+                # Not the client's default, which is that of when it was imported.
+                config_file=str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG"),
                 context=context,
                 client_configuration=self.configuration,
                 persist_config=False,
@@ -271,13 +274,13 @@ class Api:
         grace: int | None = None,
         uid: str = "",
     ) -> bool:
-        """Ask for deletion, dependents first; False when there is no such object.
+        """Ask for deletion, of a workload its pods first; False when there is no such object.
 
         With `uid` only that very object is deleted, not one made anew under its name.
         """
         resource = self._resource(kind, api_version)
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        options["propagationPolicy"] = "Background" if kind == "Pod" else "Foreground"
+        options["propagationPolicy"] = "Foreground" if kind in _OWNERS else "Background"
         if grace is not None:
             options["gracePeriodSeconds"] = grace
         if uid:

@@ -12,7 +12,7 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     stop_after_delay,
-    wait_exponential_jitter,
+    wait_exponential,
 )
 
 from closedloop.manifests import Manifest
@@ -65,7 +65,7 @@ class Applier:
         """Do it, again while it fails for a reason that passes. Raises the last error."""
         retrying = Retrying(
             retry=retry_if_exception(_passes),
-            wait=wait_exponential_jitter(initial=0.1, max=3.0, jitter=0.1),
+            wait=wait_exponential(0.1, max=3.0),
             stop=stop_after_delay(self._patience),
             before_sleep=self._await_cause,
             reraise=True,
@@ -76,7 +76,7 @@ class Applier:
         """The same for helm, which passes the API server's words on."""
         retrying = Retrying(
             retry=retry_if_exception(_helm_passes),
-            wait=wait_exponential_jitter(initial=0.5, max=5.0, jitter=0.1),
+            wait=wait_exponential(0.5, max=5.0),
             stop=stop_after_delay(self._patience),
             reraise=True,
         )

@@ -27,7 +27,9 @@ def diagnose(api: Api, kind: str, name: str, namespace: str) -> str:
         found = api.get(kind, name, namespace)
         if found is None:
             return [f"there is no {kind} {name}"]
-        return yaml.safe_dump(found.get("status") or "none", sort_keys=False).splitlines()
+        if not found.get("status"):
+            return ["nobody has written one yet"]
+        return yaml.safe_dump(found["status"], sort_keys=False).splitlines()
 
     pods: list[Object] = []
 

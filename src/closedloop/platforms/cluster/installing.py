@@ -155,8 +155,16 @@ def _of(manifests: Sequence[Manifest]) -> list[Ready]:
 
 
 def _merged(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """Upstream files name some objects twice: the last one counts, as for kubectl."""
-    last = {f"{one.document['apiVersion']} {one.key}": one for one in manifests}
+    """Upstream's objects, the last of those named twice, as for kubectl.
+
+    Their namespaces are ours already: applied from two descriptions in turn,
+    each would take the other's labels away.
+    """
+    last = {
+        f"{one.document['apiVersion']} {one.key}": one
+        for one in manifests
+        if one.kind != "Namespace"
+    }
     return in_apply_order(list(last.values()))
 
 
