@@ -13,7 +13,7 @@ from closedloop.request_logger.mapping import TEMPLATES
 
 def put_templates(client: Elasticsearch) -> None:
     for name, body in TEMPLATES.items():
-        client.indices.put_index_template(name=name, **body)  # type: ignore[arg-type]  # a mapping of JSON
+        client.indices.put_index_template(name=name, **body)
 
 
 def empty(client: Elasticsearch) -> None:
