@@ -66,7 +66,7 @@ def run(predictions: int = 3000, rounds: int = 5) -> dict[str, float]:
     for _ in range(rounds):
         with search_server() as server, Elasticsearch(server.url) as client:
             for name, template in TEMPLATES.items():
-                client.indices.put_index_template(name=name, **template)  # type: ignore[arg-type]
+                client.indices.put_index_template(name=name, **template)
             first = _merged(answered)
             measured("raw_documents", predictions, _bulk(server.upstream, "create", first))
             second = _merged([*answered, *judged])

@@ -29,7 +29,7 @@ def run(rows: int = 50_000, rounds: int = 3) -> dict[str, float]:
     with running_elasticsearch() as url:
         with Elasticsearch(url, request_timeout=120) as client:
             for name, template in TEMPLATES.items():
-                client.indices.put_index_template(name=name, **template)  # type: ignore[arg-type]  # a mapping of JSON
+                client.indices.put_index_template(name=name, **template)
             with service("closedloop.metrics_server", ELASTICSEARCH_URL=url) as server:
                 resident = server.resident_bytes
             bulk(client, _actions(rows), refresh=True)

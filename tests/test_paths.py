@@ -38,7 +38,7 @@ def test_named_root_that_is_no_checkout_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLOSEDLOOP_ROOT", str(tmp_path))
-    with pytest.raises(paths.NoCheckout, match="holds no manifests/versions.yaml"):
+    with pytest.raises(paths.NoCheckout, match=r"holds no manifests/versions\.yaml"):
         paths.checkout_root()
 
 
