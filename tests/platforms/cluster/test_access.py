@@ -1,5 +1,6 @@
 import gc
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,12 @@ from tests.platforms.cluster.fake_api import FakeApi
 
 # The client library leaves the closing of a websocket whose server went away to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests have nobody behind their ports."""
+    monkeypatch.setattr(access, "_PATIENCE", 0.0)
 
 
 @pytest.fixture
@@ -172,6 +179,19 @@ def test_a_closed_forwarder_refuses(
     forwarder.close()
     with pytest.raises(requests.ConnectionError):
         requests.post(url, data=b"1", timeout=2)
+
+
+def test_a_url_is_given_when_somebody_listens_behind_it(
+    api: Api, fake: FakeApi, forwarder: Forwarder, web: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_PATIENCE", 20.0)
+    _service(fake, "iris", "seldon", {"name": "http", "port": 80, "targetPort": 8000})
+    _pod(fake, "iris-1", "iris")
+    threading.Timer(0.5, lambda: fake.pod_ports.update({("iris-1", 8000): web})).start()
+    begun = time.monotonic()
+    url = access.url(api, forwarder, {}, "seldon/iris", None)
+    assert 0.5 <= time.monotonic() - begun < 15
+    assert requests.post(url, data=b"1", timeout=10).content == b"1"
 
 
 def test_a_named_target_port_is_the_containers() -> None:

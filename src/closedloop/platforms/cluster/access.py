@@ -1,6 +1,9 @@
 """URLs of Services as seen from this machine."""
 
 import base64
+import contextlib
+import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +16,10 @@ from closedloop.platforms.protocol import PlatformError
 # Services that ask for a password: its Secret, and the keys of user and password.
 _CREDENTIALS = {"elasticsearch": ("elasticsearch-credentials", "username", "password")}
 
+_PATIENCE = 30.0
+# Long enough for a refusal on the way to come back, short enough not to be noticed.
+_SILENCE = 0.25
+
 
 def url(
     api: Api,
@@ -23,8 +30,9 @@ def url(
 ) -> str:
     """The URL of Service `namespace/name`, without a trailing slash.
 
-    Through the node's port where one is published, else forwarded. User and
-    password are in it where the Service asks for them. Raises `PlatformError`.
+    Through the node's port where one is published, else forwarded; somebody
+    listens there, or does not within half a minute. User and password are in
+    it where the Service asks for them. Raises `PlatformError`.
     """
     namespace, _, name = service.partition("/")
     if not namespace or not name:
@@ -38,7 +46,27 @@ def url(
         host_port = entry.host_port
     else:
         host_port = forwarder.port(namespace, name, number)
+    _await_listener(host_port)
     return f"http://{_userinfo(api, namespace, name)}127.0.0.1:{host_port}"
+
+
+def _await_listener(port: int) -> None:
+    """Until something behind a port of ours holds a connection, or for a while.
+
+    Docker and a forwarder accept at once and close again when nobody listens
+    behind them, such as the gateway before Istio has told it of its first
+    Gateway. A server of HTTP says nothing before it is asked.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as one:
+            one.settimeout(_SILENCE)
+            try:
+                if one.recv(1):
+                    return
+            except TimeoutError:
+                return
+        time.sleep(_SILENCE)
 
 
 def _number(service: Mapping[str, Any], port: str | int | None) -> int:
