@@ -17,10 +17,15 @@ hypothesis.settings.load_profile("untimed")
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests share what they start and stay on one worker; each notebook is on its own."""
+    """A file's tests share what they start and stay on one worker, those of the whole loop on the
+    one that has it; each notebook is on its own."""
     for item in items:
-        own = item.get_closest_marker("notebook") is not None
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if own else str(item.path)))
+        group = str(item.path)
+        if "_whole_loop" in getattr(item, "fixturenames", ()):
+            group = "whole loop"
+        elif item.get_closest_marker("notebook"):
+            group = item.nodeid
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
