@@ -56,6 +56,11 @@ class Sending:
     stop: threading.Event
     records: list[Record] = field(default_factory=list)
 
+    def read(self) -> None:
+        """Take the records as they come, until the traffic ends."""
+        for record in self.traffic:
+            self.records.append(record)  # not all at once: others look
+
     def answered(self, kind: str = "prediction") -> set[str]:
         """Request ids that got a good answer."""
         return {one.puid for one in [*self.records] if one.kind == kind and not one.failed}
@@ -129,7 +134,7 @@ class Loop:
         sending = Sending(traffic, stop)
 
         with traffic:
-            reader = threading.Thread(target=lambda: [sending.records.append(r) for r in traffic])
+            reader = threading.Thread(target=sending.read)
             reader.start()
             try:
                 yield sending

@@ -222,7 +222,7 @@ def test_bad_calls_of_the_control_api(loop: Loop, unharmed: str) -> None:
     for token in ("", "Bearer ", "Bearer wrong", "Basic ümlaut"):
         headers = {"authorization": token.encode()}
         _refused(requests.get(f"{found.url}/status", headers=headers, timeout=30), 401)
-    token = {"authorization": f"Bearer {found.token}"}
+    known = {"authorization": f"Bearer {found.token}"}
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}}
     documents: list[Any] = [
         *(None, 7, "text", [], {}),
@@ -233,25 +233,25 @@ def test_bad_calls_of_the_control_api(loop: Loop, unharmed: str) -> None:
         {**manifest, "metadata": {"name": 7}},
         {**manifest, "metadata": {"name": "Not A Name"}},
     ]
-    shapes: list[Any] = [None, 7, "text", [], {}]
+    odd: tuple[Any, ...] = (None, 7, "text", [], {})
     calls: list[tuple[str, Any]] = [
         *(("/apply", {"manifests": [{"source": "x", "document": one}]}) for one in documents),
-        *(("/apply", {"manifests": one}) for one in (None, 7, "text", [1], [{}])),
-        *(("/delete", {"keys": one}) for one in (None, 7)),
-        *(("/install", {"part": one}) for one in (None, 7, "nothing", [])),
-        *(("/restart", {"part": one, "kill": False}) for one in (None, 7, "nothing", [], {})),
+        *(("/apply", {"manifests": one}) for one in (*odd[:3], [1], [{}])),
+        *(("/delete", {"keys": one}) for one in odd[:2]),
+        *(("/install", {"part": one}) for one in odd),
+        *(("/restart", {"part": one, "kill": False}) for one in odd),
         *(("/wait", {"kind": one, "name": "x"}) for one in (None, "Nothing")),
         *((path, body) for path in ("/apply", "/delete", "/install", "/restart", "/wait")
-          for body in shapes),
+          for body in odd),
     ]  # fmt: skip
     for path, body in calls:
-        answer = requests.post(found.url + path, json=body, headers=token, timeout=60)
+        answer = requests.post(found.url + path, json=body, headers=known, timeout=60)
         _refused(answer, 400, 422)
         assert answer.json()["error"], (path, body)
     for path in ("/apply", "/install", "/restart", "/wait", "/delete"):
         for raw in _NOT_JSON:
             answer = requests.post(
-                found.url + path, data=raw, headers={**token, **_JSON}, timeout=60
+                found.url + path, data=raw, headers={**known, **_JSON}, timeout=60
             )
             _refused(answer, 400, 422)
     for query in (
@@ -259,7 +259,7 @@ def test_bad_calls_of_the_control_api(loop: Loop, unharmed: str) -> None:
         *("/url?service=a/b", "/url?service=x", "/url?service=seldon-logs/elasticsearch&port=x"),
         *("/logs", "/logs?part=nats", "/logs?part=nats&lines=x", "/logs?part=x&lines=1"),
     ):
-        _refused(requests.get(found.url + query, headers=token, timeout=30), 400, 422)
+        _refused(requests.get(found.url + query, headers=known, timeout=30), 400, 422)
 
 
 def _event(puid: str, type_: str = "io.seldon.serving.feedback") -> dict[str, str]:

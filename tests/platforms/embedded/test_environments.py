@@ -121,6 +121,18 @@ def test_models_are_trained_once_where_the_servers_look(model_python: Path) -> N
 
 
 @pytest.mark.embedded
+def test_models_are_found_when_another_way_to_them_is_gone(
+    model_python: Path, tmp_path: Path
+) -> None:
+    environment = model_python.parent.parent
+    way = tmp_path / "parts"
+    way.symlink_to(environment.parent)
+    trained_models(way / environment.name / "bin" / "python")
+    way.unlink()
+    assert (environment / "share" / "closedloop" / "models" / "iris-lr.joblib").is_file()
+
+
+@pytest.mark.embedded
 def test_missing_models_are_trained(model_python: Path) -> None:
     said: list[str] = []
     shutil.rmtree(trained_models(model_python))

@@ -87,8 +87,9 @@ def trained_models(python: Path, progress: Progress = _silent) -> Path:
             with _aside(environment, name) as building:
                 _run([python, "-m", "closedloop.models.train", "--out", building], progress)
                 building.rename(trained)
-        # Where closedloop.models.folder looks when MODEL_FOLDER is not set.
-        _link(trained, environment / _MODELS)
+        # Where closedloop.models.folder looks when MODEL_FOLDER is not set. Relative: the folder
+        # of parts may be reached by a path that is gone tomorrow.
+        _link(Path(*[".."] * len(_MODELS.parent.parts), name), environment / _MODELS)
     return trained
 
 
