@@ -16,10 +16,9 @@ hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What drives a whole platform may be tried twice; the summary names what was."""
+    """What drives real parts may be tried twice; the summary names what was."""
     for item in items:
-        whole = "_whole_loop" in getattr(item, "fixturenames", ())
-        if whole or item.get_closest_marker("notebook"):
+        if item.get_closest_marker("embedded"):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
