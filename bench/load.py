@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
+import uvloop
 from aiohttp import web
 
 from closedloop.events import Event
@@ -125,6 +127,54 @@ def sending(
         process.join()
 
 
+class _Connection(asyncio.Protocol):
+    """Sends one request after the other, each when it is due and the one before is answered.
+
+    A protocol and not streams: what the generator takes is taken from the server.
+    """
+
+    def __init__(self) -> None:
+        self.done = asyncio.get_running_loop().create_future()
+        self._answer = b""
+
+    def start(self, waiting: Iterator[tuple[float, bytes]]) -> None:
+        self._waiting = waiting
+        self._next()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        if not self._answer.endswith(b"\r\n\r\n"):
+            return
+        if not self._answer.startswith(b"HTTP/1.1 202"):
+            self._end(RuntimeError(f"the server answered {self._answer!r}: 202 was expected"))
+            return
+        self._answer = b""
+        self._next()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end(error or ConnectionError(f"the server hung up after {self._answer!r}"))
+
+    def _next(self) -> None:
+        due, request = next(self._waiting, (0.0, b""))
+        if not request:
+            self._end(None)
+        elif (early := due - time.perf_counter()) > 0:
+            asyncio.get_running_loop().call_later(early, self._transport.write, request)
+        else:
+            self._transport.write(request)
+
+    def _end(self, error: Exception | None) -> None:
+        if not self.done.done():
+            if error:
+                self.done.set_exception(error)
+            else:
+                self.done.set_result(None)
+        self._transport.close()
+
+
 def _send(
     port: int,
     requests: Sequence[bytes],
@@ -132,27 +182,22 @@ def _send(
     rate: float | None,
     pipe: "Connection[float, float]",
 ) -> None:
-    async def one_connection(waiting: Iterator[tuple[float, bytes]]) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for due, request in waiting:
-            if (early := due - time.perf_counter()) > 0:
-                await asyncio.sleep(early)
-            writer.write(request)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            if not answer.startswith(b"HTTP/1.1 202"):
-                raise RuntimeError(f"the server answered {answer!r}: 202 was expected")
-        writer.close()
-
-    async def all_connections() -> None:
+    async def all_connections() -> float:
+        loop = asyncio.get_running_loop()
+        opened = [
+            (await loop.create_connection(_Connection, "127.0.0.1", port))[1]
+            for _ in range(connections)
+        ]
+        pipe.send(0.0)
         begin = time.perf_counter()
         pause = 1 / rate if rate else 0.0
         waiting = iter([(begin + i * pause, request) for i, request in enumerate(requests)])
-        await asyncio.gather(*(one_connection(waiting) for _ in range(connections)))
+        for connection in opened:
+            connection.start(waiting)
+        await asyncio.gather(*(connection.done for connection in opened))
+        return time.perf_counter() - begin
 
-    pipe.send(0.0)
-    start = time.perf_counter()
-    asyncio.run(all_connections())
-    pipe.send(time.perf_counter() - start)
+    pipe.send(uvloop.run(all_connections()))
 
 
 def _serve(make: Callable[[], web.Application], pipe: "Connection[int, int]") -> None:
