@@ -33,7 +33,7 @@ def template(pattern: str, properties: Mapping[str, object]) -> Template:
 
 
 class IndexTemplates:
-    """The templates a service needs, by name, and whether they are in place."""
+    """The templates a service needs, by name, and whether they were in place."""
 
     def __init__(self, client: AsyncElasticsearch, templates: Mapping[str, Template]) -> None:
         self._client = client
@@ -41,7 +41,11 @@ class IndexTemplates:
         self._reason: str | None = "the index templates are not in place yet"
 
     def why_not_ready(self) -> str | None:
-        """None once Elasticsearch answered and the templates are in place."""
+        """None once the templates were in place, and from then on.
+
+        While Elasticsearch is away later the service itself waits for it and answers 503
+        in the end. Without a ready pod every try of a sender would fail at once instead.
+        """
         return self._reason
 
     async def put(self) -> None:
@@ -58,13 +62,14 @@ class IndexTemplates:
                 if not complete:
                     await self.put()
                 complete = await self._complete()
-                self._reason = None if complete else "an index template is gone"
+                if complete:
+                    self._reason = None
             except UNAVAILABLE as error:
                 complete = False
-                self._reason = f"Elasticsearch is not available: {error}"
+                if self._reason:
+                    self._reason = f"Elasticsearch is not available: {error}"
                 _log.warning("elasticsearch is not available", error=str(error))
-            if complete or self._reason:
-                await asyncio.sleep(every)
+            await asyncio.sleep(every)
 
     async def _complete(self) -> bool:
         for name in self._templates:

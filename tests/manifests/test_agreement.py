@@ -12,6 +12,7 @@ from closedloop.manifests import Manifest
 from closedloop.platforms.cluster.access import _CREDENTIALS
 from closedloop.platforms.cluster.applying import GENERATE
 from closedloop.platforms.cluster.ports import host_ports, published
+from closedloop.platforms.embedded.broker.delivery import backoff, parse
 from tests.manifests.repository import MANIFESTS, objects
 
 Document = Mapping[str, Any]
@@ -168,6 +169,12 @@ def test_references_to_services_are_to_services_that_there_are() -> None:
         sinks = [spec.get("subscriber"), spec.get("delivery", {}).get("deadLetterSink")]
         for ref in (sink["ref"] for sink in sinks if sink):
             assert f"{ref.get('namespace', one.namespace)}/{ref['name']}" in services(), one.source
+
+
+def test_the_broker_tries_for_longer_than_elasticsearch_is_away() -> None:
+    ((_, document),) = of("Broker")
+    delivery = parse(document["spec"]["delivery"] | {"deadLetterSink": None})
+    assert sum(backoff(delivery, retry) for retry in range(delivery.retry)) > 600
 
 
 def in_cluster_urls(data: object) -> Iterator[str]:

@@ -45,7 +45,7 @@ def test_the_request_loggers_trigger() -> None:
         filters={},
         subscriber=base,
         delivery={
-            "retry": 8,
+            "retry": 12,
             "backoffPolicy": "exponential",
             "backoffDelay": "PT0.2S",
             "deadLetterSink": {"uri": f"{base}/dead-letters"},
