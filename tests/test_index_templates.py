@@ -3,9 +3,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from elasticsearch import AsyncElasticsearch, ConnectionError
+from elastic_transport import TransportError
+from elasticsearch import AsyncElasticsearch
 
 from closedloop.index_templates import IndexTemplates, template
+from tests.elasticsearch import running_elasticsearch
 
 
 class Elastic:
@@ -28,7 +30,7 @@ class Elastic:
     def _answer(self) -> None:
         if self.away:
             self.refused += 1
-            raise ConnectionError("nobody listens")
+            raise TransportError("nobody listens")
 
 
 @asynccontextmanager
@@ -79,3 +81,14 @@ async def test_ready_for_good_and_templates_that_are_gone_are_put_again() -> Non
         while elastic.held != {"one", "two"}:
             await asyncio.sleep(0)
         assert templates.why_not_ready() is None
+
+
+async def test_a_new_index_is_as_its_template_says() -> None:
+    keyword = {"x": {"type": "keyword"}}
+    with running_elasticsearch() as url:
+        async with AsyncElasticsearch(url) as client:
+            await IndexTemplates(client, {"one": template("one-*", keyword)}).put()
+            await client.index(index="one-a", document={"x": "y", "z": 1})
+            (made,) = (await client.indices.get(index="one-a")).body.values()
+    assert made["mappings"] == {"dynamic": "false", "properties": keyword}
+    assert made["settings"]["index"]["auto_expand_replicas"] == "0-1"

@@ -26,7 +26,8 @@ def template(pattern: str, properties: Mapping[str, object]) -> Template:
         "index_patterns": [pattern],
         "priority": 500,  # above whatever a cluster has for all indices
         "template": {
-            "settings": {"number_of_replicas": 0},  # one node; a second copy has no place to be
+            # A second copy where there is a second node: alone it would wait for a place for ever.
+            "settings": {"auto_expand_replicas": "0-1"},
             "mappings": {"dynamic": False, "properties": properties},
         },
     }
