@@ -158,6 +158,12 @@ def test_an_answer_without_a_class_is_kept_and_unscorable() -> None:
     assert document["score"] == {"state": "unscorable"}
 
 
+@pytest.mark.parametrize(("said", "true"), [(2, "bird"), ("bird", 2)])
+def test_index_and_name_without_names_are_unscorable(said: object, true: object) -> None:
+    (document,) = log(answer(said, names=[]), truth(true)).values()
+    assert document["score"] == {"state": "unscorable"}
+
+
 def test_an_answer_without_rows_is_kept() -> None:
     (document,) = log(answer()).values()
     assert document["response"]["instance"] is None
@@ -224,8 +230,9 @@ ROWS = st.sampled_from([0, 1, 2, "cat", "bird", [0, 1, 0], [0.2, 0.3, 0.5], [0.5
 TRUTHS = st.sampled_from([0, 1, 2, "cat", "fish", [0, 0, 1], None])
 HAPPENED = st.lists(
     st.one_of(
-        st.builds(lambda rows, at: answer(*rows, second=at), st.lists(ROWS, min_size=1, max_size=2),
-                  st.integers(0, 59)),
+        st.builds(lambda rows, at, names: answer(*rows, second=at, names=names),
+                  st.lists(ROWS, min_size=1, max_size=2), st.integers(0, 59),
+                  st.sampled_from([NAMES, []])),
         st.builds(lambda rows, at: truth(*rows, second=at),
                   st.lists(TRUTHS, min_size=1, max_size=2).filter(lambda rows: rows != [None] *
                   len(rows)), st.integers(0, 59)),

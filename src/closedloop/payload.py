@@ -58,6 +58,21 @@ class ClassLabel:
         return self.name if self.name is not None else str(self.index)
 
 
+def compared(
+    predicted: ClassLabel, actual: ClassLabel, names: Sequence[str]
+) -> tuple[str, str] | None:
+    """The labels under which an answer and its truth are counted, given the answer's class names.
+
+    None where nothing tells whether they are the same class: the answer has no
+    names, and one of the two states an index only, the other a name only.
+    """
+    if not names and (predicted.index is None or actual.index is None):
+        if predicted.name is None or actual.name is None:
+            return None
+        return predicted.name, actual.name
+    return predicted.resolve(names), actual.resolve(names)
+
+
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """Feedback as sent: a reward, the truth row by row, or both.

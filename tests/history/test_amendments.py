@@ -214,6 +214,21 @@ def test_the_trail_shows_who_said_what(search: Elasticsearch) -> None:
     assert trail[1].tags == {"user": "ada"}
 
 
+def test_a_trail_says_what_was_compared_and_what_cannot_be() -> None:
+    names = {"names": ["cat", "dog"], "ndarray": [[0, 1]]}
+    told: list[dict[str, object]] = [{"ndarray": [1]}, names]
+    happened = [event(events.RESPONSE, 0, 0, {"data": {"ndarray": ["dog"]}})]
+    happened += [
+        event(events.FEEDBACK, i, i, {"truth": {"data": it}}) for i, it in enumerate(told, 1)
+    ]
+    document: Document = {}
+    for one in happened:
+        document, _ = merge(document, *parts_of(one))
+    assert [(each.truth, each.correct) for each in versions(document)] == [
+        ("1", None), ("dog", True)
+    ]  # fmt: skip
+
+
 def test_nothing_said_is_an_empty_trail(search: Elasticsearch) -> None:
     log = Log()
     log.answer("r", 1)

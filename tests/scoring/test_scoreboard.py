@@ -11,6 +11,7 @@ from closedloop.scoring.scoreboard import Capacity, Outcome, Row, Scoreboard, Ve
 
 NAMES = ("cat", "dog", "bird")
 CAT, DOG = ClassLabel(0, "cat"), ClassLabel(1, "dog")
+INDEX, NAME = ClassLabel(0, None), ClassLabel(None, "cat")
 
 
 class Seen(NamedTuple):
@@ -22,8 +23,13 @@ class Seen(NamedTuple):
     said: ClassLabel | float | None
 
 
-LABELS = st.sampled_from([*map(ClassLabel, range(3), NAMES), ClassLabel(2, None), None])
-SAID = {"answer": LABELS, "judge": LABELS.filter(bool) | st.sampled_from([0.0, 1.0])}
+# Answers with these come without class names.
+BARE = [ClassLabel(1, None), ClassLabel(None, "bird")]
+LABELS = [*map(ClassLabel, range(3), NAMES), ClassLabel(2, None), *BARE]
+SAID = {
+    "answer": st.sampled_from([*LABELS, None]),
+    "judge": st.sampled_from([*LABELS, 0.0, 1.0]),
+}
 OBSERVATIONS = st.lists(
     st.sampled_from(["answer", "judge"]).flatmap(
         lambda side: st.builds(
@@ -39,7 +45,8 @@ OBSERVATIONS = st.lists(
 def show(board: Scoreboard, seen: Seen) -> Outcome:
     if seen.side == "answer":
         assert not isinstance(seen.said, float)
-        return board.answer(seen.row, seen.stamp, seen.said, NAMES)
+        names = () if seen.said in BARE else NAMES
+        return board.answer(seen.row, seen.stamp, seen.said, names)
     if isinstance(seen.said, float):
         return board.judge(seen.row, seen.stamp, None, seen.said)
     return board.judge(seen.row, seen.stamp, seen.said, None)
@@ -56,6 +63,20 @@ def contents(board: Scoreboard) -> tuple[object, ...]:
     return (
         dict(board.items()), board.matrix.counts(), board.correct, board.incorrect, board.states,
     )  # fmt: skip
+
+
+def named(label: ClassLabel) -> str:
+    return NAMES[label.index] if label.index is not None else str(label.name)
+
+
+def pair(answer: ClassLabel, truth: ClassLabel) -> tuple[str, str] | None:
+    """What is compared, the slow and obvious way."""
+    if answer not in BARE:
+        return named(answer), named(truth)
+    for one, other in ((answer.index, truth.index), (answer.name, truth.name)):
+        if one is not None and other is not None:
+            return str(one), str(other)
+    return None
 
 
 def recount(observations: list[Seen]) -> tuple[Counter[str], Counter[tuple[str, str]], int, int]:
@@ -81,11 +102,12 @@ def recount(observations: list[Seen]) -> tuple[Counter[str], Counter[tuple[str, 
         else:
             assert isinstance(answer.said, ClassLabel)
             assert isinstance(judged.said, ClassLabel)
-            states["scored"] += 1
-            pair = NAMES[answer.said.index or 0], NAMES[judged.said.index or 0]
-            cells[pair] += 1
-            correct += pair[0] == pair[1]
-            incorrect += pair[0] != pair[1]
+            cell = pair(answer.said, judged.said)
+            states["scored" if cell else "unscorable"] += 1
+            if cell:
+                cells[cell] += 1
+                correct += cell[0] == cell[1]
+                incorrect += cell[0] != cell[1]
     return states, cells, correct, incorrect
 
 
@@ -184,6 +206,13 @@ def test_early_truth_waits_for_its_answer() -> None:
         (Row(CAT, (), "1", DOG, None, "1"), Verdict("scored", False, ("0", "1"))),
         (Row(None, (), "1", CAT, None, "1"), Verdict("unscorable")),
         (Row(CAT, (), "1", None, None, "1"), Verdict("unscorable")),
+        (Row(INDEX, (), "1", NAME, None, "1"), Verdict("unscorable")),
+        (Row(NAME, (), "1", INDEX, None, "1"), Verdict("unscorable")),
+        (Row(INDEX, (), "1", NAME, 1.0, "1"), Verdict("unscorable")),
+        (Row(INDEX, (), "1", CAT, None, "1"), Verdict("scored", True, ("0", "0"))),
+        (Row(NAME, (), "1", CAT, None, "1"), Verdict("scored", True, ("cat", "cat"))),
+        (Row(NAME, (), "1", NAME, None, "1"), Verdict("scored", True, ("cat", "cat"))),
+        (Row(INDEX, NAMES, "1", NAME, None, "1"), Verdict("scored", True, ("cat", "cat"))),
         (Row(None, (), "1", None, 0.5, "1"), Verdict("scored", True)),
         (Row(CAT, (), "1", None, 0.0, "1"), Verdict("scored", False)),
         (Row(CAT, (), "1", None, -1.0, "1"), Verdict("scored", False)),
@@ -191,3 +220,12 @@ def test_early_truth_waits_for_its_answer() -> None:
 )
 def test_the_verdict_on_a_row(row: Row, judged: Verdict) -> None:
     assert verdict(row) == judged
+
+
+@given(st.sampled_from(LABELS), st.sampled_from(LABELS))
+def test_without_names_answer_and_truth_may_change_places(
+    one: ClassLabel, other: ClassLabel
+) -> None:
+    there = verdict(Row(one, (), "1", other, None, "1"))
+    back = verdict(Row(other, (), "1", one, None, "1"))
+    assert (there.state, there.correct) == (back.state, back.correct)

@@ -67,7 +67,8 @@ class Version:
     """One piece of feedback about a row, as the log has it.
 
     `truth` is the label it states, None where it is a reward alone. `correct`
-    is what it says of the answer, None while there is no answer to compare.
+    is what it says of the answer, None while there is no answer to compare, and
+    where the two cannot be compared.
     The newest is the one that counts: `current`.
     """
 
@@ -131,15 +132,17 @@ def versions(document: Document) -> list[Version]:
 def _version(document: Document, feedback: Document, *, current: bool) -> Version:
     row = row_of({**document, "feedback": feedback})
     label, reward = actual_class(feedback)
+    seen = verdict(row)
+    stated = None if label is None else label.resolve(row.names)
     truth = feedback.get("truth")
     meta = truth.get("meta") if isinstance(truth, dict) else None
     tags = meta.get("tags") if isinstance(meta, dict) else None
     return Version(
         time=str(feedback.get("ce-time", "")),
-        truth=None if label is None else label.resolve(row.names),
+        truth=seen.pair[1] if seen.pair else stated,
         reward=reward,
         tags=tags if isinstance(tags, dict) else {},
-        correct=verdict(row).correct,
+        correct=seen.correct,
         current=current,
     )
 

@@ -15,7 +15,9 @@ Columns of a CSV file, keys of an object in an NDJSON file:
 | `features`      |        | NDJSON: a list of values, or an object of names and values       |
 
 Any other column of a CSV file is a feature, named by its heading; in NDJSON any
-other key is refused. A line without features has no request in the log.
+other key is refused. A line without features has no request in the log. Without
+`class_names` a truth by name says nothing of a prediction by index, nor the
+other way round: the row is unscorable.
 """
 
 import csv

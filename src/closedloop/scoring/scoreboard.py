@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar, cast
 
-from closedloop.payload import ClassLabel
+from closedloop.payload import ClassLabel, compared
 from closedloop.scoring.confusion import ConfusionMatrix
 
 _T = TypeVar("_T", bound=Hashable)
@@ -70,7 +70,8 @@ def verdict(row: Row) -> Verdict:
 
     `unlabelled`: answered, no feedback yet. `unmatched`: feedback, no answer
     yet. `unscorable`: both, but the answer states no class to compare with, or
-    the feedback neither class nor reward.
+    the feedback neither class nor reward, or one of them an index only and the
+    other a name only, with no class names to tell what is whose.
     """
     if not row.judged:
         return Verdict("unlabelled")
@@ -80,7 +81,9 @@ def verdict(row: Row) -> Verdict:
         return Verdict("scored", correct=row.reward > 0)
     if row.actual is None or row.predicted is None:
         return Verdict("unscorable")
-    pair = row.predicted.resolve(row.names), row.actual.resolve(row.names)
+    pair = compared(row.predicted, row.actual, row.names)
+    if pair is None:
+        return Verdict("unscorable")
     return Verdict("scored", correct=pair[0] == pair[1], pair=pair)
 
 
