@@ -53,9 +53,9 @@ def alert(status: str, fingerprint: str) -> dict[str, object]:
     }
 
 
-async def post(client: Client, body: object) -> tuple[int, str]:
+async def post(client: Client, body: object, **headers: str) -> tuple[int, str]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    async with client.post("/alerts", data=data) as answer:
+    async with client.post("/alerts", data=data, headers=headers) as answer:
         return answer.status, await answer.text()
 
 
@@ -104,6 +104,18 @@ async def test_a_bad_body_is_told_so(server: SearchServer, body: object) -> None
         assert json.loads(text)["error"]
         async with client.get("/live") as answer:
             assert answer.status == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_not_encoded_as_it_says_is_told_so(
+    server: SearchServer, fingerprint: str, encoding: str
+) -> None:
+    said = notification(alert("firing", fingerprint))
+    async with running(server.url) as client:
+        status, text = await post(client, said, **{"content-encoding": encoding})
+    assert status == 400
+    assert "encode it again" in json.loads(text)["error"]
+    assert await stored(server.url, fingerprint) == []
 
 
 async def test_a_bad_alert_harms_no_good_one(server: SearchServer, fingerprint: str) -> None:

@@ -81,6 +81,10 @@ class _Receiver:
                 "too_large", 413, f"the body has more than {request.client_max_size} bytes:"
                 " set max_alerts in Alertmanager's webhook_config, or MAX_NOTIFICATION_BYTES here"
             )  # fmt: skip
+        except web.RequestPayloadError:
+            return self._refuse(
+                "invalid", 400, "the body is not encoded as its headers say: encode it again"
+            )
         except InvalidNotification as error:
             return self._refuse("invalid", 400, str(error))
         except (ValueError, RecursionError) as error:
