@@ -22,6 +22,7 @@ _PARTS = (
     *("executor iris-perf/logistic", "model iris-perf/logistic"),
 )
 _JSON = {"content-type": "application/json"}
+_ZIPPED = {"content-encoding": "gzip"}  # no body here is
 _DEEP = b"[" * 100_000
 _LATIN = "schön".encode("latin-1")
 
@@ -186,8 +187,9 @@ def test_bad_events_at_the_services(
 ) -> None:
     url = loop.platform.url(service)
     event = _event(unharmed)
-    for body in [*_NOT_JSON, b"[]", b'{"truth": 1}', b'{"reward": "much"}', b"x" * (3 << 20)]:
-        answer = requests.post(url + path, data=body, headers=event, timeout=60)
+    bodies = [*_NOT_JSON, b"[]", b'{"truth": 1}', b'{"reward": "much"}', b"x" * (3 << 20)]
+    for headers, body in [*((event, body) for body in bodies), ({**event, **_ZIPPED}, b"{}")]:
+        answer = requests.post(url + path, data=body, headers=headers, timeout=60)
         if kept:  # as a dead letter: the sender need not send it again
             assert (answer.status_code, answer.text) == (202, "")
         else:
@@ -200,17 +202,25 @@ def test_bad_events_at_the_services(
     _refused(requests.post(f"{url}/no/such/path", data=b"{}", timeout=30), 404)
     if kept:
         _refused(requests.post(f"{url}/dead-letters", timeout=30), 400)
+        assert _dead_letters(loop, "bad_encoding")
 
 
 def test_bad_notifications_at_the_alert_logger(loop: Loop, unharmed: str) -> None:
     url = loop.platform.url(_ALERT_LOGGER)
-    shapes: list[Any] = [
-        *(None, 7, "text", [], {}, {"alerts": None}, {"alerts": "all"}, {"alerts": [1]}),
-        {"alerts": [{"status": "firing"}]},
-        {"alerts": [{"status": 1, "labels": [], "startsAt": "x"}]},
-    ]
+    shapes: list[Any] = [None, 7, "text", [], {}, {"alerts": []}, {"version": "3", "alerts": []}]
     for body in [*_NOT_JSON, *(json.dumps(one).encode() for one in shapes)]:
         _refused(requests.post(f"{url}/alerts", data=body, headers=_JSON, timeout=30), 400)
+    alerts: list[Any] = [
+        *(None, "all", {}, [1], [None], [{}], [{"status": "firing"}]),
+        [{"status": 1, "labels": [], "startsAt": "x"}],
+    ]
+    for one in alerts:
+        notification = {"version": "4", "alerts": one}
+        answer = requests.post(f"{url}/alerts", json=notification, timeout=30)
+        _refused(answer, 400)
+        assert "alerts" in answer.json()["error"]
+    zipped = {**_JSON, **_ZIPPED}
+    _refused(requests.post(f"{url}/alerts", data=b"{}", headers=zipped, timeout=30), 400)
     huge = requests.post(f"{url}/alerts", data=b"x" * (64 << 20), headers=_JSON, timeout=60)
     _refused(huge, 413)
     _refused(requests.get(f"{url}/alerts", timeout=30), 405)
@@ -279,7 +289,9 @@ def _event(puid: str, type_: str = "io.seldon.serving.feedback") -> dict[str, st
     }
 
 
-def _dead_letters(loop: Loop) -> int:
-    loop.search.indices.refresh(index="closedloop-dead-letters", ignore_unavailable=True)
-    found = loop.search.count(index="closedloop-dead-letters", ignore_unavailable=True)
+def _dead_letters(loop: Loop, reason: str = "") -> int:
+    index = "closedloop-dead-letters"
+    loop.search.indices.refresh(index=index, ignore_unavailable=True)
+    query = {"term": {"reason": reason}} if reason else None
+    found = loop.search.count(index=index, query=query, ignore_unavailable=True)
     return int(found["count"])

@@ -22,6 +22,7 @@ _UNNOTICED = (
     "nats",
     REQUEST_LOGGER,
     METRICS_SERVER,
+    "seldon-logs/alert-logger",
     "prometheus",
     "alertmanager",
     "elasticsearch",
