@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -210,6 +212,39 @@ async def test_reads_everything_every_so_often() -> None:
         await reads(log, 2)
         while log.asked[-1] is not None:
             await asyncio.sleep(0.001)
+
+
+class Cycle:
+    """Something that only a garbage collection frees."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+async def test_what_was_alive_during_a_resync_can_be_freed() -> None:
+    log = FakeLog([answer("cat")])
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+        cycle = Cycle()
+        alive = weakref.ref(cycle)
+        await reads(log, 2)
+    del cycle
+    gc.collect()
+    assert alive() is None
+
+
+async def test_a_full_resync_frees_what_was_alive_during_the_restore() -> None:
+    log = FakeLog([answer("cat")])
+    cycle = Cycle()
+    alive = weakref.ref(cycle)
+    replaying = Replaying(log, all_every=0.0)
+    async with replaying.running():
+        await replaying.ready()
+        del cycle
+        await reads(log, 2)
+    assert alive() is None
+    assert gc.get_freeze_count() > 0
 
 
 async def test_a_read_that_fails_is_counted_and_forgets_nothing() -> None:
