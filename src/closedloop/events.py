@@ -143,8 +143,7 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
     return event
 
 
-@lru_cache(maxsize=1024)  # an event's time is read again with each row it is about
-@lru_cache(maxsize=4096)  # one event's time is asked for several times
+@lru_cache(maxsize=4096)  # an event's time is read when it comes, and again with each of its rows
 def nanoseconds(time: str) -> int:
     """RFC 3339 time as nanoseconds since the epoch, without losing digits.
 

@@ -57,11 +57,7 @@ class Prometheus:
         result = self._get("query_range", parameters)
         return [Series(each["metric"], [_sample(s) for s in each["values"]]) for each in result]
 
-    def alerts(self) -> list[dict[str, object]]:
-        """Pending and firing alerts, as `/api/v1/alerts` gives them."""
-        return list(self._get("alerts", {}, key="alerts"))
-
-    def _get(self, path: str, parameters: Mapping[str, object], key: str = "result"):  # type: ignore[no-untyped-def]  # whatever JSON the API gives
+    def _get(self, path: str, parameters: Mapping[str, object]):  # type: ignore[no-untyped-def]  # whatever JSON the API gives
         try:
             response = self._session.get(
                 f"{self._url}/api/v1/{path}",
@@ -74,9 +70,9 @@ class Prometheus:
                 f"Prometheus at {self._url} does not answer ({error}): is the platform up?"
             ) from None
         if answer.get("status") != "success":
-            asked = parameters.get("query", path)
+            asked = parameters["query"]
             raise QueryError(f"Prometheus refused {asked}: {answer.get('error', answer)}")
-        return answer["data"][key]
+        return answer["data"]["result"]
 
 
 def _sample(pair: tuple[float, str]) -> tuple[float, float]:
