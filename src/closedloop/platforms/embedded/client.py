@@ -186,7 +186,13 @@ class EmbeddedPlatform:
         return found if answers else None
 
     def _start(self) -> DaemonState:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise PlatformError(
+                f"{self._folder} cannot be made: {error.strerror}:"
+                " set CLOSEDLOOP_HOME to a folder that you may write to"
+            ) from None
         log = self._folder / "daemon.log"
         logs.rotate(log, limit=1 << 20)
         argv = [sys.executable, "-m", "closedloop.platforms.embedded.daemon"]
