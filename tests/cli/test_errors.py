@@ -48,6 +48,29 @@ def test_a_package_that_is_missing_is_named(
     assert result.stderr.startswith("the package nats is not installed")
 
 
+@pytest.mark.parametrize(
+    "words", [("bundle", "--out", "/proc/x/b.tgz"), ("slides", "--out", "/proc/x")]
+)
+def test_a_path_that_cannot_be_written_is_named(words: tuple[str, ...], invoke: Invoke) -> None:
+    result = invoke(*words)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "/proc/x cannot be used: No such file or directory:"
+        " name another, or see to its permissions\n"
+    )
+
+
+def test_an_error_of_the_system_that_names_no_path_shows_where_it_is(
+    platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong() -> list[PartStatus]:
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(platform, "status", wrong)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        CliRunner().invoke(app, ["status"], catch_exceptions=False)
+
+
 def test_our_own_mistakes_show_where_they_are(
     platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:

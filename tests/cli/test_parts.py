@@ -1,4 +1,6 @@
 import io
+import tarfile
+from pathlib import Path
 
 from rich.console import Console
 
@@ -59,3 +61,20 @@ def test_logs_of_a_part(invoke: Invoke) -> None:
 def test_down(invoke: Invoke, platform: FakePlatform) -> None:
     assert invoke("down").exit_code == 0
     assert platform.calls == ["down"]
+
+
+def test_a_bundle_has_the_files_of_the_run(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "index.html").touch()
+    archive = tmp_path / "b.tgz"
+    assert invoke("bundle", str(tmp_path / "run"), "--out", str(archive)).exit_code == 0
+    with tarfile.open(archive) as packed:
+        assert "bundle/run/index.html" in packed.getnames()
+
+
+def test_a_bundle_of_a_run_that_is_not_there_is_none(invoke: Invoke, tmp_path: Path) -> None:
+    typo, archive = tmp_path / "typo", tmp_path / "b.tgz"
+    result = invoke("bundle", str(typo), "--out", str(archive))
+    assert result.exit_code == 1
+    assert result.stderr == f"{typo} is no folder: name one that `closedloop run` wrote\n"
+    assert list(tmp_path.iterdir()) == []

@@ -33,6 +33,13 @@ class Group(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
         except (CommandError, *_KNOWN) as error:
             _say(str(error))
+        except OSError as error:
+            if error.filename is None:  # no file of the user's
+                raise
+            _say(
+                f"{error.filename} cannot be used: {error.strerror}:"
+                " name another, or see to its permissions"
+            )
         except ModuleNotFoundError as error:
             if error.name is None or error.name.startswith("closedloop"):
                 raise

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from closedloop.platforms.protocol import Platform
+from closedloop.suite.errors import SuiteError
 
 _LINES = 5000
 _KINDS = (
@@ -36,8 +37,11 @@ def write_bundle(platform: Platform, archive: Path, run: Path | None = None) -> 
 
     A platform that has a method `evidence`, which yields names and contents,
     says itself what there is to know; of another it is what the protocol
-    tells. What cannot be read becomes a file that says why.
+    tells. What cannot be read becomes a file that says why. Raises
+    `SuiteError` when `run` is no folder.
     """
+    if run is not None and not run.is_dir():
+        raise SuiteError(f"{run} is no folder: name one that `closedloop run` wrote")
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial_archive = archive.with_name(archive.name + ".partial")
     count = 0
