@@ -90,6 +90,12 @@ class Route:
     backends: tuple[tuple[str, int], ...]
     mirror: tuple[str, float] | None = None
 
+    @property
+    def hosts(self) -> list[str]:
+        """Every service host that it leads to."""
+        mirrored = [] if self.mirror is None else [self.mirror[0]]
+        return [host for host, _ in self.backends] + mirrored
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerSpec:

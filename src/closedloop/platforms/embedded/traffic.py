@@ -17,7 +17,7 @@ class Traffic:
 
     def needs(self, pods: Iterable[Pod]) -> bool:
         """Whether a route leads to one of these pods."""
-        services = [self.services[host] for route in self.routes for host in _hosts(route)]
+        services = [self.services[host] for route in self.routes for host in route.hosts]
         return any(
             service.namespace == pod.workload.partition("/")[0] and selects(service.selector, pod)
             for pod in pods
@@ -44,15 +44,10 @@ def plan(
     chosen = []
     for route in routes:
         old = current.get(route.prefix)
-        if route == old or all(answering.get(host) for host in _hosts(route)):
+        if route == old or all(answering.get(host) for host in route.hosts):
             chosen.append(route)
         elif old is not None:
             chosen.append(old)
-    used = {host for route in chosen for host in _hosts(route)}
+    used = {host for route in chosen for host in route.hosts}
     kept = {host: one for host, one in known.items() if host in wanted or host in used}
     return Traffic(tuple(chosen), kept, {host: answering[host] for host in kept})
-
-
-def _hosts(route: Route) -> list[str]:
-    mirrored = [] if route.mirror is None else [route.mirror[0]]
-    return [host for host, _ in route.backends] + mirrored

@@ -82,7 +82,7 @@ def render(
     (see `listeners.elasticsearch_listener`).
     """
     routes = list(routes)
-    hosts = {host for route in routes for host in _hosts(route)} | set(listen)
+    hosts = {host for route in routes for host in route.hosts} | set(listen)
     idle = dict.fromkeys(elasticsearch, OTHER_IDLE)
     service_listeners = (
         (elasticsearch_listener if host in elasticsearch else tcp_listener)(host, listen[host])
@@ -130,11 +130,6 @@ def transition(old: Mapping[str, dict[str, object]], new: Files) -> list[Files]:
         if changed:
             result.append(changed)
     return result
-
-
-def _hosts(route: Route) -> list[str]:
-    mirrored = [] if route.mirror is None else [route.mirror[0]]
-    return [host for host, _ in route.backends] + mirrored
 
 
 def _file(name: str, resources: Iterable[Mapping[str, object]]) -> dict[str, object]:
