@@ -11,6 +11,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from closedloop.platforms.embedded.executor.settings import (
+    QUEUE_SIZE,
+    REST_TIMEOUT,
+    WRITE_TIMEOUT,
+)
 from closedloop.platforms.embedded.reconcile.kinds.base import (
     ClusterOnly,
     Fault,
@@ -22,9 +27,6 @@ from closedloop.platforms.embedded.reconcile.kinds.base import (
 from closedloop.platforms.embedded.reconcile.kinds.pod import EnvVar, PodSpec, pod_faults
 
 SVC_NAME = "seldon.io/svc-name"
-QUEUE_SIZE = "seldon.io/executor-logger-queue-size"
-WRITE_TIMEOUT = "seldon.io/executor-logger-write-timeout-ms"
-REST_TIMEOUT = "seldon.io/rest-timeout"
 
 _NUMERIC = (QUEUE_SIZE, WRITE_TIMEOUT, REST_TIMEOUT)
 # What the executor here reads of its environment, beside what the operator sets.
