@@ -14,9 +14,10 @@ from rich.console import Console
 
 from closedloop.platforms.protocol import PlatformError
 from closedloop.suite.errors import SuiteError
+from closedloop.suite.interrupts import INTERRUPTED
 from closedloop.suite.parameters import assign
 from closedloop.suite.results import results
-from closedloop.suite.run import INTERRUPTED, Plan, Run
+from closedloop.suite.run import Plan, Run
 from tests.suite.fakes import FakePlatform, code, notebook
 
 FIGURE = "import matplotlib.pyplot as plt\nplt.plot([0, 1])\nplt.show()"

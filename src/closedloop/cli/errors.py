@@ -1,6 +1,5 @@
 """How a command ends: one sentence for what a user can meet, a traceback only for our mistakes."""
 
-import signal
 from typing import Any
 
 import typer
@@ -11,9 +10,7 @@ from closedloop.manifests import ManifestError
 from closedloop.paths import NoCheckout
 from closedloop.platforms.protocol import PlatformError
 from closedloop.suite.errors import SuiteError
-
-# What a shell reports for a program that Ctrl-C ended.
-INTERRUPTED = 128 + signal.SIGINT
+from closedloop.suite.interrupts import INTERRUPTED
 
 _KNOWN = (PlatformError, ManifestError, NoCheckout, SuiteError, TimeoutError)
 

@@ -15,7 +15,7 @@ from closedloop.suite.errors import SuiteError
 from closedloop.suite.execute import execute
 from closedloop.suite.figures import figures_of, write_figures
 from closedloop.suite.html import page
-from closedloop.suite.interrupts import Interruption, handled
+from closedloop.suite.interrupts import INTERRUPTED, Interruption, handled
 from closedloop.suite.outcome import Outcome
 from closedloop.suite.progress import line
 from closedloop.suite.report import Report
@@ -23,7 +23,6 @@ from closedloop.suite.results import results
 from closedloop.suite.setup import install_everything
 
 BUNDLE = "bundle.tar.gz"
-INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 _LOG_LINES = 400  # saved of each part when something failed
 
 
