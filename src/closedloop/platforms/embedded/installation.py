@@ -114,7 +114,7 @@ class Installation:
         programs = await debian.programs(self._site.parts)
         write(folder / "alertmanager.yml", alertmanager.render(values, url_of=self._urls.url_of))
         urls = {
-            one.service: self._url(one.namespace, one.service, one.port)
+            one.service: self._urls.url_of(one.namespace, one.service, one.port)
             for one in (PROMETHEUS, ALERTMANAGER)
         }
         if "alertmanager" not in self._running.parts:
@@ -129,9 +129,6 @@ class Installation:
                     at, folder, programs, values, urls[PROMETHEUS.service]
                 )
             )
-
-    def _url(self, namespace: str, service: str, port: int) -> str:
-        return self._urls.url_of(namespace, service, port)
 
 
 # Which parts, as `status` names them, an installation consists of.
