@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ def _checkout(folder: Path) -> Path:
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CLOSEDLOOP_ROOT", raising=False)
     monkeypatch.delenv("CLOSEDLOOP_HOME", raising=False)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
 
 
 def test_checkout_is_found_from_a_folder_inside_it(
@@ -45,3 +47,18 @@ def test_named_root_that_is_no_checkout_is_an_error(
 def test_home_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOSEDLOOP_HOME", str(tmp_path / "home"))
     assert paths.platform_folder() == tmp_path / "home" / "platform"
+
+
+def test_a_process_in_another_folder_finds_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = _checkout(tmp_path / "checkout")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLOSEDLOOP_ROOT", "checkout")
+    monkeypatch.setenv("CLOSEDLOOP_HOME", "h")
+    monkeypatch.setenv("KUBECONFIG", f"mine{os.pathsep}/etc/theirs")
+    assert paths.environment() == {
+        "CLOSEDLOOP_ROOT": str(root),
+        "CLOSEDLOOP_HOME": str(tmp_path / "h"),
+        "KUBECONFIG": f"{tmp_path / 'mine'}{os.pathsep}/etc/theirs",
+    }

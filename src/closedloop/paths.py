@@ -43,6 +43,18 @@ def home() -> Path:
     return Path(named).expanduser().resolve() if named else checkout_root() / ".closedloop"
 
 
+def environment() -> dict[str, str]:
+    """What tells a process in another folder where things lie, where a relative path would not.
+
+    Raises `NoCheckout`.
+    """
+    told = {"CLOSEDLOOP_ROOT": str(checkout_root()), "CLOSEDLOOP_HOME": str(home())}
+    if listed := os.environ.get("KUBECONFIG"):
+        files = (str(Path(each).absolute()) for each in listed.split(os.pathsep) if each)
+        told["KUBECONFIG"] = os.pathsep.join(files)
+    return told
+
+
 def parts_folder() -> Path:
     """What was installed and outlives a run: packages, the model servers' environment, models."""
     return home() / "parts"

@@ -167,6 +167,16 @@ def test_the_notebook_runs_in_its_own_folder(tmp_path: Path) -> None:
     assert case.run() == 0
 
 
+def test_relative_paths_of_the_environment_mean_the_same_in_a_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = f"from closedloop import paths\nassert str(paths.home()) == {str(tmp_path / 'h')!r}"
+    case = Case(tmp_path, notebook(tmp_path / "notebooks" / "01_a.ipynb", source))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLOSEDLOOP_HOME", "h")
+    assert case.run() == 0, case.err.getvalue()
+
+
 @pytest.fixture
 def signal_when() -> Iterator[Callable[[Path, signal.Signals], None]]:
     """Send this process a signal once a file exists."""

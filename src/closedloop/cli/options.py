@@ -60,6 +60,7 @@ OfflineOption = Annotated[
     typer.Option(
         help="A folder with everything, as `closedloop mirror` fills it, for --platform cluster.",
         envvar="CLOSEDLOOP_OFFLINE",
+        resolve_path=True,  # notebooks read it in a folder of their own
         show_default=False,
     ),
 ]

@@ -36,7 +36,9 @@ class Kernel:
             # Unix sockets, which only this user can open, unless the path is too long for one.
             transport="ipc" if len(str(scratch)) < _LONGEST_FOLDER else "tcp",
         )
-        self._env = os.environ | {
+        self._env = {
+            **os.environ,
+            **paths.environment(),  # the kernel's working directory is not ours
             "IPYTHONDIR": str(scratch / "ipython"),
             "JUPYTER_CONFIG_DIR": str(scratch / "config"),
             "JUPYTER_DATA_DIR": str(scratch / "data"),
