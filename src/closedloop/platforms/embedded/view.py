@@ -8,6 +8,7 @@ from closedloop import __version__
 from closedloop.manifests import Manifest
 from closedloop.platforms.embedded import network, status
 from closedloop.platforms.embedded.desired import ServicePort
+from closedloop.platforms.embedded.parts.part import version_beside
 from closedloop.platforms.embedded.reconcile.endpoints import selects
 from closedloop.platforms.embedded.services import ELASTICSEARCH, OF_PARTS, without_password
 from closedloop.platforms.embedded.workload import Workload
@@ -209,10 +210,16 @@ def _parts(platform: "Controller") -> list[PartStatus]:
         note = "your own, by CLOSEDLOOP_ELASTICSEARCH_URL"
         result.append(PartStatus("elasticsearch", version, "ready", url, 0, note))
     if "seldon-core" in platform.installation.installed:
-        version = platform.models.runtime().seldon_version
+        version = _wrapper_version(platform)
         note = "model servers in an environment of their own, models trained here"
         result.append(PartStatus("seldon-core", version, "ready", "", 0, note))
     return result
+
+
+def _wrapper_version(platform: "Controller") -> str:
+    """The version of Seldon's wrapper that serves the models; empty before it is installed."""
+    python = platform.models.runtime().model_python
+    return version_beside(python, "seldon-core") if python else ""
 
 
 def _trouble(platform: "Controller", part: str) -> str:
@@ -250,7 +257,7 @@ def _row(platform: "Controller", one: Workload) -> PartStatus:
     else:
         state = "starting" if one.target else "stopped"
     seldon = one.owner.startswith("SeldonDeployment/")
-    version = platform.models.runtime().seldon_version if seldon else __version__
+    version = _wrapper_version(platform) if seldon else __version__
     notes = [f"{ready} of {len(one.target)} ready"] if len(one.target) > 1 or waiting else []
     notes += [status.reasons(waiting)] if waiting else []
     return PartStatus(

@@ -4,7 +4,8 @@ import shutil
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
 
 from closedloop.platforms.embedded.desired import Pod, Process
 from closedloop.platforms.protocol import PlatformError
@@ -45,6 +46,13 @@ def package_version(package: str) -> str:
         raise PlatformError(
             f"the Python package {package} is not installed: install closedloop[embedded]"
         ) from None
+
+
+def version_beside(python: str, package: str) -> str:
+    """The version of a package in another interpreter's environment; empty when it is not there."""
+    folders = Path(python).parent.parent.glob("lib/python3.*/site-packages")
+    found = distributions(name=package, path=[str(folder) for folder in folders])
+    return next((one.version for one in found), "")
 
 
 def script(name: str) -> str:

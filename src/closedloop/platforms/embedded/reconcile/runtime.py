@@ -72,7 +72,7 @@ class Runtime:
     logger_queue_size: int = 10_000  # executor.requestLogger.workQueueSize
     logger_write_timeout_ms: int = 2_000  # executor.requestLogger.writeTimeoutMs
     gateway: str = "istio-system/seldon-gateway"  # istio.gateway
-    seldon_version: str = "1.17.1"
+    seldon_version: str = "1.17.1"  # of the cluster's chart, which names SKLEARN_SERVER's image
 
     def component(self, image: str, command: Sequence[str], args: Sequence[str]) -> tuple[str, ...]:
         """The command line of a container in a Deployment. Raises `Unsupported`."""

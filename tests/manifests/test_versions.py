@@ -1,0 +1,28 @@
+import tomllib
+
+import pytest
+
+from closedloop.manifests import load_values
+from closedloop.platforms.embedded.parts.debian import _PACKAGES
+from closedloop.platforms.protocol import PARTS
+from tests.manifests.repository import MANIFESTS
+
+VERSIONS: dict[str, dict[str, dict[str, object]]] = load_values(MANIFESTS / "versions.yaml")  # type: ignore[assignment]  # plain YAML
+
+
+def pins() -> set[str]:
+    """Everything that is installed for one machine, as `package==version`."""
+    project = tomllib.loads((MANIFESTS.parent / "pyproject.toml").read_text())["project"]
+    models = MANIFESTS.parent / "docker" / "iris" / "requirements.txt"
+    return {*project["optional-dependencies"]["embedded"], *models.read_text().splitlines()}
+
+
+@pytest.mark.parametrize("part", sorted(set(PARTS) - {"monitoring"}))
+def test_what_stands_in_on_one_machine_has_the_version_that_is_installed(part: str) -> None:
+    entry = VERSIONS[part]["embedded"]
+    assert f"{entry['package']}=={entry['version']}" in pins()
+
+
+def test_debians_packages_are_those_that_are_unpacked() -> None:
+    packages = VERSIONS["monitoring"]["embedded"]["packages"]
+    assert packages == dict.fromkeys(_PACKAGES, "debian")
