@@ -78,3 +78,8 @@ def test_a_bundle_of_a_run_that_is_not_there_is_none(invoke: Invoke, tmp_path: P
     assert result.exit_code == 1
     assert result.stderr == f"{typo} is no folder: name one that `closedloop run` wrote\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_of_down_says_what_stays(invoke: Invoke) -> None:
+    shown = " ".join(invoke("down", "--help").output.split())
+    assert "logs of a platform on this machine stay until the next start" in shown

@@ -64,7 +64,11 @@ def logs(
 
 
 def down(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
-    """Stop the platform and remove everything that it made, and nothing else."""
+    """Stop the platform and remove what it made, and nothing else.
+
+    The logs of a platform on this machine stay until the next start, and what
+    was downloaded or installed for it (`parts` in `.closedloop`) for good.
+    """
     console = Console()
     with console.status("stopping"):
         open_platform(platform).down()
