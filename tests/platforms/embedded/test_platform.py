@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -219,6 +220,32 @@ def test_killed_proxy_comes_back_with_its_routes(platform: EmbeddedPlatform) -> 
     _available(platform)
     platform.restart("envoy", kill=True)
     assert _get(platform.url("default/echo")) == "one"
+
+
+def test_refused_configuration_is_told_until_envoy_takes_it(platform: EmbeddedPlatform) -> None:
+    platform.apply(_deployment(), _service())
+    _available(platform)
+    url = platform.url("default/echo")
+    platform.delete(_service())
+    with socket.create_server(("127.0.0.1", int(url.rpartition(":")[2]))):
+        platform.apply(_service())
+        until(lambda: _note(platform, "envoy"), _is_refusal, what="the refusal", timeout=20)
+        platform.apply(_deployment(replicas=2))  # more passes make no difference
+        _available(platform)
+        assert _is_refusal(_note(platform, "envoy"))
+    until(
+        lambda: _note(platform, "envoy"), lambda note: not _is_refusal(note), what="the end of it"
+    )
+    assert _get(url) == "one"
+
+
+def _note(platform: EmbeddedPlatform, part: str) -> str:
+    (row,) = (row for row in platform.status() if row.part == part)
+    return row.note
+
+
+def _is_refusal(note: str) -> bool:
+    return "Envoy refused lds.json" in note or "Envoy did not take lds.json" in note
 
 
 def test_delete_waits_until_all_is_gone(platform: EmbeddedPlatform) -> None:

@@ -61,6 +61,14 @@ def test_state_of_a_seldon_deployment(pod: Any, routed: bool, state: str) -> Non
     assert status.met(now, "ready") == (state == "Available")
 
 
+def test_seldon_deployment_whose_route_envoy_refused_says_so() -> None:
+    now: Any = status.of_seldon_deployment(
+        [_workload(_pod())], routed=True, address="http://a", refusal="Envoy refused lds.json"
+    )
+    assert not status.met(now, "Ready")
+    assert now["conditions"][-1]["message"] == now["description"] == "Envoy refused lds.json"
+
+
 def test_seldon_deployment_without_workload_is_not_ready() -> None:
     now = status.of_seldon_deployment(
         [], routed=True, address="", problems=["Gateway g is missing"]

@@ -5,6 +5,7 @@ keep the broker and Prometheus informed (`broker_sync`, `prometheus_sync`).
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ from closedloop.platforms.protocol import PARTS, PartStatus, PlatformError
 _log = structlog.get_logger(__name__)
 
 _EVENTS = 30  # kept of each object
+_AGAIN = 1.0  # seconds until Envoy is asked again to take what it refused
 
 
 class Controller:
@@ -95,7 +97,10 @@ class Controller:
             group.create_task(self.prometheus_sync.run())
             seen = -1
             while True:
-                seen = await self.changes.after(seen)
+                # Without any change: a port that was taken may have become free.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_AGAIN if self.envoy_error else None):
+                        seen = await self.changes.after(seen)
                 await self._step()
 
     async def stop(self) -> None:
@@ -253,19 +258,20 @@ class Controller:
             elasticsearch=(ELASTICSEARCH.host,),
         )
         proxy = self.running.part_pods.get("envoy")
-        error = ""
+        asked = confirm and proxy is not None and proxy.ready
+        # What was refused stays so until Envoy says otherwise.
+        error = "" if asked else self.envoy_error
         try:
             await self._files.write(
                 content,
-                admin=self.running.parts["envoy"].url
-                if confirm and proxy and proxy.ready
-                else None,
+                admin=self.running.parts["envoy"].url if asked else None,
                 http=self._http,
                 log=self._site.folder / "logs" / "envoy.log",
             )
         except envoy.Rejected as rejected:
             error = str(rejected)
-            _log.error("Envoy does not take its configuration", error=error)
+            if error != self.envoy_error:
+                _log.error("Envoy does not take its configuration", error=error)
         if (traffic, error) != (self.traffic, self.envoy_error):
             self.traffic, self.envoy_error = traffic, error
             self.changes.mark()

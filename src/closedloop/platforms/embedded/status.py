@@ -52,18 +52,21 @@ def of_seldon_deployment(
     *,
     routed: bool,
     address: str,
+    refusal: str = "",
     problems: Sequence[str] = (),
 ) -> Status:
-    """`machinelearning.seldon.io/v1` SeldonDeploymentStatus."""
+    """`machinelearning.seldon.io/v1` SeldonDeploymentStatus; `refusal` is the gateway's."""
     pods = [one for workload in workloads for one in workload.pods]
     there = [one for one in workloads if one.target]
     ready = bool(there) and not problems and all(one.settled for one in workloads)
     hopeless = [one for one in pods if not one.was_ready and one.restarts >= _HOPELESS]
     why = "; ".join(problems) or reasons(pods)
+    unrouted = refusal or "the route waits for its pods"
+    routed = routed and not refusal
     done = ready and routed
     return {
         "state": "Available" if done else "Failed" if hopeless or problems else "Creating",
-        "description": "" if done else why,
+        "description": "" if done else why or refusal,
         "address": {"url": address},
         "replicas": sum(len(one.target) for one in there),
         "deploymentStatus": {
@@ -76,8 +79,8 @@ def of_seldon_deployment(
         "conditions": [
             condition("DeploymentsReady", ready, "Deployments", why),
             condition("ServicesReady", bool(there), "Services", why),
-            condition("istioVirtualServicesReady", routed, "Route", "the route waits for its pods"),
-            condition("Ready", done, "SeldonDeployment", why or "the route waits for its pods"),
+            condition("istioVirtualServicesReady", routed, "Route", unrouted),
+            condition("Ready", done, "SeldonDeployment", why or unrouted),
         ],
     }
 

@@ -109,7 +109,8 @@ def _status(platform: "Controller", manifest: Manifest) -> status.Status | None:
             host, _, port = service.rpartition(":")
             return status.of_seldon_deployment(
                 [one for one in platform.running.workloads.values() if one.owner == manifest.key],
-                routed=bool(wanted) and wanted == live and not platform.envoy_error,
+                routed=bool(wanted) and wanted == live,
+                refusal=platform.envoy_error,
                 address=f"http://{host}.svc.cluster.local:{port}/api/v1.0/predictions",
                 problems=problems,
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +15,8 @@ from closedloop.platforms.embedded.network import port_of_part
 from closedloop.platforms.embedded.parts.part import Part, package_version
 from closedloop.platforms.embedded.reconcile import xds
 
-# Where Envoy says which version of a watched file is in effect.
-_VERSIONS = {
+# Where Envoy says which version of a watched file is in effect, and how many it refused.
+_STATS = {
     xds.CLUSTERS: "cluster_manager.cds",
     xds.LISTENERS: "listener_manager.lds",
     xds.ROUTES: "http.gateway.rds.gateway",
@@ -65,7 +66,9 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._written: dict[str, dict[str, object]] = {}
+        self._taken: dict[str, dict[str, object]] = {}
+        # Files that may lie there otherwise than Envoy took them.
+        self._unconfirmed: set[str] = set()
         self._version = 0
 
     async def write(
@@ -73,40 +76,62 @@ class Files:
     ) -> None:
         """Replace what changed; with `admin`, wait until each step is in effect.
 
-        Raises `Rejected` when Envoy refuses a step or does not take it in time.
+        Without it nobody knows what Envoy takes: the next call with it writes
+        that again. Raises `Rejected` when Envoy refuses a step or does not take
+        it in time; every further call tries it again.
         """
-        for step in xds.transition(self._written, content):
+        if admin is None:
+            self._unconfirmed |= content.keys()
+        for step in xds.transition(self._taken, content, self._unconfirmed if admin else ()):
+            self._unconfirmed |= step.keys()
+            before = _refusals(await _stats(admin, http)) if admin else {}
             self._version += 1
             for name, one in step.items():
                 fresh = self.folder / f"{name}.new"
                 fresh.write_text(json.dumps({"version_info": str(self._version), **one}))
                 fresh.replace(self.folder / name)
-                self._written[name] = one
             if admin is not None:
-                await self._confirm(step, admin, http, log)
+                await self._confirm(step, before, admin, http, log)
+                self._unconfirmed -= step.keys()
+            self._taken |= step
 
     async def _confirm(
-        self, step: Mapping[str, object], admin: str, http: aiohttp.ClientSession, log: Path
+        self,
+        step: Mapping[str, object],
+        before: Mapping[str, int],
+        admin: str,
+        http: aiohttp.ClientSession,
+        log: Path,
     ) -> None:
-        awaited = {f"{_VERSIONS[name]}.version_text": str(self._version) for name in step}
+        awaited = {f"{_STATS[name]}.version_text": str(self._version) for name in step}
         deadline = time.monotonic() + _CONFIRM
         while True:
             seen = await _stats(admin, http)
             if all(seen.get(name) == version for name, version in awaited.items()):
                 return
+            now = _refusals(seen)
+            if refused := [name for name in step if now[name] > before[name]]:
+                raise Rejected(f"Envoy refused {', '.join(refused)}{_why(log)}")
             if time.monotonic() > deadline:
-                break
+                raise Rejected(
+                    f"Envoy did not take {', '.join(step)} within {_CONFIRM:g} s{_why(log)}"
+                )
             await asyncio.sleep(_LOOK_AGAIN)
-        late = ", ".join(name for name in step if seen.get(f"{_VERSIONS[name]}.version_text"))
-        words = [line for line in logs.tail(log, 20).splitlines() if "[warning]" in line]
-        raise Rejected(
-            f"Envoy did not take {late or ', '.join(step)} within {_CONFIRM:g} s"
-            + (f": {words[-1]}" if words else "")
-        )
+
+
+def _refusals(stats: Mapping[str, str]) -> dict[str, int]:
+    """How often Envoy has refused each file so far."""
+    return {name: int(stats.get(f"{stat}.update_rejected", 0)) for name, stat in _STATS.items()}
+
+
+def _why(log: Path) -> str:
+    """Envoy's last warning, without its time: the same refusal is always said alike."""
+    words = [line for line in logs.tail(log, 20).splitlines() if "[warning]" in line]
+    return ": " + re.sub(r"^(\[[^\]]*\])+ *", "", words[-1]) if words else ""
 
 
 async def _stats(admin: str, http: aiohttp.ClientSession) -> dict[str, str]:
-    parameters = {"filter": r"\.version_text$", "type": "All", "format": "json"}
+    parameters = {"filter": r"\.(version_text|update_rejected)$", "type": "All", "format": "json"}
     try:
         async with http.get(f"{admin}/stats", params=parameters) as answer:
             members = json.loads(await answer.read())

@@ -83,3 +83,9 @@ def test_another_address_is_one_step() -> None:
     old = render(route((A, 100)), endpoints={A: [("127.0.0.2", 1)]})
     new = render(route((A, 100)), endpoints={A: [("127.0.0.3", 1)]})
     assert xds.transition(old, new) == [{xds.CLUSTERS: new[xds.CLUSTERS]}]
+
+
+def test_what_envoy_may_not_have_taken_is_written_again_in_its_step() -> None:
+    files = render(route((A, 100)))
+    steps = xds.transition(files, files, {xds.CLUSTERS, xds.ROUTES})
+    assert steps == [{xds.CLUSTERS: files[xds.CLUSTERS]}, {xds.ROUTES: files[xds.ROUTES]}]

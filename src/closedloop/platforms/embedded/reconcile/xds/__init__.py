@@ -104,14 +104,17 @@ def render(
     }
 
 
-def transition(old: Mapping[str, dict[str, object]], new: Files) -> list[Files]:
+def transition(
+    old: Mapping[str, dict[str, object]], new: Files, again: Collection[str] = ()
+) -> list[Files]:
     """The steps from one set of files to the next, each to be in effect before the following.
 
     First come new clusters beside those still in use, then listeners and routes,
     and at last clusters that nothing names any more go. Envoy takes a step about
     10 ms after the file was replaced, and says so only in the statistics of its
     admin interface: wait for those, or 100 ms.
-    A step with nothing to write is left out.
+    A step with nothing to write is left out; files named in `again` are written
+    even where they do not differ.
     """
     if not old:
         return [new]
@@ -123,10 +126,16 @@ def transition(old: Mapping[str, dict[str, object]], new: Files) -> list[Files]:
         {CLUSTERS: new[CLUSTERS]},
     ]
     current = dict(old)
+    pending = set(again)
     result = []
     for step in steps:
-        changed = {name: content for name, content in step.items() if current[name] != content}
+        changed = {
+            name: content
+            for name, content in step.items()
+            if name in pending or current[name] != content
+        }
         current |= changed
+        pending -= changed.keys()
         if changed:
             result.append(changed)
     return result
