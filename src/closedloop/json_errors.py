@@ -15,7 +15,11 @@ def json_error(status: int, sentence: str) -> web.Response:
 async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Say what aiohttp refuses, an unknown path or method, in the same way."""
     try:
-        return await handler(request)
+        answer = await handler(request)
+        if request.content.exception() is not None:  # a body that could not be decoded
+            request.content.feed_eof()  # else aiohttp reads on, fails and logs a traceback
+            answer.force_close()
+        return answer
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         refusal = json_error(405, f"{request.path} does not take {request.method}: use {allowed}")

@@ -1,10 +1,12 @@
 """What our services share: settings, structured logs, health, metrics, a graceful stop."""
 
+import gc
 import logging
 import sys
 from collections.abc import Callable
 
 import structlog
+import uvloop
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -87,6 +89,10 @@ def add_metrics(app: web.Application, registry: CollectorRegistry) -> None:
 
 def run(app: web.Application, settings: Settings, *, grace: float = 10.0) -> None:
     """Serve until SIGTERM or SIGINT, then finish open requests within `grace` seconds."""
+    # Thousands of open requests are no garbage, yet the defaults look through them
+    # so often that it takes a third of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     web.run_app(
         app,
         host=settings.host,
@@ -94,4 +100,5 @@ def run(app: web.Application, settings: Settings, *, grace: float = 10.0) -> Non
         shutdown_timeout=grace,
         print=None,
         access_log=None,
+        loop=uvloop.new_event_loop(),
     )

@@ -10,6 +10,7 @@ from closedloop.request_logger.entry import Answer, Entry
 from tests.request_logger.running import event, log_of, loop_of
 
 INDEX = log_of("iris")
+PUID = (INDEX, "puid")
 
 
 def entry(said: events.Event) -> Entry:
@@ -25,7 +26,8 @@ def reject(entry: Entry, error: str) -> DeadLetter:
 
 
 def absent(batch: Batch) -> list[Operation]:
-    return batch.operations(dict.fromkeys(batch.documents()))
+    keys = batch.documents()
+    return batch.operations(keys, dict.fromkeys(keys))
 
 
 def lines(operation: Operation) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -49,7 +51,7 @@ async def test_a_known_document_is_replaced_only_at_its_version() -> None:
     request, response, _ = loop_of("puid", "iris")
     known, _ = merge(None, parts_of(request)[0])
     batch = Batch([entry(response)], reject)
-    [operation] = batch.operations({(INDEX, "puid"): Known(known, 7, 2)})
+    [operation] = batch.operations([PUID], {PUID: Known(known, 7, 2)})
     action, document = lines(operation)
     assert action["index"]["if_seq_no"] == 7
     assert action["index"]["if_primary_term"] == 2
@@ -61,8 +63,35 @@ async def test_what_a_document_says_already_is_not_written() -> None:
     known, _ = merge(None, parts_of(request)[0])
     again = entry(request)
     batch = Batch([again], reject)
-    assert batch.operations({(INDEX, "puid"): Known(known, 7, 2)}) == []
+    assert batch.operations([PUID], {PUID: Known(known, 7, 2)}) == []
     assert again.answer.result() is Answer.KEPT
+
+
+async def test_of_new_documents_one_an_index_is_read_to_see_that_the_index_is_there() -> None:
+    names = ("a", "b", "c")
+    batch = Batch([entry(loop_of(name, "iris")[0]) for name in names], reject)
+    [probe] = batch.to_read(batch.documents())
+    operations = batch.operations(batch.documents(), {probe: None})
+    assert [operation.key for operation in operations] == [(INDEX, name) for name in names]
+
+
+async def test_a_document_that_was_not_new_is_read_and_is_no_conflict() -> None:
+    batch = Batch([entry(loop_of(name, "iris")[0]) for name in ("a", "puid")], reject)
+    _, operation = absent(batch)
+    batch.resolve(operation, Result(409))
+    assert PUID in batch.to_read(batch.documents())
+    assert PUID not in {operation.key for operation in batch.operations([PUID], {})}
+    assert batch.tally.conflicts == 0
+    [operation] = absent(batch)[1:]
+    batch.resolve(operation, Result(409))
+    assert batch.tally.conflicts == 1
+
+
+async def test_answers_and_feedback_alone_are_about_documents_to_be_read() -> None:
+    _, response, feedback = loop_of("puid", "iris")
+    batch = Batch([entry(response), entry(feedback)], reject)
+    assert batch.to_read([PUID]) == [PUID]
+    assert batch.operations([PUID], {}) == []  # it could not be read
 
 
 async def test_conflicts_and_refusals_for_now_stay() -> None:

@@ -96,6 +96,20 @@ async def test_a_body_that_is_not_utf8_is_kept_as_base64(
     assert base64.b64decode(letter["body_base64"]) == b"\xff{}"
 
 
+async def test_a_body_that_is_not_encoded_as_it_says_is_a_dead_letter(
+    server: SearchServer, deployment: str
+) -> None:
+    sent = event(events.REQUEST, b"{}", deployment, deployment=deployment)
+    async with running_logger(server.url) as logger:
+        for path in ("/", "/dead-letters"):
+            headers = {**sent.headers(), "content-encoding": "gzip"}
+            assert await logger.post(path, headers, sent.body) == 202
+        assert logger.sample("events_failed_total", reason="bad_encoding") == 1
+    kept = await letters(server.url, deployment)
+    assert {letter["reason"] for letter in kept} == {"bad_encoding", "undelivered"}
+    assert all("encode it again" in letter["error"] for letter in kept)
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_huge_body_is_kept_in_part_and_never_whole_in_memory(
     server: SearchServer, deployment: str, chunked: bool

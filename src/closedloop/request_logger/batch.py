@@ -70,10 +70,16 @@ class Batch:
         self._parts: dict[Key, list[tuple[Entry, Part]]] = {}
         self._letters: dict[Key, list[tuple[Entry, DeadLetter]]] = {}
         self._alone: set[Key] = set()  # written part by part, to tell the bad one from the good
+        # A request is the first event about a document, so reading it first would find
+        # nothing; creating it fails where that was wrong, and then it is read.
+        self._new: set[Key] = set()
         self.tally = Tally()
         for entry in entries:
             for part in entry.parts:
-                self._parts.setdefault((entry.index, part.document_id), []).append((entry, part))
+                key = (entry.index, part.document_id)
+                self._parts.setdefault(key, []).append((entry, part))
+                if part.section == "request":
+                    self._new.add(key)
             if entry.dead_letter is not None:
                 self._bury(entry, entry.dead_letter)
 
@@ -83,12 +89,21 @@ class Batch:
         self._letters = _unsettled(self._letters)
 
     def documents(self) -> list[Key]:
-        """The documents that must be read before they can be written."""
+        """The documents that something still waits to be in."""
         return list(self._parts)
 
     def waiting_of(self, keys: Iterable[Key]) -> list[Key]:
         """Those of the documents that something still waits to be in."""
         return [key for key in keys if key in self._parts]
+
+    def to_read(self, keys: Iterable[Key]) -> list[Key]:
+        """Those of the documents to read first: all but new ones, of which one an index.
+
+        That one tells whether its index is there at all.
+        """
+        keys = list(keys)
+        one_an_index = {key[0]: key for key in keys if key in self._new}
+        return [key for key in keys if key not in self._new or one_an_index[key[0]] == key]
 
     def letters(self) -> list[Operation]:
         return [
@@ -96,13 +111,17 @@ class Batch:
             for key, waiting in self._letters.items()
         ]
 
-    def operations(self, known: Mapping[Key, Known | None]) -> list[Operation]:
-        """The writes that bring the documents in `known` up to date.
+    def operations(self, keys: Iterable[Key], known: Mapping[Key, Known | None]) -> list[Operation]:
+        """The writes that bring the documents up to date: those in `known`, and new ones.
 
         A document that has it all already is not written again.
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        operations = [self._operation(key, held, now) for key, held in known.items()]
+        operations = [
+            self._operation(key, known.get(key), now)
+            for key in keys
+            if key in known or key in self._new
+        ]
         return [operation for operation in operations if operation is not None]
 
     def resolve(self, operation: Operation, result: Result) -> None:
@@ -114,7 +133,8 @@ class Batch:
             self.tally.written += 1
             self._settle(key, operation.pieces)
         elif result.status in _CONFLICT:
-            self.tally.conflicts += 1
+            self.tally.conflicts += key not in self._new
+            self._new.discard(key)
         elif result.status < 500 and result.status != _LATER:
             self._refuse(key, operation.pieces, result.error)
 

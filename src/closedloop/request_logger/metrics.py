@@ -11,7 +11,7 @@ TYPES = {events.REQUEST: "request", events.RESPONSE: "response", events.FEEDBACK
 # Why an event was kept as a dead letter.
 INVALID = (
     "missing_header", "bad_header", "bad_time", "unknown_type", "bad_json", "bad_payload",
-    "bad_feedback", "not_a_class", "too_large", "rejected", "undelivered",
+    "bad_feedback", "not_a_class", "bad_encoding", "too_large", "rejected", "undelivered",
 )  # fmt: skip
 # Why an event was not taken at all: the sender still has it.
 REFUSED = ("not_an_event", "queue_full", "unavailable", "refused")

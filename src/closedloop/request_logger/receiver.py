@@ -53,8 +53,10 @@ class Receiver:
                     400, f"header {name} is missing or empty: send a CloudEvent in binary mode"
                 )
         self._metrics.received(TYPES.get(headers["ce-type"], "unknown"))
-        body, size = await _read(request, self._settings.max_event_bytes)
+        body, size, broken = await _read(request, self._settings.max_event_bytes)
         try:
+            if broken:
+                raise InvalidEvent("bad_encoding", broken)
             if size > len(body):
                 raise InvalidEvent(
                     "too_large",
@@ -67,20 +69,18 @@ class Receiver:
             keep = self._settings.dead_letter_bytes
             letter = dead_letter(headers, body, error.reason, str(error), keep=keep, size=size)
             return await self._keep(request, body, received, letter=letter)
-        if not parts:  # feedback that speaks of no row
-            return web.Response(status=202)
         return await self._keep(request, body, received, index, parts)
 
     async def undelivered(self, request: web.Request) -> web.Response:
         """`POST /dead-letters`."""
         received = asyncio.get_running_loop().time()
         self._metrics.received("undelivered")
-        body, size = await _read(request, self._settings.max_event_bytes)
+        body, size, broken = await _read(request, self._settings.max_event_bytes)
         if not body and "ce-id" not in request.headers:
             self._metrics.failed("not_an_event")
             return json_error(400, "there is neither a header ce-id nor a body: send an event")
         self._metrics.failed("undelivered")
-        error = undelivered(request.headers)
+        error = "; ".join(filter(None, (undelivered(request.headers), broken)))
         # Nothing says that it is a bad event, so none of it is cut away.
         letter = dead_letter(request.headers, body, "undelivered", error, keep=len(body), size=size)
         return await self._keep(request, body, received, letter=letter)
@@ -116,16 +116,22 @@ class Receiver:
         return json_error(503 if answer is Answer.UNAVAILABLE else 500, _SENTENCES[answer])
 
 
-async def _read(request: web.Request, limit: int) -> tuple[bytes, int]:
-    """At most `limit` bytes of the body, and how many it has, as far as that is known."""
+async def _read(request: web.Request, limit: int) -> tuple[bytes, int, str]:
+    """At most `limit` bytes of the body, how many it has, as far as that is known, and what
+    is wrong with its encoding, if anything: then the body is what came before that.
+    """
     content = request.content
     body = bytearray()
-    while len(body) <= limit and (chunk := await content.readany()):
-        body += chunk
+    broken = ""
+    try:
+        while len(body) <= limit and (chunk := await content.readany()):
+            body += chunk
+    except web.RequestPayloadError:
+        broken = "the body is not encoded as its headers say: encode it again"
     size = len(body)
     if size > limit:
         size = max(size, request.content_length or 0)
-    return bytes(body[:limit]), size
+    return bytes(body[:limit]), size, broken
 
 
 def _contents(event: Event) -> tuple[str, list[Part]]:

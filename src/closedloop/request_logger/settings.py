@@ -17,7 +17,7 @@ class Settings(service.Settings):
 
     elasticsearch_url: str = "http://127.0.0.1:9200"
     batch_milliseconds: float = 5.0
-    batch_events: int = 1000
+    batch_events: int = 2000
     queue_events: int = 10_000
     queue_bytes: int = 128 << 20
     deadline_seconds: float = 10.0

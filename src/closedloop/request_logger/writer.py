@@ -16,7 +16,7 @@ from closedloop.request_logger.settings import Settings
 from closedloop.request_logger.store import Store, groups
 
 _ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait under 2 s
-_DOCUMENTS = 500  # read at once
+_DOCUMENTS = 1000  # read at once, as many as a batch of requests and answers is about
 _LONGEST_WAIT = 1.0
 _LONGEST_GATHERING = 0.2
 
@@ -84,7 +84,8 @@ class Writer:
                 batch.forget_settled()
                 some = batch.waiting_of(some)
             if some:
-                await self._send(batch, batch.operations(await self._store.read(some)))
+                known = await self._store.read(batch.to_read(some))
+                await self._send(batch, batch.operations(some, known))
 
     async def _send(self, batch: Batch, operations: list[Operation]) -> None:
         for group in groups(operations):
