@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from closedloop.platforms.protocol import PlatformError
+from closedloop.platforms.protocol import PartStatus, PlatformError
 from closedloop.suite.errors import SuiteError
 from closedloop.suite.interrupts import INTERRUPTED
 from closedloop.suite.parameters import assign
@@ -150,6 +150,17 @@ def test_a_platform_that_was_up_before_stays_up(tmp_path: Path) -> None:
     case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb"), platform=FakePlatform(up=True))
     assert case.run() == 0
     assert "down" not in case.platform.calls
+
+
+def test_a_platform_that_does_not_answer_is_left_alone(tmp_path: Path) -> None:
+    class Silent(FakePlatform):
+        def status(self) -> list[PartStatus]:
+            raise PlatformError("the platform does not answer: try again")
+
+    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb"), platform=Silent())
+    assert case.run() == 1
+    assert case.platform.calls == []
+    assert case.err.getvalue() == "the platform does not answer: try again\n"
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:

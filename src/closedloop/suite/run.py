@@ -72,10 +72,11 @@ class Run:
 
     def _run_on_platform(self) -> None:
         platform: Platform | None = None
-        ours = True
+        ours = False
         try:
-            platform = self._open(self.plan.platform)
-            ours = not platform.status()  # one that was there before stays afterwards
+            found = self._open(self.plan.platform)
+            ours = not found.status()  # one that was there before stays afterwards
+            platform = found  # from here on it is to be looked at, and shut down if it is ours
             self._install(platform)
             self._run_notebooks()
         except KeyboardInterrupt:
