@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ import pytest
 import requests
 
 from closedloop.paths import checkout_root
-from closedloop.platforms.embedded import state
+from closedloop.platforms.embedded import client, state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.platforms.embedded.network import CONTROL_PORT
 from closedloop.platforms.protocol import PlatformError
@@ -358,6 +360,19 @@ def test_down_leaves_nothing_and_up_works_again(platform: EmbeddedPlatform, home
     assert platform.apply(_service()) == ["Service/echo created"]
 
 
+def test_down_does_not_wait_for_another_client(
+    platform: EmbeddedPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.apply(_service())
+    monkeypatch.setattr(client, "_STOP", 20.0)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(platform.wait, "Deployment", "none", condition="Available")
+        until(waiting.running, what="the other client to wait", every=0.05)
+        platform.down()
+        with pytest.raises(PlatformError, match="the platform ended during wait"):
+            waiting.result()
+
+
 def _await_end(pids: set[int]) -> None:
     until(lambda: not any(map(runs, pids)), what="every process to end", timeout=20, every=0.05)
 
@@ -375,6 +390,36 @@ def test_killed_daemon_takes_everything_with_it(platform: EmbeddedPlatform, home
     assert platform.status() == []
     assert platform.apply(_service()) == ["Service/echo created"]
     assert _pid(home) != found.pid
+
+
+def test_daemon_that_still_starts_is_ended_by_down(home: Path) -> None:
+    starting = subprocess.Popen([sys.executable, "-m", "closedloop.platforms.embedded.daemon"])
+    try:
+        until(lambda: (home / "platform" / "lock").exists(), what="the daemon to begin", every=0.01)
+        EmbeddedPlatform().down()
+        assert starting.wait(10) == 0
+    finally:
+        starting.kill()
+        starting.wait()
+    assert _leftovers(home) == set()
+
+
+def test_daemon_that_hangs_is_told_from_none(
+    platform: EmbeddedPlatform, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.apply(_service())
+    pid = _pid(home)
+    monkeypatch.setattr(client, "_CONNECT", 0.3)
+    monkeypatch.setattr(client, "_STOP", 0.5)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(PlatformError, match=r"runs but does not answer.* try again"):
+            platform.status()
+        with pytest.raises(PlatformError, match=rf"daemon {pid} neither answers nor ends"):
+            platform.down()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    _await_end({pid})  # as it was told to
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

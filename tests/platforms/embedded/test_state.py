@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,24 @@ def test_one_lock_at_a_time(tmp_path: Path) -> None:
     second = state.lock(tmp_path)
     assert second
     second.close()
+
+
+def test_lock_is_waited_for(tmp_path: Path) -> None:
+    first = state.lock(tmp_path)
+    assert first
+    release = threading.Timer(0.1, first.close)
+    release.start()
+    second = state.lock(tmp_path, patience=10)
+    assert second
+    second.close()
+    release.join()
+
+
+def test_whether_the_lock_is_held_can_be_asked(tmp_path: Path) -> None:
+    assert not state.held(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    first = state.lock(tmp_path)
+    assert first
+    assert state.held(tmp_path)
+    first.close()
+    assert not state.held(tmp_path)

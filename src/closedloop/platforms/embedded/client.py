@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from closedloop.platforms.embedded import logs, state
 from closedloop.platforms.embedded.state import DaemonState
 from closedloop.platforms.protocol import Object, PartStatus, PlatformError
 
+_DAEMON = "closedloop.platforms.embedded.daemon"
 _START = 30.0  # seconds until a daemon must answer
 _STOP = 60.0  # seconds until it must have ended everything
 _CONNECT = 5.0
@@ -56,7 +58,7 @@ class EmbeddedPlatform:
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:
         keys = [one.key for one in reversed(self._load(manifests))]  # users before what they use
-        if self._find() is None:
+        if self._there() is None:
             return [f"{key.split('/')[0]}/{key.rpartition('/')[2]} absent" for key in keys]
         happened: list[str] = self._call("POST", "/delete", json={"keys": keys}, timeout=120)
         return happened
@@ -101,13 +103,14 @@ class EmbeddedPlatform:
         return str(self._call("GET", "/logs", params={"part": part, "lines": str(lines)}))
 
     def status(self) -> list[PartStatus]:
-        if self._find() is None:
+        if self._there() is None:
             return []
         return [PartStatus(**row) for row in self._call("GET", "/status")]
 
     def down(self) -> None:
         daemon = self._find()
         if daemon is None:
+            self._end_silent()
             self._clean_up()
             return
         try:
@@ -116,7 +119,9 @@ class EmbeddedPlatform:
         except ProcessLookupError:
             return
         try:
-            self._call("POST", "/down")
+            # Heard, or ending already: what counts is that it ends.
+            with contextlib.suppress(PlatformError):
+                self._call("POST", "/down")
             if not select.select([descriptor], [], [], _STOP)[0]:
                 raise PlatformError(
                     f"the platform's daemon {daemon.pid} still runs after {_STOP:g} s:"
@@ -142,7 +147,7 @@ class EmbeddedPlatform:
         json: object = None,
         params: Mapping[str, str] | None = None,
     ) -> Any:
-        daemon = self._find() or (self._start() if start else None)
+        daemon = (self._find() or self._start()) if start else self._there()
         if daemon is None:
             raise PlatformError("no platform runs here: start one with `closedloop up`")
         with _session(daemon) as session:
@@ -185,6 +190,38 @@ class EmbeddedPlatform:
                 answers = False
         return found if answers else None
 
+    def _there(self) -> DaemonState | None:
+        """The daemon of this folder, or None. Raises `PlatformError` for one that is silent."""
+        daemon = self._find()
+        if daemon is None and state.held(self._folder):
+            raise PlatformError(
+                f"the platform in {self._folder} runs but does not answer, because it starts,"
+                " ends or hangs: try again in a moment, or end it with `closedloop down`"
+            )
+        return daemon
+
+    def _end_silent(self) -> None:
+        """End a daemon that holds the lock and does not answer: it starts, ends or hangs."""
+        deadline = time.monotonic() + _STOP
+        told = None
+        while state.held(self._folder):
+            if time.monotonic() > deadline:
+                raise PlatformError(
+                    f"the platform's daemon{f' {told}' if told else ''} neither answers nor ends"
+                    f" within {_STOP:g} s: see {self._folder / 'daemon.log'}, and kill it"
+                )
+            # While it starts it has no state file yet, and is told once it has.
+            found = state.read(self._folder)
+            if found is not None and found.pid != told and _is_daemon(found.pid):
+                told = found.pid
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(told, signal.SIGTERM)
+            time.sleep(0.05)
+        if told is not None:
+            while _is_daemon(told) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            _reap(told)
+
     def _start(self) -> DaemonState:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -195,7 +232,7 @@ class EmbeddedPlatform:
             ) from None
         log = self._folder / "daemon.log"
         logs.rotate(log, limit=1 << 20)
-        argv = [sys.executable, "-m", "closedloop.platforms.embedded.daemon"]
+        argv = [sys.executable, "-m", _DAEMON]
         if self._parent_pid is not None:
             argv += ["--parent-pid", str(self._parent_pid)]
         env = {
@@ -220,19 +257,12 @@ class EmbeddedPlatform:
         while time.monotonic() < deadline:
             if (found := self._find()) is not None:
                 return found
-            if ended and not self._another_starts():
+            # Another client's daemon may hold the lock, and so will answer.
+            if ended and not state.held(self._folder):
                 break
             ended = ended or _reap(pid)
             time.sleep(0.02)
         raise PlatformError(f"the platform did not start: {self._last_words()}")
-
-    def _another_starts(self) -> bool:
-        """Whether a daemon that another client started holds the lock, and so will answer."""
-        held = state.lock(self._folder)
-        if held is None:
-            return True
-        held.close()
-        return False
 
     def _clean_up(self) -> None:
         """Remove what a daemon left that was killed."""
@@ -241,7 +271,7 @@ class EmbeddedPlatform:
 
         if not self._folder.is_dir():
             return
-        held = state.lock(self._folder)
+        held = state.lock(self._folder, patience=state.MOMENT)
         if held is not None:
             with held:
                 clean(self._folder)
@@ -258,6 +288,16 @@ def _session(daemon: DaemonState) -> requests.Session:
     session.trust_env = False
     session.headers["Authorization"] = f"Bearer {daemon.token}"
     return session
+
+
+def _is_daemon(pid: int) -> bool:
+    """Whether the process of this number runs and is a daemon: what a state file names may have
+    ended long ago, and its number be another program's by now.
+    """
+    try:
+        return _DAEMON.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def _reap(pid: int) -> bool:

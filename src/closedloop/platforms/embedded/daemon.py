@@ -40,6 +40,7 @@ _log = structlog.get_logger(__name__)
 _TMP = "/tmp"  # noqa: S108 - mkdtemp makes a folder of our own in it
 _TMP_PREFIX = "closedloop-"
 _LOGS_EVERY = 10.0
+_LAST_WORDS = 1.0  # seconds in which requests may be answered when the platform goes down
 # What a platform leaves when it ends: logs, for those who want to know why.
 _STAYS = {"logs", "daemon.log", "daemon.log.1", "lock"}
 
@@ -54,7 +55,7 @@ def main() -> None:
         sys.exit(f"the embedded platform needs Linux, this is {sys.platform}: use a cluster")
     folder = paths.platform_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    held = state.lock(folder)
+    held = state.lock(folder, patience=state.MOMENT)
     if held is None:
         return
     with held:
@@ -122,7 +123,9 @@ async def _run(
         http,
     )
     token = secrets.token_urlsafe(32)
-    runner = web.AppRunner(create_app(controller, token, stop), access_log=None)
+    runner = web.AppRunner(
+        create_app(controller, token, stop), access_log=None, shutdown_timeout=_LAST_WORDS
+    )
 
     async def serve() -> None:
         await controller.start()
@@ -140,8 +143,9 @@ async def _run(
         _log.info("platform goes down")
         # Nobody shall find what is about to go.
         state.remove(site.folder)
-        await controller.stop()
+        # What clients still ask for ends first: an installation would start what nobody stops.
         await runner.cleanup()
+        await controller.stop()
 
 
 async def _first_to_end(*work: Coroutine[Any, Any, object]) -> None:

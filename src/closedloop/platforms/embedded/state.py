@@ -3,9 +3,13 @@
 import fcntl
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
+
+# Seconds for which a client that looks whether there is a daemon may be in the way of the next.
+MOMENT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,32 @@ def remove(folder: Path) -> None:
     (folder / "daemon.json").unlink(missing_ok=True)
 
 
-def lock(folder: Path) -> IO[str] | None:
-    """Become the one daemon of this folder: a lock that ends with us, or None if another has it."""
+def lock(folder: Path, patience: float = 0.0) -> IO[str] | None:
+    """Become the one daemon of this folder: a lock that ends with us, or None if another has it
+    for longer than `patience` seconds.
+    """
     stream = (folder / "lock").open("a", encoding="utf-8")
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                stream.close()
+                return None
+            time.sleep(0.01)
+        else:
+            return stream
+
+
+def held(folder: Path) -> bool:
+    """Whether a daemon of this folder runs, answering or not."""
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared: two who ask at once are no daemon to each other.
+        with (folder / "lock").open(encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
     except BlockingIOError:
-        stream.close()
-        return None
-    return stream
+        return True
+    return False
