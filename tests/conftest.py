@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,10 @@ def url(search: Elasticsearch) -> str:
 def model_python() -> Path:
     """The interpreter of the model servers' environment, made once for all test runs."""
     requirements = checkout_root() / "docker" / "iris" / "requirements.txt"
-    python = model_environment(parts_folder(), requirements, print)
-    trained_models(python, print)
-    return python
+
+    async def made() -> Path:
+        python = await model_environment(parts_folder(), requirements, print)
+        await trained_models(python, print)
+        return python
+
+    return asyncio.run(made())

@@ -1,5 +1,6 @@
 """A real daemon with tiny workloads: Envoy and the control loop, but no other part."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -371,6 +372,22 @@ def test_down_does_not_wait_for_another_client(
         platform.down()
         with pytest.raises(PlatformError, match="the platform ended during wait"):
             waiting.result()
+
+
+def test_down_ends_an_installation(
+    platform: EmbeddedPlatform, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.apply(_service())
+    monkeypatch.setattr(client, "_STOP", 20.0)
+    (home / "parts").mkdir()
+    with (home / "parts" / ".models.lock").open("w") as lock, ThreadPoolExecutor(1) as threads:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as another process that prepares the models
+        installing = threads.submit(platform.install, "seldon-core")
+        log = home / "platform" / "daemon.log"
+        until(lambda: "waiting for another process" in log.read_text(), what="the installation")
+        platform.down()
+        with pytest.raises(PlatformError, match="the platform ended during install"):
+            installing.result()
 
 
 def _await_end(pids: set[int]) -> None:

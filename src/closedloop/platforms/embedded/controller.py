@@ -53,7 +53,8 @@ class Controller:
         self.desired = Desired()
         self.traffic = Traffic()
         self.urls = Urls(network)
-        self.models = Models(site)
+        around = surroundings(self.changes.mark)
+        self.models = Models(site, around.guardian)
         self.envoy_error = ""
         self._site = site
         self._http = http
@@ -63,7 +64,7 @@ class Controller:
         self._applying = asyncio.Lock()
         self._writing = asyncio.Lock()
         self._files = envoy.Files(site.folder / "envoy")
-        self.running = Running(network, surroundings(self.changes.mark), self.changes)
+        self.running = Running(network, around, self.changes)
         self.broker_sync = BrokerSync(
             site.folder / "broker" / "config.json",
             lambda: self.desired,

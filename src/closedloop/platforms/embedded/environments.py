@@ -7,18 +7,22 @@ not copied: what runs is always the checkout's code, and one folder of parts
 serves one checkout.
 """
 
+import asyncio
 import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import IO
 
 import closedloop
+from closedloop.platforms.embedded.process import Guardian, start
 from closedloop.platforms.protocol import PlatformError
 
 Progress = Callable[[str], None]
@@ -27,18 +31,24 @@ Progress = Callable[[str], None]
 _PYTHONS = ((3, 11), (3, 12))
 _RUNNING = sys.version_info[:2]
 _MODELS = Path("share") / "closedloop" / "models"
+_LOOK_AGAIN = 0.1  # seconds until a lock that another process has is tried again
 
 
 def _silent(_: str) -> None:
     """The progress of who does not ask."""
 
 
-def model_environment(parts: Path, requirements: Path, progress: Progress = _silent) -> Path:
+async def model_environment(
+    parts: Path,
+    requirements: Path,
+    progress: Progress = _silent,
+    guardian: Guardian | None = None,
+) -> Path:
     """The interpreter of the environment, made from the lock `requirements` if it is not there.
 
     It lies at `<parts>/models-<hash>`. Several processes may ask at once; one
-    makes it and the others wait. `progress` gets a line now and then. Raises
-    `PlatformError`.
+    makes it and the others wait. `progress` gets a line now and then; `guardian`
+    ends what runs for it should we be killed. Raises `PlatformError`.
     """
     try:
         lock = requirements.read_bytes()
@@ -47,31 +57,27 @@ def model_environment(parts: Path, requirements: Path, progress: Progress = _sil
             f"the model servers' requirements cannot be read: {error}: run in a whole checkout"
         ) from None
     uv = _uv()
-    base = _interpreter(uv)
+    base = await asyncio.to_thread(_interpreter, uv)  # a moment: nothing is fetched by it
     name = "models-" + hashlib.sha256(lock + str(base).encode()).hexdigest()[:12]
     environment = parts / name
     python = environment / "bin" / "python"
-    with _locked(parts / ".models.lock", progress):
+    async with _locked(parts / ".models.lock", progress):
         if not python.exists():
-            shutil.rmtree(environment, ignore_errors=True)
+            await _remove(environment)
             progress("making the model servers' environment (once, about 10 s)")
-            with _aside(parts, name) as building:
-                _run([uv, "venv", "--quiet", "--relocatable", "--python", base, building], progress)
-                install: list[str | Path] = [
-                    uv,
-                    "pip",
-                    "install",
-                    "--no-deps",
-                    "--python",
-                    building / "bin/python",
-                ]
-                _run([*install, "--requirement", requirements], progress)
+            async with _aside(parts, name) as building:
+                venv = ("venv", "--quiet", "--relocatable", "--python", base, building)
+                await _run([uv, *venv], progress, guardian)
+                install = ("pip", "install", "--no-deps", "--python", building / "bin/python")
+                await _run([uv, *install, "--requirement", requirements], progress, guardian)
                 building.rename(environment)
         _link(Path(closedloop.__file__).parent, _site_packages(environment) / "closedloop")
     return python
 
 
-def trained_models(python: Path, progress: Progress = _silent) -> Path:
+async def trained_models(
+    python: Path, progress: Progress = _silent, guardian: Guardian | None = None
+) -> Path:
     """The folder of models trained with the environment of `python`, which serves them from it.
 
     They are trained if they are not there, or not by the training code as it is.
@@ -81,11 +87,12 @@ def trained_models(python: Path, progress: Progress = _silent) -> Path:
     code = Path(closedloop.__file__).parent / "models" / "train.py"
     name = "trained-" + hashlib.sha256(code.read_bytes()).hexdigest()[:12]
     trained = environment / name
-    with _locked(environment.parent / ".models.lock", progress):
+    async with _locked(environment.parent / ".models.lock", progress):
         if not trained.exists():
             progress("training the iris models")
-            with _aside(environment, name) as building:
-                _run([python, "-m", "closedloop.models.train", "--out", building], progress)
+            async with _aside(environment, name) as building:
+                train = ("-m", "closedloop.models.train", "--out", building)
+                await _run([python, *train], progress, guardian)
                 building.rename(trained)
         # Where closedloop.models.folder looks when MODEL_FOLDER is not set. Relative: the folder
         # of parts may be reached by a path that is gone tomorrow.
@@ -141,55 +148,76 @@ def _link(target: Path, link: Path) -> None:
     new.replace(link)
 
 
-@contextmanager
-def _aside(folder: Path, name: str) -> Iterator[Path]:
+@asynccontextmanager
+async def _aside(folder: Path, name: str) -> AsyncIterator[Path]:
     """A new folder to build in; what earlier, interrupted builds left is removed first."""
     prefix = f".{name}-"
     for left in folder.glob(f"{prefix}*"):
-        shutil.rmtree(left, ignore_errors=True)
+        await _remove(left)
     building = Path(mkdtemp(prefix=prefix, dir=folder))
     building.chmod(0o755)  # as any folder, once it has its name
     try:
         yield building
     finally:
+        # Here and now: who was interrupted may not get to wait for it.
         shutil.rmtree(building, ignore_errors=True)
 
 
-@contextmanager
-def _locked(path: Path, progress: Progress) -> Iterator[None]:
+async def _remove(folder: Path) -> None:
+    """Remove thousands of files while the rest of us goes on."""
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _locked(path: Path, progress: Progress) -> AsyncIterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("waiting for another process that prepares the models")
-            fcntl.flock(file, fcntl.LOCK_EX)
+        waiting = False
+        while not _take(file):
+            if not waiting:
+                progress("waiting for another process that prepares the models")
+            waiting = True
+            # Not in flock itself, which no interruption would reach.
+            await asyncio.sleep(_LOOK_AGAIN)
         yield
 
 
-def _run(command: Sequence[str | Path], progress: Progress) -> None:
-    """Run to the end, passing its lines on. Raises `PlatformError` with the last of them."""
+def _take(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def _run(
+    command: Sequence[str | Path], progress: Progress, guardian: Guardian | None
+) -> None:
+    """Run to the end, passing its lines on; when we are interrupted it is killed.
+
+    Raises `PlatformError` with the last of its lines.
+    """
     foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
     env = {name: value for name, value in os.environ.items() if name not in foreign}
-    with subprocess.Popen(
-        command,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        lines = []
-        for line in process.stdout or ():
+    child = await start([str(word) for word in command], env, log=None, guardian=guardian)
+    assert child.output is not None
+    lines = []
+    try:
+        async for said in child.output:
+            line = said.decode(errors="replace")
             lines.append(line.strip())
             # One line for each of forty packages says nothing to anyone.
             if line.strip() and not line.startswith(" + "):
                 progress(line.strip())
-    if process.returncode:
-        said = " ".join(line for line in lines if line)[-500:]
+        status = await child.wait()
+    except BaseException:
+        child.signal(signal.SIGKILL)
+        await child.wait()
+        raise
+    if status:
+        last = " ".join(line for line in lines if line)[-500:]
         step = " ".join(str(word) for word in command[:3])
         raise PlatformError(
-            f"the model servers' environment could not be made: {step} failed: {said}:"
+            f"the model servers' environment could not be made: {step} failed: {last}:"
             " see to that and try again"
         )

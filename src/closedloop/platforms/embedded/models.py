@@ -1,6 +1,5 @@
 """The model servers' environment and models, prepared once, and the runtime they make."""
 
-import asyncio
 import sys
 
 import structlog
@@ -8,6 +7,7 @@ import structlog
 from closedloop.manifests import load_values
 from closedloop.platforms.embedded.environments import model_environment, trained_models
 from closedloop.platforms.embedded.installation import Site
+from closedloop.platforms.embedded.process import Guardian
 from closedloop.platforms.embedded.reconcile import Runtime, runtime_from
 
 _log = structlog.get_logger(__name__)
@@ -19,8 +19,9 @@ _IRIS = "gs://seldon-models/*/sklearn/iris"
 class Models:
     """What `install("seldon-core")` prepares."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, guardian: Guardian | None) -> None:
         self._site = site
+        self._guardian = guardian
         self._python = ""
         self._models: dict[str, str] = {}
 
@@ -29,8 +30,12 @@ class Models:
 
         Raises `PlatformError`.
         """
-        if not self._python:
-            await asyncio.to_thread(self._prepare)
+        if self._python:
+            return
+        requirements = self._site.manifests.parent / "docker" / "iris" / "requirements.txt"
+        python = await model_environment(self._site.parts, requirements, _log.info, self._guardian)
+        folder = await trained_models(python, _log.info, self._guardian)
+        self._python, self._models = str(python), {_IRIS: str(folder)}
 
     def runtime(self) -> Runtime:
         """The interpreters and models there are. Raises `ManifestError` for values gone wrong."""
@@ -42,13 +47,3 @@ class Models:
             model_python=self._python,
             models=self._models,
         )
-
-    def _prepare(self) -> None:
-        requirements = self._site.manifests.parent / "docker" / "iris" / "requirements.txt"
-
-        def progress(line: str) -> None:
-            _log.info(line)
-
-        python = model_environment(self._site.parts, requirements, progress)
-        folder = trained_models(python, progress)
-        self._python, self._models = str(python), {_IRIS: str(folder)}

@@ -60,10 +60,14 @@ class Guardian:
 
 
 class Child:
-    """A running process and its process group, whose id is the process's own."""
+    """A running process and its process group, whose id is the process's own.
+
+    `output` is what it writes where that goes to no log.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, guardian: Guardian | None) -> None:
         self.pid = process.pid
+        self.output = process.stdout
         self._process = process
         self._guardian = guardian
 
@@ -96,30 +100,33 @@ async def start(
     argv: Sequence[str],
     env: Mapping[str, str],
     *,
-    log: Path,
+    log: Path | None,
     cwd: Path | str = "/",
     guardian: Guardian | None = None,
 ) -> Child:
-    """Start a process in a session of its own; it writes both its outputs to the end of `log`.
+    """Start a process in a session of its own; it writes both its outputs to the end of `log`,
+    or, without one, to where `Child.output` reads.
 
     It gets SIGTERM when we die. Must be called from the main thread, since
     the kernel's parent-death signal watches the thread that forked.
     Raises OSError when the program cannot be run.
     """
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    output = asyncio.subprocess.PIPE if log is None else os.open(log, appending, 0o600)
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
-            stderr=output,
+            stderr=asyncio.subprocess.STDOUT,
             env=dict(env),
             cwd=cwd,
             start_new_session=True,
             preexec_fn=_die_with(os.getpid()),
         )
     finally:
-        os.close(output)
+        if log is not None:
+            os.close(output)
     if guardian:
         guardian.started(process.pid)
     return Child(process, guardian)
