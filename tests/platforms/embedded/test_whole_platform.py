@@ -77,6 +77,21 @@ def test_installing_again_changes_nothing(platform: EmbeddedPlatform, home: Path
     assert before <= descendants(found.pid)
 
 
+def test_every_part_has_something_to_say(platform: EmbeddedPlatform) -> None:
+    said = {row.part: platform.logs(row.part, 1) for row in platform.status()}
+    assert "seldon/sklearn-default-0-classifier" in said["seldon-core"]
+
+
+def test_search_server_that_is_there_stays(
+    platform: EmbeddedPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOSEDLOOP_ELASTICSEARCH_URL", "http://127.0.0.1:1")
+    with pytest.raises(
+        PlatformError, match=r"elasticsearch is at http.* already.* `closedloop down`"
+    ):
+        platform.install("elasticsearch")
+
+
 def test_prediction_is_answered_and_logged(platform: EmbeddedPlatform) -> None:
     answer = _predict(platform)
     assert answer.status_code == 200

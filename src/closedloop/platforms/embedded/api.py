@@ -137,8 +137,9 @@ async def _url(request: web.Request) -> web.Response:
 
 
 async def _logs(request: web.Request) -> web.Response:
-    running = request.app[_CONTROLLER].running
-    return web.json_response(running.logs(request.query["part"], int(request.query["lines"])))
+    query = request.query
+    text = view.log(request.app[_CONTROLLER], query["part"], int(query["lines"]))
+    return web.json_response(text)
 
 
 async def _status(request: web.Request) -> web.Response:

@@ -65,6 +65,21 @@ def rows(platform: "Controller") -> list[PartStatus]:
     return [*_parts(platform), *_workloads(platform)]
 
 
+def log(platform: "Controller", name: str, lines: int) -> str:
+    """The last lines of a part or workload; of a part without a process, where there is a log.
+
+    Raises `PlatformError` when nothing of that name ever logged.
+    """
+    if name == "seldon-core" and name in platform.installation.installed:
+        workloads = platform.running.workloads.values()
+        models = [one.name for one in workloads if one.owner.startswith("SeldonDeployment/")]
+        where = ", ".join(models) or "their workloads, of which there is none yet"
+        return f"seldon-core has no process of its own: its models log as {where}"
+    if name == "elasticsearch" and (elsewhere := platform.urls.elsewhere.get(ELASTICSEARCH.host)):
+        return f"elasticsearch is your own at {without_password(elsewhere)}: it logs there"
+    return platform.running.logs(name, lines)
+
+
 def why_not(
     platform: "Controller", kind: str, name: str, namespace: str, condition: str, timeout: float
 ) -> str:
