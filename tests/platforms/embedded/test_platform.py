@@ -486,6 +486,13 @@ def test_elasticsearch_of_ones_own(
     (row,) = platform.install("elasticsearch")
     assert (row.version, row.state, row.url) == ("9.5.2", "ready", theirs)
     assert platform.url("seldon-logs/elasticsearch") == theirs
+    assert platform.logs("elasticsearch") == f"elasticsearch is your own at {theirs}: it logs there"
+    assert platform.install("elasticsearch") == [row]
+    monkeypatch.delenv("CLOSEDLOOP_ELASTICSEARCH_URL")
+    assert platform.install("elasticsearch") == [row]
+    monkeypatch.setenv("CLOSEDLOOP_ELASTICSEARCH_URL", "http://127.0.0.1:1")
+    with pytest.raises(PlatformError, match=rf"is at {theirs} already"):
+        platform.install("elasticsearch")
 
 
 def test_elasticsearch_that_does_not_answer_is_named(

@@ -84,10 +84,20 @@ class Installation:
             await self._running.add(lambda at: broker.part(at, self._broker_file, url))
 
     async def _elasticsearch(self, url: str) -> None:
-        if url:
+        own = self._urls.elsewhere.get(ELASTICSEARCH.host)
+        if own or "elasticsearch" in self._running.parts:
+            # It stays, with what was logged to it, though another be named now.
+            if url and url != own:
+                one = ELASTICSEARCH
+                there = without_password(self._urls.url_of(one.namespace, one.service, one.port))
+                raise PlatformError(
+                    f"elasticsearch is at {there} already: `closedloop down` first,"
+                    f" or unset CLOSEDLOOP_ELASTICSEARCH_URL={without_password(url)}"
+                )
+        elif url:
             self.elasticsearch_version = await self._version_at(url)
             self._urls.elsewhere[ELASTICSEARCH.host] = url
-        elif "elasticsearch" not in self._running.parts:
+        else:
             await self._running.add(osmem.part)
 
     async def _version_at(self, url: str) -> str:
