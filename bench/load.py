@@ -19,6 +19,7 @@ import uvloop
 from aiohttp import web
 
 from closedloop.events import Event
+from closedloop.service import event_loop
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -203,7 +204,7 @@ def _send(
 def _serve(make: Callable[[], web.Application], pipe: "Connection[int, int]") -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=200)
     pipe.send(listener.getsockname()[1])
-    web.run_app(make(), sock=listener, print=None, access_log=None)
+    web.run_app(make(), sock=listener, print=None, access_log=None, loop=event_loop())
 
 
 def _until_ready(port: int, seconds: float = 120.0) -> None:

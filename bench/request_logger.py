@@ -2,40 +2,35 @@
 
 Everything is measured in one run, interleaved, each time on an empty search
 server, and only the ratios mean something: they compare what the same machine
-did at the same time. The load comes from a process of its own, over as many
-connections as a broker's dispatcher may open, in the order in which events
-happen: request and answer of each prediction, and later feedback on all.
+did at the same time. The load comes from a process of its own, over many
+connections, in the order in which events happen: request and answer of each
+prediction, and later feedback on all. So each document is written twice, and
+`_bulk` writes the same: as it is with the answer, then with the feedback.
 """
 
-import asyncio
-import contextlib
 import http.client
 import json
-import multiprocessing
-import os
-import socket
 import statistics
-import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from elasticsearch import Elasticsearch
 
+from bench.load import application, empty_handler, rendered, send, service
 from closedloop import events
 from closedloop.documents import Document, index_name, merge, parts_of
 from closedloop.events import Event
 from closedloop.request_logger.mapping import TEMPLATES
 from tests.elasticsearch import search_server
 
-_IN_FLIGHT = 2000
-_BULK = 500
+_IN_FLIGHT = 4000  # twice what is written at a time, so that there is always a batch waiting
+_BULK = 500  # what the official client's `helpers.bulk` sends at a time
+_LARGE_BULK = 1000
 _INDEX = index_name("seldon", "iris", "default")
-_SPAWN = multiprocessing.get_context("spawn")
 
 _FEATURES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 _REQUEST = {"data": {"names": _FEATURES, "ndarray": [[5.1, 3.5, 1.4, 0.2]]}}
@@ -55,48 +50,68 @@ _FEEDBACK = {
 }
 
 
-def run(predictions: int = 3000, rounds: int = 5) -> dict[str, float]:
-    """Rates are medians of `rounds`, in documents or events per second."""
+def run(predictions: int = 6000, rounds: int = 3) -> dict[str, float]:
+    """Rates are medians of `rounds`, in documents written or events per second."""
     answered, judged = _events(predictions)
-    rates: dict[str, list[float]] = {}
+    documents = _merged(answered), _merged([*answered, *judged])
+    requests = [rendered(event) for event in answered], [rendered(event) for event in judged]
+    seconds: dict[str, list[float]] = {}
 
-    def measured(name: str, count: int, seconds: float) -> None:
-        rates.setdefault(name, []).append(count / seconds)
+    def took(name: str, measured: float) -> None:
+        seconds.setdefault(name, []).append(measured)
 
     for _ in range(rounds):
-        with search_server() as server, Elasticsearch(server.url) as client:
-            for name, template in TEMPLATES.items():
-                client.indices.put_index_template(name=name, **template)
-            first = _merged(answered)
-            measured("raw_documents", predictions, _bulk(server.upstream, "create", first))
-            second = _merged([*answered, *judged])
-            measured("raw_feedback_documents", predictions, _bulk(server.upstream, "index", second))
-        with search_server() as server, _logger(server.url) as url:
-            measured("logger_documents", predictions, _load(url, answered))
-            measured("logger_feedback_documents", predictions, _load(url, judged))
+        for name, size in (("raw", _BULK), ("raw_large", _LARGE_BULK)):
+            with search_server() as server, Elasticsearch(server.url) as client:
+                for template_name, template in TEMPLATES.items():
+                    client.indices.put_index_template(name=template_name, **template)
+                took(f"{name}_answers", _bulk(server.upstream, "create", documents[0], size))
+                took(f"{name}_feedback", _bulk(server.upstream, "index", documents[1], size))
+        with (
+            search_server() as server,
+            service("closedloop.request_logger", ELASTICSEARCH_URL=server.url) as logger,
+        ):
+            took("logger_answers", send(logger.url, requests[0], _IN_FLIGHT))
+            took("logger_feedback", send(logger.url, requests[1], _IN_FLIGHT))
             with Elasticsearch(server.url) as client:
                 count = client.count(index=_INDEX)["count"]
-            assert count == predictions, f"{count} documents of {predictions} predictions"
-        with _serving(_sink) as sink, _logger(sink) as url:
-            measured("logger_events_to_sink", 2 * predictions, _load(url, answered))
-        with _serving(_empty) as url:
-            measured("empty_handler_events", 2 * predictions, _load(url, answered))
-    medians = {f"{name}_per_second": statistics.median(rates[name]) for name in rates}
+            if count != predictions:
+                raise RuntimeError(f"{count} documents are there: {predictions} were expected")
+        with (
+            application(_sink) as sink,
+            service("closedloop.request_logger", ELASTICSEARCH_URL=sink.url) as logger,
+        ):
+            took("sink", send(logger.url, requests[0], _IN_FLIGHT))
+        with application(empty_handler) as empty:
+            took("empty", send(empty.url, requests[0], _IN_FLIGHT))
+    for name in ("raw", "raw_large", "logger"):
+        both = zip(seconds[f"{name}_answers"], seconds[f"{name}_feedback"], strict=True)
+        seconds[name] = [answers + feedback for answers, feedback in both]
+    return _rates(seconds, predictions)
+
+
+def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float]:
+    def rate(name: str, count: int) -> float:
+        return count / statistics.median(seconds[name])
+
+    def ratio(name: str, base: str) -> float:
+        """Of each round, so that what slows a round down slows both."""
+        pairs = zip(seconds[base], seconds[name], strict=True)
+        return statistics.median(slow / fast for slow, fast in pairs)
+
     return {
-        **medians,
-        "logger_over_raw_bulk": _ratio(rates, "logger_documents", "raw_documents"),
-        "logger_over_raw_bulk_feedback": _ratio(
-            rates, "logger_feedback_documents", "raw_feedback_documents"
-        ),
-        "sink_over_empty_handler": _ratio(rates, "logger_events_to_sink", "empty_handler_events"),
+        "raw_documents_per_second": rate("raw", 2 * predictions),
+        "raw_large_documents_per_second": rate("raw_large", 2 * predictions),
+        "logger_documents_per_second": rate("logger", 2 * predictions),
+        "logger_events_per_second": rate("logger", 3 * predictions),
+        "logger_events_to_sink_per_second": rate("sink", 2 * predictions),
+        "empty_handler_events_per_second": rate("empty", 2 * predictions),
+        "logger_over_raw_bulk": ratio("logger", "raw"),
+        "logger_over_raw_bulk_answers_only": ratio("logger_answers", "raw_answers"),
+        "logger_over_raw_bulk_feedback_only": ratio("logger_feedback", "raw_feedback"),
+        "logger_over_raw_bulk_of_1000": ratio("logger", "raw_large"),
+        "sink_over_empty_handler": ratio("sink", "empty"),
     }
-
-
-def _ratio(rates: dict[str, list[float]], name: str, base: str) -> float:
-    """Of each round, so that what slows a round down slows both."""
-    return statistics.median(
-        ours / other for ours, other in zip(rates[name], rates[base], strict=True)
-    )
 
 
 def _events(predictions: int) -> tuple[list[Event], list[Event]]:
@@ -134,13 +149,13 @@ def _merged(said: Sequence[Event]) -> dict[str, Document]:
     return documents
 
 
-def _bulk(url: str, action: str, documents: dict[str, Document]) -> float:
-    """Seconds that `_bulk` takes for the documents, one connection, `_BULK` at a time."""
+def _bulk(url: str, action: str, documents: dict[str, Document], size: int) -> float:
+    """Seconds that `_bulk` takes for the documents, one connection, `size` at a time."""
     lines = [
         json.dumps({action: {"_index": _INDEX, "_id": name}}) + "\n" + json.dumps(document) + "\n"
         for name, document in documents.items()
     ]
-    bodies = ["".join(lines[i : i + _BULK]).encode() for i in range(0, len(lines), _BULK)]
+    bodies = ["".join(lines[i : i + size]).encode() for i in range(0, len(lines), size)]
     connection = http.client.HTTPConnection(urlsplit(url).netloc)
     headers = {"content-type": "application/x-ndjson"}
     start = time.perf_counter()
@@ -150,70 +165,6 @@ def _bulk(url: str, action: str, documents: dict[str, Document]) -> float:
     seconds = time.perf_counter() - start
     connection.close()
     return seconds
-
-
-@contextlib.contextmanager
-def _logger(elasticsearch: str) -> Iterator[str]:
-    """The URL of a request logger, run as a pod would."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        "HOST": "127.0.0.1", "PORT": str(port), "ELASTICSEARCH_URL": elasticsearch,
-        "LOG_LEVEL": "WARNING",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "closedloop.request_logger"]
-    process = subprocess.Popen(command, env={**os.environ, **environment})
-    try:
-        _until_ready(port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _until_ready(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        with contextlib.suppress(ConnectionError):
-            connection.request("GET", "/ready")
-            if connection.getresponse().status == 200:
-                return
-        connection.close()
-        assert time.monotonic() < deadline, "the request logger does not become ready"
-        time.sleep(0.05)
-
-
-@contextlib.contextmanager
-def _serving(make_app: Callable[[], web.Application]) -> Iterator[str]:
-    """The URL of an aiohttp application in a process of its own."""
-    ours, theirs = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=_serve, args=(make_app, theirs), daemon=True)
-    process.start()
-    try:
-        yield f"http://127.0.0.1:{ours.recv()}"
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _serve(make_app: Callable[[], web.Application], pipe: "Connection[int, int]") -> None:
-    listener = socket.create_server(("127.0.0.1", 0), backlog=_IN_FLIGHT)
-    pipe.send(listener.getsockname()[1])
-    web.run_app(make_app(), sock=listener, print=None, access_log=None)
-
-
-def _empty() -> web.Application:
-    """What aiohttp itself costs: it reads the body and answers."""
-
-    async def acknowledge(request: web.Request) -> web.Response:
-        await request.read()
-        return web.Response(status=202)
-
-    app = web.Application()
-    app.router.add_post("/", acknowledge)
-    return app
 
 
 def _sink() -> web.Application:
@@ -239,63 +190,6 @@ def _sink() -> web.Application:
 
 def _json(body: object) -> web.Response:
     return web.json_response(body, headers={"x-elastic-product": "Elasticsearch"})
-
-
-def _load(url: str, sent: Sequence[Event]) -> float:
-    """Seconds from the first event sent to the last one acknowledged."""
-    ours, theirs = _SPAWN.Pipe()
-    requests = [_rendered(event) for event in sent]
-    process = _SPAWN.Process(target=_send, args=(urlsplit(url).port, requests, theirs))
-    process.start()
-    theirs.close()  # or a process that died would be waited for
-    seconds: float = ours.recv()
-    process.join()
-    return seconds
-
-
-def _rendered(event: Event) -> bytes:
-    """The request of a Knative trigger's dispatcher."""
-    headers = {
-        "host": "seldon-request-logger.seldon-logs.svc.cluster.local",
-        "user-agent": "Go-http-client/1.1",
-        **event.headers(),
-        "ce-knativearrivaltime": event.time,
-        "prefer": "reply",
-        "kn-namespace": "seldon-logs",
-        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        "content-length": str(len(event.body)),
-    }
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join(["POST / HTTP/1.1", *lines, "", ""]).encode() + event.body
-
-
-def _send(port: int, requests: list[bytes], pipe: "Connection[float, float]") -> None:
-    pipe.send(asyncio.run(_send_all(port, requests)))
-
-
-async def _send_all(port: int, requests: list[bytes]) -> float:
-    connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(_IN_FLIGHT)]
-    waiting = iter(requests)
-
-    async def one_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for request in waiting:
-            while await _status(request, reader, writer) != b"202":
-                await asyncio.sleep(0.1)  # a broker would send it again, too
-        writer.close()
-
-    start = time.perf_counter()
-    await asyncio.gather(*(one_connection(*connection) for connection in connections))
-    return time.perf_counter() - start
-
-
-async def _status(
-    request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> bytes:
-    writer.write(request)
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    if b"content-length: 0\r\n" not in head:
-        await reader.readexactly(int(head.partition(b"content-length: ")[2].split()[0]))
-    return head[9:12]
 
 
 if __name__ == "__main__":

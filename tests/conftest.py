@@ -26,12 +26,17 @@ _TRIED_AGAIN = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What drives real parts has a second try where one was not up in time or not reached.
+    """The notebooks, which take longest, begin, each on any worker; a file's tests stay together.
 
-    The summary names what was tried again.
+    What drives real parts has a second try where one was not up in time or not
+    reached. The summary names what was tried again.
     """
+    items.sort(key=lambda item: item.get_closest_marker("notebook") is None)
     for item in items:
+        alone = item.get_closest_marker("notebook") is not None
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else str(item.path)))
         if item.get_closest_marker("embedded"):
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=_TRIED_AGAIN))
 

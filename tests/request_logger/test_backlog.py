@@ -27,6 +27,13 @@ async def test_gathers_what_comes_within_the_pause() -> None:
     assert await backlog.gather(10, pause=1, longest=0.2) == [first, second]
 
 
+async def test_tells_whether_a_batch_waits() -> None:
+    backlog = Backlog(10, 1000)
+    backlog.offer(entry())
+    assert backlog.holds(1)
+    assert not backlog.holds(2)
+
+
 async def test_a_full_batch_waits_for_nothing() -> None:
     backlog = Backlog(10, 1000)
     entries = [entry() for _ in range(5)]

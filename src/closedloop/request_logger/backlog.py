@@ -42,6 +42,10 @@ class Backlog:
         self._changed.set()
         return True
 
+    def holds(self, events: int) -> bool:
+        """Whether so many can be gathered without waiting."""
+        return len(self._waiting) >= events
+
     async def gather(self, events: int, pause: float, longest: float) -> list[Entry]:
         """The next at most `events` entries; empty only when closed and drained.
 

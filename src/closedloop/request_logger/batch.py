@@ -60,13 +60,18 @@ class Batch:
     """The documents that a batch of entries adds to, and what still waits to be in them.
 
     `reject` makes the dead letter of an entry that Elasticsearch, or JSON,
-    does not take; it gets the reason.
+    does not take; it gets the reason. `kept` gets each entry of which all is
+    written.
     """
 
     def __init__(
-        self, entries: Iterable[Entry], reject: Callable[[Entry, str], DeadLetter]
+        self,
+        entries: Iterable[Entry],
+        reject: Callable[[Entry, str], DeadLetter],
+        kept: Callable[[Entry], None] = Entry.acknowledge,
     ) -> None:
         self._reject = reject
+        self._kept = kept
         self._parts: dict[Key, list[tuple[Entry, Part]]] = {}
         self._letters: dict[Key, list[tuple[Entry, DeadLetter]]] = {}
         self._alone: set[Key] = set()  # written part by part, to tell the bad one from the good
@@ -168,9 +173,13 @@ class Batch:
             return None
         return Operation(key, action, pieces)
 
+    def _wrote_one(self, entry: Entry) -> None:
+        if entry.wrote_one():
+            self._kept(entry)
+
     def _settle(self, key: Key, pieces: int) -> None:
         for entry, _ in self._parts[key][:pieces]:
-            entry.wrote_one()
+            self._wrote_one(entry)
         self._advance(key, pieces)
 
     def _advance(self, key: Key, pieces: int) -> None:
@@ -188,7 +197,7 @@ class Batch:
             entry.dead_letter = self._reject(entry, error)
             self._bury(entry, entry.dead_letter)
         else:
-            entry.wrote_one()  # one dead letter speaks for all of its rows
+            self._wrote_one(entry)  # one dead letter speaks for all of its rows
 
     def _bury(self, entry: Entry, letter: DeadLetter) -> None:
         self._letters.setdefault((DEAD_LETTERS, letter.id), []).append((entry, letter))
@@ -199,7 +208,7 @@ class Batch:
         taken = result.status < 300 or result.status == 409  # there since an earlier delivery
         for entry, letter in self._letters.pop(key):
             if taken:
-                entry.wrote_one()
+                self._wrote_one(entry)
                 self.tally.letters.append(letter.reason)
             else:
                 entry.settle(Answer.REFUSED)

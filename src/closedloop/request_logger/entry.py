@@ -66,11 +66,14 @@ class Entry:
     def settled(self) -> bool:
         return self.answer.done()
 
-    def wrote_one(self) -> None:
-        """One of its parts, or its dead letter, is written."""
+    def wrote_one(self) -> bool:
+        """One of its parts, or its dead letter, is written; whether that was the last one."""
         self._left -= 1
-        if not self._left:
-            self.settle(Answer.KEPT)
+        return not self._left
+
+    def acknowledge(self) -> None:
+        """All of it is written."""
+        self.settle(Answer.KEPT)
 
     def settle(self, answer: Answer) -> None:
         if not self.answer.done():

@@ -19,6 +19,8 @@ _ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait u
 _DOCUMENTS = 1000  # read at once, as many as a batch of requests and answers is about
 _LONGEST_WAIT = 1.0
 _LONGEST_GATHERING = 0.2
+_UNDER_WAY = 0.005  # seconds after which a write was sent
+_LATEST_ANSWER = 0.2  # seconds, should the next batch not come to its write
 
 _log = structlog.get_logger(__name__)
 
@@ -30,21 +32,28 @@ class Writer:
         self._store = store
         self._metrics = metrics
         self._settings = settings
+        self._kept: list[Entry] = []  # written, and not yet answered
 
     async def run(self, backlog: Backlog) -> None:
         """Until the backlog is closed and drained."""
         loop = asyncio.get_running_loop()
         pause = self._settings.batch_milliseconds / 1000
         took = 0.0
-        # The slower a write, the more it pays to write much at once.
-        while entries := await backlog.gather(
-            self._settings.batch_events, max(pause, took / 10), max(pause, took / 2)
-        ):
+        events = self._settings.batch_events
+        while True:
+            if not backlog.holds(events):
+                self._answer()
+            # The slower a write, the more it pays to write much at once.
+            entries = await backlog.gather(events, max(pause, took / 10), max(pause, took / 2))
+            if not entries:
+                break
             started = loop.time()
+            loop.call_later(_LATEST_ANSWER, self._answer)
             try:
                 await self.write(entries)
             except Exception:  # noqa: BLE001 - whatever one batch does, the next ones are written
                 _log.exception("a batch failed")
+                self._answer()
                 for entry in entries:
                     entry.settle(Answer.UNAVAILABLE)
             took = min(loop.time() - started, _LONGEST_GATHERING)
@@ -56,7 +65,7 @@ class Writer:
         has passed; a document that conflicts, or is refused for now, is given
         up after a number of rounds.
         """
-        batch = Batch(entries, self._reject)
+        batch = Batch(entries, self._reject, self._kept.append)
         rounds = failures = 0
         while batch:
             try:
@@ -69,6 +78,7 @@ class Writer:
                 _log.warning("documents given up", documents=batch.documents()[:10])
                 batch.give_up()
             if batch:
+                self._answer()
                 await asyncio.sleep(_wait(rounds + failures))
                 batch.forget_settled()
 
@@ -88,11 +98,20 @@ class Writer:
                 await self._send(batch, batch.operations(some, known))
 
     async def _send(self, batch: Batch, operations: list[Operation]) -> None:
+        loop = asyncio.get_running_loop()
         for group in groups(operations):
+            # Answering thousands, and receiving what they send next, takes as long as a
+            # write: it is done while one is under way.
+            loop.call_later(_UNDER_WAY, self._answer)
             results = await self._store.write(group)
             for operation, result in zip(group, results, strict=True):
                 batch.resolve(operation, result)
             self._count(batch)
+
+    def _answer(self) -> None:
+        for entry in self._kept:
+            entry.acknowledge()
+        self._kept.clear()
 
     def _reject(self, entry: Entry, error: str) -> DeadLetter:
         self._metrics.failed("rejected")
