@@ -28,17 +28,24 @@ _TRIED_AGAIN = [
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The notebooks, which take longest, begin, each on any worker; a file's tests stay together.
+    """What takes longest begins; what shares a file, or the platform of the whole loop, a worker.
 
+    Each notebook has a platform of its own, and so may be on any worker.
     What drives real parts has a second try where one was not up in time or not
     reached. The summary names what was tried again.
     """
-    items.sort(key=lambda item: item.get_closest_marker("notebook") is None)
+    items.sort(key=_place)
     for item in items:
-        alone = item.get_closest_marker("notebook") is not None
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else str(item.path)))
+        group = (item.nodeid, "the whole loop", str(item.path))[_place(item)]
+        item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker("embedded"):
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=_TRIED_AGAIN))
+
+
+def _place(item: pytest.Item) -> int:
+    if item.get_closest_marker("notebook"):
+        return 0
+    return 1 if "_whole_loop" in getattr(item, "fixturenames", ()) else 2
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ serves one checkout.
 """
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import shutil
@@ -16,12 +15,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import IO
 
 import closedloop
+from closedloop.platforms.embedded.exclusive import exclusive
 from closedloop.platforms.embedded.process import Guardian, start
 from closedloop.platforms.protocol import PlatformError
 
@@ -31,7 +31,6 @@ Progress = Callable[[str], None]
 _PYTHONS = ((3, 11), (3, 12))
 _RUNNING = sys.version_info[:2]
 _MODELS = Path("share") / "closedloop" / "models"
-_LOOK_AGAIN = 0.1  # seconds until a lock that another process has is tried again
 
 
 def _silent(_: str) -> None:
@@ -61,7 +60,7 @@ async def model_environment(
     name = "models-" + hashlib.sha256(lock + str(base).encode()).hexdigest()[:12]
     environment = parts / name
     python = environment / "bin" / "python"
-    async with _locked(parts / ".models.lock", progress):
+    async with _exclusive(parts, progress):
         if not python.exists():
             await _remove(environment)
             progress("making the model servers' environment (once, about 10 s)")
@@ -87,7 +86,7 @@ async def trained_models(
     code = Path(closedloop.__file__).parent / "models" / "train.py"
     name = "trained-" + hashlib.sha256(code.read_bytes()).hexdigest()[:12]
     trained = environment / name
-    async with _locked(environment.parent / ".models.lock", progress):
+    async with _exclusive(environment.parent, progress):
         if not trained.exists():
             progress("training the iris models")
             async with _aside(environment, name) as building:
@@ -168,26 +167,9 @@ async def _remove(folder: Path) -> None:
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-@asynccontextmanager
-async def _locked(path: Path, progress: Progress) -> AsyncIterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        waiting = False
-        while not _take(file):
-            if not waiting:
-                progress("waiting for another process that prepares the models")
-            waiting = True
-            # Not in flock itself, which no interruption would reach.
-            await asyncio.sleep(_LOOK_AGAIN)
-        yield
-
-
-def _take(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _exclusive(parts: Path, progress: Progress) -> AbstractAsyncContextManager[None]:
+    waits = partial(progress, "waiting for another process that prepares the models")
+    return exclusive(parts / ".models.lock", waits)
 
 
 async def _run(

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -62,6 +63,12 @@ def _calls() -> list[str]:
     return Path(os.environ["CALLS"]).read_text().splitlines()
 
 
+async def test_of_several_that_ask_at_once_one_unpacks(machine: Path, tmp_path: Path) -> None:
+    found = await asyncio.gather(*(programs(tmp_path / "parts") for _ in range(3)))
+    assert len(set(found)) == 1
+    assert len(_calls()) == 1
+
+
 async def test_packages_are_unpacked_once(machine: Path, tmp_path: Path) -> None:
     parts = tmp_path / "the parts"
     found = await programs(parts)
@@ -70,7 +77,7 @@ async def test_packages_are_unpacked_once(machine: Path, tmp_path: Path) -> None
     assert len(_calls()) == 1
     assert await programs(parts) == found
     assert len(_calls()) == 1
-    assert [path.name for path in parts.iterdir()] == ["debian"]
+    assert {path.name for path in parts.iterdir()} == {"debian", ".debian.lock"}
 
 
 async def test_own_package_lists_where_the_machine_has_none(
@@ -92,7 +99,7 @@ async def test_no_network_is_one_sentence_that_says_what_to_do(
     monkeypatch.setenv("ONLINE", "0")
     with pytest.raises(PlatformError, match=r"Could not resolve.*install Prometheus and Alert"):
         await programs(tmp_path / "parts")
-    assert list((tmp_path / "parts").iterdir()) == []
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == [".debian.lock"]
 
 
 async def test_machine_without_apt_is_told_what_to_install(machine: Path, tmp_path: Path) -> None:

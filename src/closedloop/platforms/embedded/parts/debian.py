@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from closedloop.platforms.embedded.exclusive import exclusive
 from closedloop.platforms.embedded.parts import alertmanager_templates
 from closedloop.platforms.protocol import PlatformError
 
@@ -40,7 +41,10 @@ class Programs:
 
 
 async def programs(folder: Path) -> Programs:
-    """Find both programs, or unpack them into `folder`, once. Raises `PlatformError`."""
+    """Find both programs, or unpack them into `folder`, once. Raises `PlatformError`.
+
+    Several processes may ask at once; one unpacks and the others wait.
+    """
     prometheus = shutil.which("prometheus")
     alertmanager = shutil.which("alertmanager") or shutil.which("prometheus-alertmanager")
     if prometheus and alertmanager:
@@ -53,15 +57,16 @@ async def programs(folder: Path) -> Programs:
             await _version(alertmanager),
         )
     root = folder / "debian"
-    if not (root / "versions.json").is_file():
-        await _unpack(folder, root)
-    versions = json.loads((root / "versions.json").read_text(encoding="utf-8"))
     share = root / "usr" / "share"
     etc = root / "etc" / "prometheus"
     templates = share / "prometheus" / "alertmanager"
-    command = await alertmanager_templates.command(
-        root / "usr" / "bin" / "prometheus-alertmanager", templates, root / "alertmanager"
-    )
+    async with exclusive(folder / ".debian.lock"):
+        if not (root / "versions.json").is_file():
+            await _unpack(folder, root)
+        command = await alertmanager_templates.command(
+            root / "usr" / "bin" / "prometheus-alertmanager", templates, root / "alertmanager"
+        )
+    versions = json.loads((root / "versions.json").read_text(encoding="utf-8"))
     return Programs(
         (str(root / "usr" / "bin" / "prometheus"),),
         (

@@ -1,0 +1,29 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from closedloop.platforms.embedded.exclusive import exclusive
+
+
+async def test_the_second_waits_for_the_first_and_says_so_once(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    async def second() -> None:
+        async with exclusive(tmp_path / "new" / "lock", lambda: said.append("waits")):
+            said.append("has it")
+
+    async with exclusive(tmp_path / "new" / "lock"):
+        waiting = asyncio.create_task(second())
+        await asyncio.sleep(0.3)
+        assert said == ["waits"]
+    await waiting
+    assert said == ["waits", "has it"]
+
+
+async def test_it_is_free_again_when_its_holder_failed(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with exclusive(tmp_path / "lock"):
+            raise ZeroDivisionError
+    async with exclusive(tmp_path / "lock", pytest.fail):
+        pass
