@@ -12,8 +12,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from closedloop.manifests import Manifest, ManifestError
-from closedloop.platforms.embedded import view
+from closedloop.platforms.embedded import conditions, view
 from closedloop.platforms.embedded.controller import Controller
+from closedloop.platforms.embedded.installation import ROWS
+from closedloop.platforms.embedded.names import key
 from closedloop.platforms.protocol import PlatformError
 
 _log = structlog.get_logger(__name__)
@@ -75,7 +77,8 @@ async def _ping(_: web.Request) -> web.Response:
 async def _install(request: web.Request) -> web.Response:
     body = await request.json()
     controller = request.app[_CONTROLLER]
-    rows = await controller.install(body["part"], body.get("elasticsearch_url", ""))
+    await controller.install(body["part"], body.get("elasticsearch_url", ""))
+    rows = [row for row in view.rows(controller) if row.part in ROWS[body["part"]]]
     return web.json_response([asdict(row) for row in rows])
 
 
@@ -105,7 +108,7 @@ async def _object(request: web.Request) -> web.Response:
     namespace = request.query.get("namespace", "")
     one = view.find(request.app[_CONTROLLER], kind, name, namespace)
     if one is None:
-        raise PlatformError(f"there is no {view.key(kind, name, namespace)}: apply it first")
+        raise PlatformError(f"there is no {key(kind, name, namespace)}: apply it first")
     return web.json_response(one)
 
 
@@ -117,8 +120,13 @@ async def _objects(request: web.Request) -> web.Response:
 
 async def _wait(request: web.Request) -> web.Response:
     body = await request.json()
-    one = await request.app[_CONTROLLER].wait(
-        body["kind"], body["name"], body["namespace"], body["condition"], float(body["timeout"])
+    one = await conditions.wait(
+        request.app[_CONTROLLER],
+        body["kind"],
+        body["name"],
+        body["namespace"],
+        body["condition"],
+        float(body["timeout"]),
     )
     return web.json_response(one)
 

@@ -14,12 +14,13 @@ import aiohttp
 import structlog
 
 from closedloop.manifests import Manifest
-from closedloop.platforms.embedded import applied, reconcile, view
+from closedloop.platforms.embedded import applied, reconcile
 from closedloop.platforms.embedded.broker_sync import BrokerSync
 from closedloop.platforms.embedded.changes import Changes
 from closedloop.platforms.embedded.desired import Desired, ServicePort
-from closedloop.platforms.embedded.installation import ROWS, Installation, Site
+from closedloop.platforms.embedded.installation import Installation, Site
 from closedloop.platforms.embedded.models import Models
+from closedloop.platforms.embedded.names import prefix, short
 from closedloop.platforms.embedded.network import Network
 from closedloop.platforms.embedded.parts import envoy
 from closedloop.platforms.embedded.pods import LivePod, Surroundings
@@ -28,9 +29,8 @@ from closedloop.platforms.embedded.reconcile import xds
 from closedloop.platforms.embedded.rules_check import check_rules
 from closedloop.platforms.embedded.running import Running
 from closedloop.platforms.embedded.services import ELASTICSEARCH, OF_PARTS, Urls
-from closedloop.platforms.embedded.status import CONDITIONS, met
 from closedloop.platforms.embedded.traffic import Traffic, plan
-from closedloop.platforms.protocol import PARTS, PartStatus, PlatformError
+from closedloop.platforms.protocol import PARTS, PlatformError
 
 _log = structlog.get_logger(__name__)
 
@@ -108,13 +108,12 @@ class Controller:
         """End everything that runs."""
         await self.running.stop()
 
-    async def install(self, part: str, elasticsearch_url: str) -> list[PartStatus]:
+    async def install(self, part: str, elasticsearch_url: str) -> None:
+        """Start what belongs to a part. Raises `PlatformError`."""
         if part not in PARTS:
             raise PlatformError(f"there is no part {part!r}: name one of {', '.join(PARTS)}")
         await self.installation.install(part, elasticsearch_url)
         self._aim(self._desired(self.objects))
-        rows = view.rows(self)
-        return [row for row in rows if row.part in ROWS[part]]
 
     async def apply(self, manifests: Sequence[Manifest]) -> list[str]:
         """Create or change objects, in the order given; what happened to each.
@@ -152,7 +151,7 @@ class Controller:
         for key in gone:
             self._events.pop(key, None)
         words = {True: "deleted", False: "absent"}
-        return [f"{view.short(key)} {words[key in gone]}" for key in keys]
+        return [f"{short(key)} {words[key in gone]}" for key in keys]
 
     def is_gone(self, key: str) -> bool:
         """Whether an object is deleted and nothing that it described runs or is routed to."""
@@ -166,33 +165,8 @@ class Controller:
             services = (*self.traffic.services.values(), *self.desired.services)
             return all((one.namespace, one.service) != (namespace, name) for one in services)
         return not any(one.owner == key for one in self.running.workloads.values()) and not any(
-            one.prefix == view.prefix(path) for one in self.traffic.routes
+            one.prefix == prefix(path) for one in self.traffic.routes
         )
-
-    async def wait(
-        self, kind: str, name: str, namespace: str, condition: str, timeout: float
-    ) -> Mapping[str, object]:
-        """The object when it has the condition. Raises `PlatformError` after `timeout` seconds."""
-        deleted = condition.lower() == "deleted"
-        if not deleted and kind not in CONDITIONS:
-            raise PlatformError(f"a {kind} has no conditions: only Deleted can be waited for")
-        if not deleted and condition.lower() not in map(str.lower, CONDITIONS[kind]):
-            known = ", ".join(CONDITIONS[kind])
-            raise PlatformError(f"a {kind} has no condition {condition}: name one of {known}")
-        seen = -1
-        try:
-            async with asyncio.timeout(timeout):
-                while True:
-                    one = view.find(self, kind, name, namespace)
-                    if deleted and one is None and self.is_gone(view.key(kind, name, namespace)):
-                        return {}
-                    if not deleted and one is not None and met(one.get("status"), condition):
-                        return one
-                    seen = await self.changes.after(seen)
-        except TimeoutError:
-            raise PlatformError(
-                view.why_not(self, kind, name, namespace, condition, timeout)
-            ) from None
 
     async def restart(self, name: str, *, kill: bool) -> None:
         await self.running.restart(name, kill=kill)

@@ -1,46 +1,23 @@
-"""What clients see: objects with their status, rows of parts, and why something is not ready."""
+"""What clients see: objects with their status, rows of parts, and their logs."""
 
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from closedloop import __version__
 from closedloop.manifests import Manifest
 from closedloop.platforms.embedded import network, status
+from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.desired import ServicePort
+from closedloop.platforms.embedded.names import key, prefix
 from closedloop.platforms.embedded.parts.part import version_beside
 from closedloop.platforms.embedded.reconcile.endpoints import selects
 from closedloop.platforms.embedded.services import ELASTICSEARCH, OF_PARTS, without_password
 from closedloop.platforms.embedded.workload import Workload
-from closedloop.platforms.protocol import PartStatus, PlatformError
-
-if TYPE_CHECKING:
-    from closedloop.platforms.embedded.controller import Controller
+from closedloop.platforms.protocol import PartStatus
 
 Document = dict[str, object]
 
-_LOG_LINES = 20
 
-
-def key(kind: str, name: str, namespace: str) -> str:
-    """The key of an object, which for most kinds is in a namespace."""
-    if kind == "Namespace":
-        return f"{kind}/{name}"
-    return f"{kind}/{namespace or 'default'}/{name}"
-
-
-def short(of: str) -> str:
-    """`kind/name` of a key."""
-    kind, _, rest = of.partition("/")
-    return f"{kind}/{rest.rpartition('/')[2]}"
-
-
-def prefix(path: str) -> str:
-    """The path at the gateway of SeldonDeployment `namespace/name`, as its operator sets it."""
-    return f"/seldon/{path}/"
-
-
-def find(platform: "Controller", kind: str, name: str, namespace: str) -> Document | None:
+def find(platform: Controller, kind: str, name: str, namespace: str) -> Document | None:
     """An object with its status, or None."""
     manifest = platform.objects.get(key(kind, name, namespace))
     if manifest is not None:
@@ -51,7 +28,7 @@ def find(platform: "Controller", kind: str, name: str, namespace: str) -> Docume
     )
 
 
-def every(platform: "Controller", kind: str, namespace: str) -> list[Document]:
+def every(platform: Controller, kind: str, namespace: str) -> list[Document]:
     """All objects of a kind, those that objects made included; of one namespace, or of all."""
     manifests = [
         _with_status(platform, one) for one in platform.objects.values() if one.kind == kind
@@ -60,12 +37,12 @@ def every(platform: "Controller", kind: str, namespace: str) -> list[Document]:
     return [one for one in everything if not namespace or _name(one)[0] == namespace]
 
 
-def rows(platform: "Controller") -> list[PartStatus]:
+def rows(platform: Controller) -> list[PartStatus]:
     """Every part and workload."""
     return [*_parts(platform), *_workloads(platform)]
 
 
-def log(platform: "Controller", name: str, lines: int) -> str:
+def log(platform: Controller, name: str, lines: int) -> str:
     """The last lines of a part or workload; of a part without a process, where there is a log.
 
     Raises `PlatformError` when nothing of that name ever logged.
@@ -80,36 +57,13 @@ def log(platform: "Controller", name: str, lines: int) -> str:
     return platform.running.logs(name, lines)
 
 
-def why_not(
-    platform: "Controller", kind: str, name: str, namespace: str, condition: str, timeout: float
-) -> str:
-    """Status, recent events and last log lines of an object that a condition was awaited of."""
-    title = key(kind, name, namespace)
-    one = find(platform, kind, name, namespace)
-    if one is None and condition.lower() != "deleted":
-        return f"{title} is not there after {timeout:g} s: apply it"
-    head = f"{title} is not {condition} after {timeout:g} s"
-    pieces = [head, "status: " + json.dumps((one or {}).get("status", {}))]
-    if events := platform.events(title):
-        pieces.append("events:\n" + "\n".join(f"  {event}" for event in events[-10:]))
-    try:
-        lines = platform.running.logs(f"{namespace or 'default'}/{name}", _LOG_LINES)
-    except PlatformError:
-        lines = ""
-    if kind in ("Broker", "Trigger") and "broker" in platform.running.parts:
-        lines = platform.running.logs("broker", _LOG_LINES)
-    if lines:
-        pieces.append(f"log:\n{lines}")
-    return "\n".join(pieces)
-
-
-def _with_status(platform: "Controller", manifest: Manifest) -> Document:
+def _with_status(platform: Controller, manifest: Manifest) -> Document:
     document = {key: value for key, value in manifest.document.items() if key != "status"}
     now = _status(platform, manifest)
     return {**document, "status": now} if now is not None else document
 
 
-def _status(platform: "Controller", manifest: Manifest) -> status.Status | None:
+def _status(platform: Controller, manifest: Manifest) -> status.Status | None:
     problems = platform.desired.problems.get(manifest.key, ())
     name, namespace = manifest.name, manifest.namespace
     match manifest.kind:
@@ -140,7 +94,7 @@ def _status(platform: "Controller", manifest: Manifest) -> status.Status | None:
             return None
 
 
-def _eventing_problem(platform: "Controller", problems: tuple[str, ...]) -> str:
+def _eventing_problem(platform: Controller, problems: tuple[str, ...]) -> str:
     if problems:
         return "; ".join(problems)
     if platform.broker_sync.in_effect:
@@ -148,7 +102,7 @@ def _eventing_problem(platform: "Controller", problems: tuple[str, ...]) -> str:
     return platform.broker_sync.error or "the broker has not taken it yet"
 
 
-def _made(platform: "Controller", kind: str) -> list[Document]:
+def _made(platform: Controller, kind: str) -> list[Document]:
     """Objects that nobody applied but a cluster's controllers would make."""
     workloads = platform.running.workloads.values()
     if kind == "Deployment":
@@ -170,7 +124,7 @@ def _made(platform: "Controller", kind: str) -> list[Document]:
     return []
 
 
-def _unapplied_services(platform: "Controller") -> list[list[ServicePort]]:
+def _unapplied_services(platform: Controller) -> list[list[ServicePort]]:
     """The ports of each Service that came with a part or a SeldonDeployment."""
     grouped: dict[str, list[ServicePort]] = {}
     for one in platform.services():
@@ -212,7 +166,7 @@ def _replicas(manifest: Manifest) -> int:
     return int(spec.get("replicas", 1))
 
 
-def _parts(platform: "Controller") -> list[PartStatus]:
+def _parts(platform: Controller) -> list[PartStatus]:
     result = []
     services = _services_of_parts(platform)
     for name, part in platform.running.parts.items():
@@ -232,13 +186,13 @@ def _parts(platform: "Controller") -> list[PartStatus]:
     return result
 
 
-def _wrapper_version(platform: "Controller") -> str:
+def _wrapper_version(platform: Controller) -> str:
     """The version of Seldon's wrapper that serves the models; empty before it is installed."""
     python = platform.models.runtime().model_python
     return version_beside(python, "seldon-core") if python else ""
 
 
-def _trouble(platform: "Controller", part: str) -> str:
+def _trouble(platform: Controller, part: str) -> str:
     match part:
         case "envoy":
             elsewhere = not platform.urls.gateway.endswith(f":{network.GATEWAY_PORT}")
@@ -252,18 +206,18 @@ def _trouble(platform: "Controller", part: str) -> str:
             return ""
 
 
-def _services_of_parts(platform: "Controller") -> dict[str, str]:
+def _services_of_parts(platform: Controller) -> dict[str, str]:
     return {
         part: platform.urls.url_of(one.namespace, one.service, one.port)
         for part, one in OF_PARTS.items()
     }
 
 
-def _workloads(platform: "Controller") -> list[PartStatus]:
+def _workloads(platform: Controller) -> list[PartStatus]:
     return [_row(platform, one) for one in platform.running.workloads.values()]
 
 
-def _row(platform: "Controller", one: Workload) -> PartStatus:
+def _row(platform: Controller, one: Workload) -> PartStatus:
     ready = sum(pod.ready for pod in one.updated)
     waiting = [pod for pod in one.pods if not pod.ready]
     if one.settled:
@@ -286,7 +240,7 @@ def _row(platform: "Controller", one: Workload) -> PartStatus:
     )
 
 
-def _url(platform: "Controller", one: Workload) -> str:
+def _url(platform: Controller, one: Workload) -> str:
     """The URL of a Service in front of a workload's pods."""
     for service in platform.desired.services:
         if service.namespace == one.name.partition("/")[0] and any(
