@@ -10,8 +10,9 @@ import pytest
 
 from closedloop.manifests import Manifest
 from closedloop.platforms.cluster import api as api_module
-from closedloop.platforms.cluster.api import Api, ApiError
+from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster.connection import ApiError
 from closedloop.platforms.cluster.inventory import Inventory, Made
 from closedloop.platforms.cluster.removing import remove
 from closedloop.platforms.cluster.waiting import wait

@@ -1,93 +1,25 @@
 """The API server: objects by kind as plain dictionaries, through the official client."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import urllib3.exceptions
-from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
-from kubernetes.config.config_exception import ConfigException
-from kubernetes.dynamic import DynamicClient, LazyDiscoverer, Resource
-from kubernetes.dynamic.exceptions import ResourceNotFoundError, ResourceNotUniqueError
+from kubernetes.dynamic import Resource
 
-from closedloop.platforms.protocol import PlatformError
+from closedloop.platforms.cluster.connection import (
+    ApiError,
+    Connection,
+    NoSuchKind,
+    Object,
+    Unreachable,
+)
 
 FIELD_MANAGER = "closedloop"
-Object = dict[str, Any]
 
-# A kind that several groups or versions have is read in this one.
-_GROUP_VERSION = {
-    "Gateway": "networking.istio.io/v1",
-    "VirtualService": "networking.istio.io/v1",
-    "DestinationRule": "networking.istio.io/v1",
-    "Deployment": "apps/v1",
-    "StatefulSet": "apps/v1",
-    "DaemonSet": "apps/v1",
-    "ReplicaSet": "apps/v1",
-    "Job": "batch/v1",
-    "Broker": "eventing.knative.dev/v1",
-    "Trigger": "eventing.knative.dev/v1",
-    "SeldonDeployment": "machinelearning.seldon.io/v1",
-    "PodMonitor": "monitoring.coreos.com/v1",
-    "ServiceMonitor": "monitoring.coreos.com/v1",
-    "PrometheusRule": "monitoring.coreos.com/v1",
-    "NetworkPolicy": "networking.k8s.io/v1",
-    "CustomResourceDefinition": "apiextensions.k8s.io/v1",
-    "PodDisruptionBudget": "policy/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "EndpointSlice": "discovery.k8s.io/v1",
-    **dict.fromkeys(
-        (
-            "ConfigMap",
-            "Event",
-            "Namespace",
-            "Node",
-            "PersistentVolumeClaim",
-            "Pod",
-            "Secret",
-            "Service",
-            "ServiceAccount",
-        ),
-        "v1",
-    ),
-}
-# Which installation brings a kind.
-_PART_OF_GROUP = {
-    "networking.istio.io": "istio",
-    "monitoring.coreos.com": "monitoring",
-    "machinelearning.seldon.io": "seldon-core",
-    "eventing.knative.dev": "knative-eventing",
-}
 # Kinds whose objects are gone only when what was made of them is.
 _OWNERS = {"Deployment", "StatefulSet", "Job", "SeldonDeployment", "Broker", "Trigger"}
-_CONNECT = 10.0
-_READ = 60.0
-
-
-class ApiError(PlatformError):
-    """The API server refused; `status` is HTTP's, `text` the message of its Status object."""
-
-    def __init__(self, sentence: str, *, status: int, text: str) -> None:
-        super().__init__(sentence)
-        self.status, self.text = status, text
-
-
-class Unreachable(PlatformError):
-    """The API server does not answer."""
-
-
-class NoSuchKind(PlatformError):
-    """The API server does not know a kind."""
-
-
-class _Discoverer(LazyDiscoverer):
-    """Keeps what it discovered in memory; the client's own leaves a file in the temp folder."""
-
-    def _write_cache(self) -> None:
-        pass
 
 
 class Api:
@@ -98,36 +30,21 @@ class Api:
     """
 
     def __init__(self, kubeconfig: Path | None = None, context: str | None = None) -> None:
-        self.configuration = client.Configuration()
-        try:
-            config.load_kube_config(
-                # Not the client's default, which is that of when it was imported.
-                config_file=str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG"),
-                context=context,
-                client_configuration=self.configuration,
-                persist_config=False,
-            )
-        except (ConfigException, OSError) as error:
-            raise PlatformError(
-                f"the kubeconfig {kubeconfig or os.environ.get('KUBECONFIG', '~/.kube/config')}"
-                f" cannot be used with context {context or 'current'}: {error}"
-            ) from None
-        self.configuration.retries = urllib3.Retry(3, redirect=False, raise_on_status=False)
-        self._client = client.ApiClient(self.configuration)
-        self._dynamic: DynamicClient | None = None
+        self._connection = Connection(kubeconfig, context)
+        self.configuration = self._connection.configuration
 
     def version(self) -> str:
         """The server's version, such as `v1.35.8`."""
-        raw = self._request("get", "/version", what="asking for its version")
+        raw = self._connection.request("get", "/version", what="asking for its version")
         return str(raw["gitVersion"])
 
     def get(
         self, kind: str, name: str, namespace: str = "", *, api_version: str = ""
     ) -> Object | None:
         """The object, None if there is none."""
-        resource = self._resource(kind, api_version)
+        resource = self._connection.resource(kind, api_version)
         try:
-            return self._request(
+            return self._connection.request(
                 "get", _path(resource, name, namespace), what=_title("reading", kind, name)
             )
         except ApiError as error:
@@ -145,12 +62,12 @@ class Api:
         fields: str = "",
     ) -> tuple[list[Object], str]:
         """Objects of one namespace or of all, and the resource version to watch from."""
-        resource = self._resource(kind, api_version)
+        resource = self._connection.resource(kind, api_version)
         path = _path(resource, None, namespace)
         items: list[Object] = []
         more: str | None = None
         while True:
-            page = self._request(
+            page = self._connection.request(
                 "get",
                 path,
                 what=f"listing {kind}",
@@ -182,8 +99,8 @@ class Api:
 
         Raises `ApiError` with status 410 when the version is too old: list again.
         """
-        resource = self._resource(kind, api_version)
-        response = self._raw(
+        resource = self._connection.resource(kind, api_version)
+        response = self._connection.raw(
             "get",
             _path(resource, None, namespace),
             what=f"watching {kind}",
@@ -193,7 +110,7 @@ class Api:
             label_selector=labels or None,
             field_selector=fields or None,
             allow_watch_bookmarks="true",
-            _request_timeout=(_CONNECT, seconds + 5),
+            reading=seconds + 5,
         )
         try:
             for line in _lines(response):
@@ -216,8 +133,8 @@ class Api:
     def apply(self, document: Mapping[str, Any], *, force: bool, dry_run: bool = False) -> Object:
         """Server-side apply; with `force` fields that others manage become ours."""
         kind, name, namespace = _of(document)
-        resource = self._resource(kind, str(document["apiVersion"]))
-        return self._request(
+        resource = self._connection.resource(kind, str(document["apiVersion"]))
+        return self._connection.request(
             "patch",
             _path(resource, name, namespace),
             what=_title("applying", kind, name),
@@ -231,8 +148,8 @@ class Api:
     def create(self, document: Mapping[str, Any]) -> Object:
         """Create an object; status 409 when it is there."""
         kind, name, namespace = _of(document)
-        resource = self._resource(kind, str(document["apiVersion"]))
-        return self._request(
+        resource = self._connection.resource(kind, str(document["apiVersion"]))
+        return self._connection.request(
             "post",
             _path(resource, None, namespace or "default"),
             what=_title("creating", kind, name),
@@ -243,8 +160,8 @@ class Api:
     def replace(self, document: Mapping[str, Any]) -> Object:
         """Replace an object; status 409 when its `resourceVersion` is no longer the newest."""
         kind, name, namespace = _of(document)
-        resource = self._resource(kind, str(document["apiVersion"]))
-        return self._request(
+        resource = self._connection.resource(kind, str(document["apiVersion"]))
+        return self._connection.request(
             "put",
             _path(resource, name, namespace),
             what=_title("replacing", kind, name),
@@ -254,8 +171,8 @@ class Api:
 
     def merge(self, kind: str, name: str, namespace: str, patch: Mapping[str, Any]) -> Object:
         """Change some fields of an object (JSON merge patch)."""
-        resource = self._resource(kind, "")
-        return self._request(
+        resource = self._connection.resource(kind, "")
+        return self._connection.request(
             "patch",
             _path(resource, name, namespace),
             what=_title("changing", kind, name),
@@ -278,7 +195,7 @@ class Api:
 
         With `uid` only that very object is deleted, not one made anew under its name.
         """
-        resource = self._resource(kind, api_version)
+        resource = self._connection.resource(kind, api_version)
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         options["propagationPolicy"] = "Foreground" if kind in _OWNERS else "Background"
         if grace is not None:
@@ -286,7 +203,7 @@ class Api:
         if uid:
             options["preconditions"] = {"uid": uid}
         try:
-            self._request(
+            self._connection.request(
                 "delete",
                 _path(resource, name, namespace),
                 what=_title("deleting", kind, name),
@@ -306,7 +223,7 @@ class Api:
         if previous:
             query.append(("previous", "true"))
         try:
-            response = self._raw(
+            response = self._connection.raw(
                 "get",
                 f"/api/v1/namespaces/{namespace}/pods/{pod}/log",
                 what=f"reading the log of {namespace}/{pod}",
@@ -326,7 +243,7 @@ class Api:
             attributes["subresource"] = subresource
         if namespace:
             attributes["namespace"] = namespace
-        answer = self._request(
+        answer = self._connection.request(
             "post",
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
             what="asking for our rights",
@@ -341,68 +258,14 @@ class Api:
     def knows(self, kind: str, api_version: str = "") -> bool:
         """Whether the server has this kind."""
         try:
-            self._resource(kind, api_version)
+            self._connection.resource(kind, api_version)
         except NoSuchKind:
             return False
         return True
 
     def is_namespaced(self, kind: str, api_version: str = "") -> bool:
         """Whether objects of this kind live in namespaces."""
-        return bool(self._resource(kind, api_version).namespaced)
-
-    def _resource(self, kind: str, api_version: str) -> Resource:
-        wanted = api_version or _GROUP_VERSION.get(kind, "")
-        query = {"kind": kind} | ({"api_version": wanted} if wanted else {"preferred": True})
-        try:
-            found: Resource = self._discovery().resources.get(**query)
-        except ResourceNotFoundError:
-            part = _PART_OF_GROUP.get(wanted.partition("/")[0])
-            raise NoSuchKind(
-                f"the cluster has no kind {kind}{f' in {wanted}' if wanted else ''}:"
-                + (f" install {part} first" if part else " apply its definition first")
-            ) from None
-        except ResourceNotUniqueError:
-            raise NoSuchKind(
-                f"several API groups have a kind {kind}: name its apiVersion"
-            ) from None
-        except ApiException as error:
-            raise _refused(f"looking for the kind {kind}", error) from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._unreachable(error) from None
-        return found
-
-    def _discovery(self) -> DynamicClient:
-        if self._dynamic is None:
-            self._dynamic = DynamicClient(
-                self._client, cache_file=f"{os.devnull}/none", discoverer=_Discoverer
-            )
-        return self._dynamic
-
-    def _request(self, method: str, path: str, *, what: str, **parameters: Any) -> Object:
-        response = self._raw(method, path, what=what, **parameters)
-        answer: Object = json.loads(response.data)
-        return answer
-
-    def _raw(self, method: str, path: str, *, what: str, **parameters: Any) -> urllib3.HTTPResponse:
-        parameters.setdefault("_request_timeout", (_CONNECT, _READ))
-        # Given anew each time: the client would fill the defaults of its signature.
-        parameters.setdefault("query_params", [])
-        try:
-            response: urllib3.HTTPResponse = self._discovery().request(
-                method, path, serialize=False, header_params={}, **parameters
-            )
-        except ApiException as error:
-            raise _refused(what, error) from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._unreachable(error) from None
-        return response
-
-    def _unreachable(self, error: Exception) -> Unreachable:
-        reason = getattr(error, "reason", None) or error
-        return Unreachable(
-            f"the API server {self.configuration.host} does not answer: {reason}:"
-            " check that the cluster runs and that the kubeconfig names it"
-        )
+        return bool(self._connection.resource(kind, api_version).namespaced)
 
 
 def _of(document: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -418,21 +281,6 @@ def _path(resource: Resource, name: str | None, namespace: str) -> str:
 
 def _title(doing: str, kind: str, name: str) -> str:
     return f"{doing} {kind} {name}"
-
-
-def _refused(what: str, error: ApiException) -> ApiError:
-    text = error.reason or ""
-    try:
-        text = json.loads(error.body or "")["message"]
-    except (TypeError, ValueError, KeyError):
-        if isinstance(error.body, bytes | str) and error.body:
-            body = error.body.decode() if isinstance(error.body, bytes) else error.body
-            text = body.strip() or text
-    return ApiError(
-        f"{what}: the API server says {text} (status {error.status})",
-        status=int(error.status or 0),
-        text=str(text),
-    )
 
 
 def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:

@@ -16,8 +16,9 @@ from tenacity import (
 )
 
 from closedloop.manifests import Manifest
-from closedloop.platforms.cluster.api import Api, ApiError, Unreachable
+from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.commands import CommandFailed
+from closedloop.platforms.cluster.connection import ApiError, Unreachable
 from closedloop.platforms.cluster.faults import Passing, passing
 from closedloop.platforms.cluster.images import rewritten
 from closedloop.platforms.cluster.inventory import LABEL, VALUE, Inventory, Made, is_ours

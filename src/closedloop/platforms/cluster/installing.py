@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from closedloop.manifests import Manifest, in_apply_order, load, load_values
-from closedloop.platforms.cluster.api import Api, NoSuchKind
+from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster.connection import NoSuchKind
 from closedloop.platforms.cluster.diagnosis import diagnose
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.inventory import Inventory, Made

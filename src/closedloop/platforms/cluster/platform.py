@@ -10,8 +10,9 @@ from pathlib import Path
 from closedloop import paths
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load
 from closedloop.platforms.cluster import access, plan, workloads
-from closedloop.platforms.cluster.api import Api, NoSuchKind
+from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster.connection import NoSuchKind
 from closedloop.platforms.cluster.evidence import evidence
 from closedloop.platforms.cluster.forwarding import Forwarder
 from closedloop.platforms.cluster.helm import Helm

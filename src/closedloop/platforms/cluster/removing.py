@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from closedloop.platforms.cluster.api import Api, NoSuchKind
+from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.cluster.connection import NoSuchKind
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.inventory import Inventory, Made, is_ours
 from closedloop.platforms.cluster.waiting import DELETED, wait

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from closedloop.platforms.cluster.api import Api, ApiError, NoSuchKind, Unreachable
+from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.conditions import SELDON_ID, is_reconciled, met
+from closedloop.platforms.cluster.connection import ApiError, NoSuchKind, Unreachable
 from closedloop.platforms.cluster.diagnosis import diagnose, is_ready
 from closedloop.platforms.protocol import PlatformError
 

@@ -1,0 +1,194 @@
+"""The connection to an API server: the kubeconfig, requests, and the kinds it knows."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import urllib3.exceptions
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.dynamic import DynamicClient, LazyDiscoverer, Resource
+from kubernetes.dynamic.exceptions import ResourceNotFoundError, ResourceNotUniqueError
+
+from closedloop.platforms.protocol import PlatformError
+
+Object = dict[str, Any]
+
+# A kind that several groups or versions have is read in this one.
+_GROUP_VERSION = {
+    "Gateway": "networking.istio.io/v1",
+    "VirtualService": "networking.istio.io/v1",
+    "DestinationRule": "networking.istio.io/v1",
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "ReplicaSet": "apps/v1",
+    "Job": "batch/v1",
+    "Broker": "eventing.knative.dev/v1",
+    "Trigger": "eventing.knative.dev/v1",
+    "SeldonDeployment": "machinelearning.seldon.io/v1",
+    "PodMonitor": "monitoring.coreos.com/v1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "CustomResourceDefinition": "apiextensions.k8s.io/v1",
+    "PodDisruptionBudget": "policy/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "EndpointSlice": "discovery.k8s.io/v1",
+    **dict.fromkeys(
+        (
+            "ConfigMap",
+            "Event",
+            "Namespace",
+            "Node",
+            "PersistentVolumeClaim",
+            "Pod",
+            "Secret",
+            "Service",
+            "ServiceAccount",
+        ),
+        "v1",
+    ),
+}
+# Which installation brings a kind.
+_PART_OF_GROUP = {
+    "networking.istio.io": "istio",
+    "monitoring.coreos.com": "monitoring",
+    "machinelearning.seldon.io": "seldon-core",
+    "eventing.knative.dev": "knative-eventing",
+}
+_CONNECT = 10.0
+_READ = 60.0
+
+
+class ApiError(PlatformError):
+    """The API server refused; `status` is HTTP's, `text` the message of its Status object."""
+
+    def __init__(self, sentence: str, *, status: int, text: str) -> None:
+        super().__init__(sentence)
+        self.status, self.text = status, text
+
+
+class Unreachable(PlatformError):
+    """The API server does not answer."""
+
+
+class NoSuchKind(PlatformError):
+    """The API server does not know a kind."""
+
+
+class _Discoverer(LazyDiscoverer):
+    """Keeps what it discovered in memory; the client's own leaves a file in the temp folder."""
+
+    def _write_cache(self) -> None:
+        pass
+
+
+class Connection:
+    """To one cluster, as a kubeconfig (the user's if None) and its context describe it.
+
+    Raises `PlatformError` when they cannot be used; its methods raise
+    `ApiError`, `Unreachable` or `NoSuchKind`.
+    """
+
+    def __init__(self, kubeconfig: Path | None = None, context: str | None = None) -> None:
+        self.configuration = client.Configuration()
+        try:
+            config.load_kube_config(
+                # Not the client's default, which is that of when it was imported.
+                config_file=str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG"),
+                context=context,
+                client_configuration=self.configuration,
+                persist_config=False,
+            )
+        except (ConfigException, OSError) as error:
+            raise PlatformError(
+                f"the kubeconfig {kubeconfig or os.environ.get('KUBECONFIG', '~/.kube/config')}"
+                f" cannot be used with context {context or 'current'}: {error}"
+            ) from None
+        self.configuration.retries = urllib3.Retry(3, redirect=False, raise_on_status=False)
+        self._client = client.ApiClient(self.configuration)
+        self._dynamic: DynamicClient | None = None
+
+    def resource(self, kind: str, api_version: str) -> Resource:
+        """What the server says of a kind; without `api_version` in the version that we read."""
+        wanted = api_version or _GROUP_VERSION.get(kind, "")
+        query = {"kind": kind} | ({"api_version": wanted} if wanted else {"preferred": True})
+        try:
+            found: Resource = self._discovery().resources.get(**query)
+        except ResourceNotFoundError:
+            part = _PART_OF_GROUP.get(wanted.partition("/")[0])
+            raise NoSuchKind(
+                f"the cluster has no kind {kind}{f' in {wanted}' if wanted else ''}:"
+                + (f" install {part} first" if part else " apply its definition first")
+            ) from None
+        except ResourceNotUniqueError:
+            raise NoSuchKind(
+                f"several API groups have a kind {kind}: name its apiVersion"
+            ) from None
+        except ApiException as error:
+            raise _refused(f"looking for the kind {kind}", error) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unreachable(error) from None
+        return found
+
+    def request(self, method: str, path: str, *, what: str, **parameters: Any) -> Object:
+        """The object in the answer; `what` begins the sentence of an error.
+
+        `parameters` are those of the client's `DynamicClient.request`.
+        """
+        response = self.raw(method, path, what=what, **parameters)
+        answer: Object = json.loads(response.data)
+        return answer
+
+    def raw(
+        self, method: str, path: str, *, what: str, reading: float = _READ, **parameters: Any
+    ) -> urllib3.HTTPResponse:
+        """The answer as it comes, for whose next bytes `reading` seconds are waited."""
+        # Given anew each time: the client would fill the defaults of its signature.
+        parameters.setdefault("query_params", [])
+        try:
+            response: urllib3.HTTPResponse = self._discovery().request(
+                method,
+                path,
+                serialize=False,
+                header_params={},
+                _request_timeout=(_CONNECT, reading),
+                **parameters,
+            )
+        except ApiException as error:
+            raise _refused(what, error) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unreachable(error) from None
+        return response
+
+    def _discovery(self) -> DynamicClient:
+        if self._dynamic is None:
+            self._dynamic = DynamicClient(
+                self._client, cache_file=f"{os.devnull}/none", discoverer=_Discoverer
+            )
+        return self._dynamic
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        reason = getattr(error, "reason", None) or error
+        return Unreachable(
+            f"the API server {self.configuration.host} does not answer: {reason}:"
+            " check that the cluster runs and that the kubeconfig names it"
+        )
+
+
+def _refused(what: str, error: ApiException) -> ApiError:
+    text = error.reason or ""
+    try:
+        text = json.loads(error.body or "")["message"]
+    except (TypeError, ValueError, KeyError):
+        if isinstance(error.body, bytes | str) and error.body:
+            body = error.body.decode() if isinstance(error.body, bytes) else error.body
+            text = body.strip() or text
+    return ApiError(
+        f"{what}: the API server says {text} (status {error.status})",
+        status=int(error.status or 0),
+        text=str(text),
+    )
