@@ -1,4 +1,5 @@
 import asyncio
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=_place)
     for item in items:
-        group = (item.nodeid, "the whole loop", str(item.path))[_place(item)]
+        group = (item.nodeid, "the whole loop", item.location[0])[_place(item)]
         item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker("embedded"):
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=_TRIED_AGAIN))
@@ -46,6 +47,13 @@ def _place(item: pytest.Item) -> int:
     if item.get_closest_marker("notebook"):
         return 0
     return 1 if "_whole_loop" in getattr(item, "fixturenames", ()) else 2
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """A shell lets what it runs in the background ignore SIGINT; tests raise and send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -54,3 +54,9 @@ def test_what_was_not_up_or_not_reached_is_tried_again(
 )
 def test_a_count_that_is_wrong_has_one_try(pytester: pytest.Pytester, raised: str) -> None:
     assert not tried_again(pytester, raised)
+
+
+def test_tests_of_one_file_stay_on_one_worker(request: pytest.FixtureRequest) -> None:
+    grouped = request.config.getoption("loadgroup", default=False)
+    # Versions of pytest and xdist that do not fit each other ignore groups without a word.
+    assert request.node.nodeid.endswith("@tests/test_conftest.py") == grouped

@@ -1,5 +1,4 @@
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -32,10 +31,9 @@ def test_a_failure_is_one_sentence_with_its_last_words() -> None:
 
 
 def test_a_program_that_hangs_is_ended() -> None:
-    begun = time.monotonic()
+    # If it were not ended, this test would run into its own limit.
     with pytest.raises(PlatformError, match=r"did not end within 0\.3 s"):
-        run(_python("import time; time.sleep(60)"), timeout=0.3)
-    assert time.monotonic() - begun < 15
+        run(_python("import time; time.sleep(600)"), timeout=0.3)
 
 
 def test_a_missing_program() -> None:
