@@ -59,10 +59,12 @@ if [ ! -x "$root/.venv/bin/python" ]; then
   echo "Installing the locked dependencies into .venv (once, a minute or two) …" >&2
   export UV_PYTHON="${UV_PYTHON:-$python}"
 fi
-# What uv is doing is shown; its list of every single package is not.
-"$uv" sync --project "$root" --locked --all-extras 2> >(
+# uv leaves lock files in the temp folder: better in ours. What it is doing is shown; its
+# list of every single package is not.
+mkdir -p "$root/.closedloop/tmp"
+TMPDIR="$root/.closedloop/tmp" "$uv" sync --project "$root" --locked --all-extras 2> >(
   grep -vE '^ [-+~] |^(Resolved|Checked|Audited) ' >&2
 ) || fail "The dependencies could not be installed: see above."
 
 # Begin a command with it, after exec: then signals and exit status pass through.
-run=("$uv" run --project "$root" --no-sync)
+run=(env "PATH=$root/.venv/bin:$PATH")

@@ -1,6 +1,6 @@
 import pytest
 
-from closedloop.service import Settings
+from closedloop.service import Settings, addresses
 
 
 def test_no_username_is_no_authentication() -> None:
@@ -13,3 +13,17 @@ def test_username_and_password_of_the_environment(monkeypatch: pytest.MonkeyPatc
     settings = Settings()
     assert settings.basic_auth == ("elastic", "s3cret")
     assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("host", "where"),
+    [
+        ("10.244.0.7", ["10.244.0.7", "127.0.0.1"]),
+        ("fd00::7", ["fd00::7", "127.0.0.1"]),
+        ("127.43.0.7", ["127.43.0.7"]),  # a pod on one machine
+        ("0.0.0.0", ["0.0.0.0"]),  # noqa: S104 - nothing is opened
+        ("localhost", ["localhost"]),
+    ],
+)
+def test_a_pod_listens_where_a_forwarded_port_ends_too(host: str, where: list[str]) -> None:
+    assert addresses(host) == where

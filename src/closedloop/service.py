@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import ipaddress
 import logging
 import sys
 from collections.abc import Callable
@@ -99,11 +100,25 @@ def event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
+def addresses(host: str) -> list[str]:
+    """Where to listen: there, and for the address of a pod on its loopback too.
+
+    A forwarded port ends at the loopback of the pod, whatever its address is.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return [host]  # a name
+    if address.is_loopback or address.is_unspecified:
+        return [host]
+    return [host, "127.0.0.1"]
+
+
 def run(app: web.Application, settings: Settings, *, grace: float = 10.0) -> None:
     """Serve until SIGTERM or SIGINT, then finish open requests within `grace` seconds."""
     web.run_app(
         app,
-        host=settings.host,
+        host=addresses(settings.host),
         port=settings.port,
         shutdown_timeout=grace,
         print=None,

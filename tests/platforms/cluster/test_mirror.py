@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from closedloop.platforms.cluster.images import tagged
+from closedloop.platforms.cluster.images import chart_values, mirrored, tagged
 from closedloop.platforms.cluster.mirror import IMAGES, NODE, Contents, Image, contents, fill
 from closedloop.platforms.cluster.sources import Sources, file_name
-from closedloop.platforms.cluster.versions import Versions, read
+from closedloop.platforms.cluster.versions import Chart, Versions, read
 from closedloop.platforms.protocol import PlatformError
 
 DIGEST = "0123456789abcdef" * 4
@@ -30,6 +30,8 @@ spec:
     spec:
       initContainers: [{name: a, image: docker.io/library/busybox:1}]
       containers:
+        - name: discovery
+          image: registry.istio.io/release/pilot:1.30.4
         - name: b
           image: quay.io/op/operator:v1
           args: [--config-reloader=quay.io/op/reloader:v2, --url=http://quay.io/docs]
@@ -179,11 +181,12 @@ EXPECTED = [
     "busybox:1",
     f"gcr.io/kn/controller@sha256:{DIGEST}",
     f"gcr.io/kn/handler@sha256:{DIGEST}",
-    "istio/proxyv2:1.30.4",
     "op/executor:v3",
     "quay.io/op/operator:v1",
     "quay.io/op/reloader:v2",
     "quay.io/prom/prometheus:v4",
+    "registry.istio.io/release/pilot:1.30.4",
+    "registry.istio.io/release/proxyv2:1.30.4",
 ]
 
 
@@ -254,7 +257,7 @@ def test_a_run_that_broke_off_is_continued(
     programs.fail("nothing")
     fill(folder, versions, manifests, sources, lambda _: None)
     pulls = programs.calls("docker pull")
-    assert [call.split()[-1] for call in pulls].count("istio/proxyv2:1.30.4") == 2
+    assert [call.split()[-1] for call in pulls].count("registry.istio.io/release/proxyv2:1.30.4") == 2
     assert len(pulls) == 1 + len(EXPECTED) + 1
 
 
@@ -266,6 +269,14 @@ def test_a_mirror_gives_the_images_and_they_keep_their_names(
     assert "docker tag mirror.example/x/op/operator:v1 quay.io/op/operator:v1" in (
         programs.calls("docker tag")
     )
+
+
+@pytest.mark.parametrize("hub", ["docker.io/istio", "istio", "registry.istio.io/release"])
+def test_a_mirror_has_the_proxy_where_the_injector_looks_for_it(hub: str) -> None:
+    istiod = Chart(release="istiod", chart="istiod", namespace="istio-system")
+    looked_for = chart_values(istiod, "mirror.example/x")["global"]["hub"]
+    has = mirrored(f"{hub}/proxyv2:1.30.4", "mirror.example/x")
+    assert has == f"{looked_for}/proxyv2:1.30.4"
 
 
 def test_what_is_listed_has_a_line_each(

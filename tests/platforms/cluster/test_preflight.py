@@ -146,6 +146,12 @@ def test_rights_that_are_missing_are_named_together(
     assert found.fatal
 
 
+def test_forwarding_a_port_takes_two_rights(api: Api, programs: StandIns, fake: FakeApi) -> None:
+    fake.denied = {("get", "pods"), ("create", "pods")}
+    (found,) = _on_context(api)
+    assert "get pods/portforward, create pods/portforward" in found.sentence
+
+
 def test_a_context_without_a_registry_is_warned_of(api: Api, programs: StandIns) -> None:
     (found,) = _on_context(api, registry="")
     assert "--registry" in found.sentence

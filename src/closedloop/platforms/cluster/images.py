@@ -8,6 +8,7 @@ from closedloop.platforms.cluster.versions import Chart
 
 Object = Mapping[str, Any]
 
+_ISTIO = "registry.istio.io/release/"
 _DIGEST = re.compile(r"([\w.-]+(?:/[\w.-]+)+)(?::[\w.-]+)?@sha256:([0-9a-f]{64})")
 
 
@@ -26,10 +27,12 @@ def images(document: Object) -> Iterator[str]:
 def mirrored(image: str, registry: str) -> str:
     """The name under which a mirror has an image: its path and tag or digest, without its host.
 
-    `docker.io/library/` is kept out of it, as `docker pull` understands it.
+    `docker.io/library/` is kept out of it, as `docker pull` understands it. Istio's
+    are under `istio/`, as on Docker Hub, whichever of its two registries a chart names.
     """
     if not registry:
         return image
+    image = image.replace(_ISTIO, "istio/", 1) if image.startswith(_ISTIO) else image
     first, _, rest = image.partition("/")
     has_host = bool(rest) and ("." in first or ":" in first or first == "localhost")
     path = rest if has_host else image
@@ -74,7 +77,7 @@ def _container(container: dict[str, Any], registry: str) -> dict[str, Any]:
 def chart_values(chart: Chart, registry: str) -> dict[str, Any]:
     """The values by which a chart takes its images from `registry`; empty without one.
 
-    For istiod and the gateway the mirror keeps Istio's images under `istio/`.
+    They have there the names that `mirrored` gives them.
     """
     if not registry:
         return {}

@@ -8,7 +8,7 @@ image that a manifest pins by digest gets a tag made of it, in both.
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,8 @@ def contents(versions: Versions, manifests: Path, sources: Sources) -> Contents:
     own = dict(versions.images)
     found: set[str] = set()
     for chart in versions.charts():
-        rendered = _template(chart, sources.chart(chart), manifests, versions)
-        found |= set(_images_of(rendered)) | set(_said_elsewhere(chart))
+        shown = set(_images_of(_template(chart, sources.chart(chart), manifests, versions)))
+        found |= shown | set(_said_elsewhere(chart, shown))
     for url in urls:
         found |= set(_images_of(sources.file(url).read_text("utf-8")))
     for manifest in load(manifests, ""):
@@ -166,11 +166,12 @@ def _template(chart: Chart, archive: Path, manifests: Path, versions: Versions) 
     )
 
 
-def _said_elsewhere(chart: Chart) -> Sequence[str]:
+def _said_elsewhere(chart: Chart, shown: Iterable[str]) -> Sequence[str]:
     """Images that a chart's programs put into pods later, by names that no rendered object has."""
     match chart.chart:
-        case "istiod":  # the injector fills them in for the gateway's `image: auto`
-            return [f"istio/proxyv2:{chart.version}"]
+        case "istiod":  # the injector fills it in for the gateway's `image: auto`, from istiod's hub
+            pilots = [re.sub(r"/pilot(?=[:@])", "/proxyv2", image) for image in shown]
+            return [image for image in pilots if "/proxyv2" in image]
         case "seldon-core-operator":  # the operator's, for SKLEARN_SERVER with a modelUri
             names = ("seldon-core-executor", "sklearnserver", "rclone-storage-initializer")
             return [f"seldonio/{name}:{chart.version}" for name in names]

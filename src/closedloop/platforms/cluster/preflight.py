@@ -30,6 +30,7 @@ _RIGHTS = (
     ("delete", "", "namespaces"),
     ("create", "", "secrets"),
     ("create", "", "services"),
+    ("get", "", "pods/portforward"),
     ("create", "", "pods/portforward"),
     ("get", "", "pods/log"),
     ("create", "apps", "deployments"),
