@@ -349,3 +349,14 @@ def test_whoever_runs_the_notebooks_may_do_nothing_to_a_whole_cluster() -> None:
             assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
             if "secrets" in rule["resources"]:
                 assert (rule["verbs"], len(rule["resourceNames"])) == (["get"], 1)
+
+
+def test_whoever_may_forward_a_port_may_do_it_by_a_websocket() -> None:
+    """Which is opened by GET, the verb `get`; from Kubernetes 1.35 on it takes `create` as well."""
+    verbs = [
+        set(rule["verbs"])
+        for _, document in of("Role")
+        for rule in document["rules"]
+        if "pods/portforward" in rule["resources"]
+    ]
+    assert verbs == [{"get", "create"}] * 2
