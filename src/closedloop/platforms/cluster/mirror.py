@@ -169,7 +169,7 @@ def _template(chart: Chart, archive: Path, manifests: Path, versions: Versions) 
 def _said_elsewhere(chart: Chart, shown: Iterable[str]) -> Sequence[str]:
     """Images that a chart's programs put into pods later, by names that no rendered object has."""
     match chart.chart:
-        case "istiod":  # the injector fills it in for the gateway's `image: auto`, from istiod's hub
+        case "istiod":  # for the gateway's `image: auto`, from where istiod's own image is
             pilots = [re.sub(r"/pilot(?=[:@])", "/proxyv2", image) for image in shown]
             return [image for image in pilots if "/proxyv2" in image]
         case "seldon-core-operator":  # the operator's, for SKLEARN_SERVER with a modelUri
