@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import json
 import os
 import sys
 import threading
@@ -78,7 +79,9 @@ if arguments[:1] == ["pull"] and "--destination" in arguments:
     folder = arguments[arguments.index("--destination") + 1]
     pathlib.Path(folder, "whatever.tgz").write_text(arguments[1])
 if arguments[0] == "save":
-    pathlib.Path(arguments[2]).write_text(arguments[3])
+    pathlib.Path(arguments[arguments.index("--output") + 1]).write_text(arguments[-1])
+if arguments[0] in ("info", "version"):
+    print((here / arguments[0]).read_text())
 """
 
 
@@ -91,6 +94,12 @@ class Programs:
             (folder / name).write_text(PROGRAM)
             (folder / name).chmod(0o755)
         (folder / "rendered").write_text(RENDERED)
+        self.store("overlay2", "1.50")
+
+    def store(self, driver: str, version: str) -> None:
+        """How docker keeps images, and the version of its interface."""
+        (self._folder / "info").write_text(json.dumps([["driver-type", driver]]))
+        (self._folder / "version").write_text(f"linux/arm64 {version}")
 
     def calls(self, *beginnings: str) -> list[str]:
         said = (self._folder / "calls").read_text().splitlines()
@@ -277,6 +286,31 @@ def test_a_mirror_has_the_proxy_where_the_injector_looks_for_it(hub: str) -> Non
     looked_for = chart_values(istiod, "mirror.example/x")["global"]["hub"]
     has = mirrored(f"{hub}/proxyv2:1.30.4", "mirror.example/x")
     assert has == f"{looked_for}/proxyv2:1.30.4"
+
+
+@pytest.mark.parametrize(
+    ("driver", "version", "told"),
+    [
+        ("io.containerd.snapshotter.v1", "1.51", True),
+        ("io.containerd.snapshotter.v1", "1.47", False),  # it does not know the option
+        ("overlay2", "1.51", False),
+    ],
+)
+def test_an_archive_has_one_platform_where_docker_lists_all(
+    programs: Programs,
+    versions: Versions,
+    manifests: Path,
+    sources: Sources,
+    tmp_path: Path,
+    driver: str,
+    version: str,
+    told: bool,
+) -> None:
+    programs.store(driver, version)
+    fill(tmp_path / "folder", versions, manifests, sources, lambda _: None)
+    saves = programs.calls("docker save")
+    assert len(saves) == 1 + len(EXPECTED) + 1
+    assert all(("--platform linux/arm64 " in call) is told for call in saves)
 
 
 def test_what_is_listed_has_a_line_each(

@@ -6,6 +6,7 @@ image, and `node.tar` is kind's node. An archive keeps tags but no digests, so a
 image that a manifest pins by digest gets a tag made of it, in both.
 """
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -118,27 +119,46 @@ def fill(
     for url in wanted.urls:
         text = tagged(sources.file(url).read_text("utf-8"))
         (folder / FILES / file_name(url)).write_text(text, encoding="utf-8")
+    platform = _platform()
     if not (folder / NODE).is_file():
         report(wanted.node)
-        _bring(Image(wanted.node), folder / NODE, registry)
+        _bring(Image(wanted.node), folder / NODE, registry, platform)
     for image in wanted.images:
         archive = folder / IMAGES / image.archive
         if not archive.is_file():
             report(image.source)
-            _bring(image, archive, registry)
+            _bring(image, archive, registry, platform)
     for name, ours in wanted.own.items():
         report(ours)
         build(ours, manifests.parent / "docker" / name / "Dockerfile", manifests.parent)
-        _save(ours, folder / IMAGES / Image(ours).archive)
+        _save(ours, folder / IMAGES / Image(ours).archive, platform)
     return wanted
 
 
-def _bring(image: Image, archive: Path, registry: str) -> None:
+def _platform() -> Sequence[str]:
+    """What `docker save` is told, so that an archive names no platform that it does not hold.
+
+    Only docker's containerd store keeps the list of all platforms of an image,
+    of which it pulled one; kind looks for every image of that list. The option
+    came with version 1.48 of docker's interface.
+    """
+    info = json.loads(run(["docker", "info", "--format", "{{json .DriverStatus}}"]))
+    if not any("containerd" in str(entry) for entry in info or ()):
+        return ()
+    server = run(
+        ["docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}} {{.Server.APIVersion}}"]
+    )
+    name, _, version = server.strip().partition(" ")
+    major, _, minor = version.partition(".")
+    return ("--platform", name) if (int(major), int(minor)) >= (1, 48) else ()
+
+
+def _bring(image: Image, archive: Path, registry: str, platform: Sequence[str]) -> None:
     source = mirrored(image.source, registry)
     run(["docker", "pull", source], timeout=_PULL)
     if source != image.name:
         run(["docker", "tag", source, image.name])
-    _save(image.name, archive)
+    _save(image.name, archive, platform)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -148,9 +168,9 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _save(image: str, archive: Path) -> None:
+def _save(image: str, archive: Path, platform: Sequence[str]) -> None:
     partial = archive.with_suffix(".partial")
-    run(["docker", "save", "--output", str(partial), image], timeout=_PULL)
+    run(["docker", "save", *platform, "--output", str(partial), image], timeout=_PULL)
     partial.replace(archive)
 
 
