@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 
 import structlog
-import uvloop
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -97,7 +96,7 @@ def event_loop() -> asyncio.AbstractEventLoop:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
 
 
 def addresses(host: str) -> list[str]:
