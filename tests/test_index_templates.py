@@ -41,7 +41,7 @@ async def watched(elastic: Elastic) -> AsyncIterator[IndexTemplates]:
     )
     watching = asyncio.create_task(templates.watch(every=0.001))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             yield templates
     finally:
         watching.cancel()

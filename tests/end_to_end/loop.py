@@ -111,7 +111,7 @@ class Loop:
             f"{self.model(name)}/api/v1.0/{path}",
             json=body,
             headers={PUID_HEADER: puid},
-            timeout=30,
+            timeout=60,
         )
         assert answer.status_code == 200, answer.text
         return answer
@@ -225,7 +225,7 @@ class Loop:
     def under_way(self) -> str:
         """Which part still has events that were not dealt with, or the empty string."""
         try:
-            triggers = requests.get(f"{self.broker}/-/status", timeout=10).json()["triggers"]
+            triggers = requests.get(f"{self.broker}/-/status", timeout=60).json()["triggers"]
             pending = {name: one["pending"] for name, one in triggers.items() if one["pending"]}
             queued = self.executor_counts("queued")
         except (requests.RequestException, KeyError) as error:
@@ -318,7 +318,7 @@ def _composite(sources: list[dict[str, Any]], name: str = "each") -> dict[str, A
 
 
 def _samples(url: str) -> list[tuple[str, dict[str, str], float]]:
-    answer = requests.get(url, timeout=30)
+    answer = requests.get(url, timeout=60)
     answer.raise_for_status()
     return [
         (sample.name, dict(sample.labels), sample.value)

@@ -130,7 +130,7 @@ def test_bad_events_at_the_broker(loop: Loop, unharmed: str) -> None:
     stored = len(loop.stream.events())
     for missing in ("ce-id", "ce-source", "ce-type", "ce-specversion"):
         headers = {name: value for name, value in event.items() if name != missing}
-        _refused(requests.post(url, data=b"{}", headers=headers, timeout=30), 400)
+        _refused(requests.post(url, data=b"{}", headers=headers, timeout=60), 400)
     for name, value in (
         ("ce-specversion", "0.3"),
         ("ce-time", "yesterday"),
@@ -139,13 +139,13 @@ def test_bad_events_at_the_broker(loop: Loop, unharmed: str) -> None:
         ("ce-type", b"caf\xe9"),
     ):
         headers = {**event, name: value}  # type: ignore[dict-item]  # bytes are sent as they are
-        _refused(requests.post(url, data=b"{}", headers=headers, timeout=30), 400)
+        _refused(requests.post(url, data=b"{}", headers=headers, timeout=60), 400)
     structured = {"content-type": "application/cloudevents+json"}
     for body in [*_NOT_JSON, b"[]", b'{"specversion": 1.0}', b'{"data_base64": "?"}']:
-        _refused(requests.post(url, data=body, headers=structured, timeout=30), 400)
-    _refused(requests.post(f"{loop.broker}/seldon-logs/nobody", headers=event, timeout=30), 404)
-    _refused(requests.post(f"{loop.broker}/a/b/c", headers=event, timeout=30), 400)
-    _refused(requests.get(url, timeout=30), 405)
+        _refused(requests.post(url, data=body, headers=structured, timeout=60), 400)
+    _refused(requests.post(f"{loop.broker}/seldon-logs/nobody", headers=event, timeout=60), 404)
+    _refused(requests.post(f"{loop.broker}/a/b/c", headers=event, timeout=60), 400)
+    _refused(requests.get(url, timeout=60), 405)
     _refused(requests.post(url, data=b"x" * (9 << 20), headers=event, timeout=60), 413)
     _refused(requests.post(url, data=b"x" * (65 << 20), headers=event, timeout=60), 413)
     assert len(loop.stream.events()) == stored
@@ -196,12 +196,12 @@ def test_bad_events_at_the_services(
             _refused(answer)
     for missing in ("ce-id", "ce-type", "ce-source", "ce-specversion"):
         headers = {name: value for name, value in event.items() if name != missing}
-        _refused(requests.post(url + path, data=b"{}", headers=headers, timeout=30), 400)
-    _refused(requests.post(url + path, data=b"{}", timeout=30), 400)
-    _refused(requests.get(url + path, timeout=30), 405)
-    _refused(requests.post(f"{url}/no/such/path", data=b"{}", timeout=30), 404)
+        _refused(requests.post(url + path, data=b"{}", headers=headers, timeout=60), 400)
+    _refused(requests.post(url + path, data=b"{}", timeout=60), 400)
+    _refused(requests.get(url + path, timeout=60), 405)
+    _refused(requests.post(f"{url}/no/such/path", data=b"{}", timeout=60), 404)
     if kept:
-        _refused(requests.post(f"{url}/dead-letters", timeout=30), 400)
+        _refused(requests.post(f"{url}/dead-letters", timeout=60), 400)
         assert _dead_letters(loop, "bad_encoding")
 
 
@@ -209,21 +209,21 @@ def test_bad_notifications_at_the_alert_logger(loop: Loop, unharmed: str) -> Non
     url = loop.platform.url(_ALERT_LOGGER)
     shapes: list[Any] = [None, 7, "text", [], {}, {"alerts": []}, {"version": "3", "alerts": []}]
     for body in [*_NOT_JSON, *(json.dumps(one).encode() for one in shapes)]:
-        _refused(requests.post(f"{url}/alerts", data=body, headers=_JSON, timeout=30), 400)
+        _refused(requests.post(f"{url}/alerts", data=body, headers=_JSON, timeout=60), 400)
     alerts: list[Any] = [
         *(None, "all", {}, [1], [None], [{}], [{"status": "firing"}]),
         [{"status": 1, "labels": [], "startsAt": "x"}],
     ]
     for one in alerts:
         notification = {"version": "4", "alerts": one}
-        answer = requests.post(f"{url}/alerts", json=notification, timeout=30)
+        answer = requests.post(f"{url}/alerts", json=notification, timeout=60)
         _refused(answer, 400)
         assert "alerts" in answer.json()["error"]
     zipped = {**_JSON, **_ZIPPED}
-    _refused(requests.post(f"{url}/alerts", data=b"{}", headers=zipped, timeout=30), 400)
+    _refused(requests.post(f"{url}/alerts", data=b"{}", headers=zipped, timeout=60), 400)
     huge = requests.post(f"{url}/alerts", data=b"x" * (64 << 20), headers=_JSON, timeout=60)
     _refused(huge, 413)
-    _refused(requests.get(f"{url}/alerts", timeout=30), 405)
+    _refused(requests.get(f"{url}/alerts", timeout=60), 405)
 
 
 def test_bad_calls_of_the_control_api(loop: Loop, unharmed: str) -> None:
@@ -231,7 +231,7 @@ def test_bad_calls_of_the_control_api(loop: Loop, unharmed: str) -> None:
     assert found
     for token in ("", "Bearer ", "Bearer wrong", "Basic ümlaut"):
         headers = {"authorization": token.encode()}
-        _refused(requests.get(f"{found.url}/status", headers=headers, timeout=30), 401)
+        _refused(requests.get(f"{found.url}/status", headers=headers, timeout=60), 401)
     known = {"authorization": f"Bearer {found.token}"}
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}}
     documents: list[Any] = [
@@ -269,7 +269,7 @@ def test_bad_calls_of_the_control_api(loop: Loop, unharmed: str) -> None:
         *("/url?service=a/b", "/url?service=x", "/url?service=seldon-logs/elasticsearch&port=x"),
         *("/logs", "/logs?part=nats", "/logs?part=nats&lines=x", "/logs?part=x&lines=1"),
     ):
-        _refused(requests.get(found.url + query, headers=known, timeout=30), 400, 422)
+        _refused(requests.get(found.url + query, headers=known, timeout=60), 400, 422)
 
 
 def _event(puid: str, type_: str = "io.seldon.serving.feedback") -> dict[str, str]:

@@ -169,7 +169,7 @@ def _answers(folder: Path) -> bool:
     answer = requests.post(
         f"{gateway}/seldon/seldon/sklearn/api/v1.0/predictions",
         json={"data": {"ndarray": FLOWERS}},
-        timeout=30,
+        timeout=60,
     )
     return answer.status_code == 200
 
@@ -208,7 +208,7 @@ def test_prometheus_scrapes_every_predictor_and_component(loop: Loop) -> None:
     url = loop.platform.url("monitoring/monitoring-kube-prometheus-prometheus")
 
     def up() -> set[str]:
-        found = requests.get(f"{url}/api/v1/query", params={"query": "up == 1"}, timeout=30).json()
+        found = requests.get(f"{url}/api/v1/query", params={"query": "up == 1"}, timeout=60).json()
         return {one["metric"]["pod"] for one in found["data"]["result"]}
 
     pods = {str(pod["metadata"]["name"]) for pod in loop.platform.objects("Pod")}  # type: ignore[index]  # plain JSON

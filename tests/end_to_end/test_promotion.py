@@ -37,7 +37,7 @@ def _answer(loop: Loop, predictor: str, row: list[float]) -> object:
         f"{url}/api/v1.0/predictions",
         json={"data": {"ndarray": [row]}},
         headers={"Seldon-Skip-Logging": "true"},
-        timeout=30,
+        timeout=60,
     )
     return answer.json()["data"]["ndarray"]
 
@@ -151,7 +151,7 @@ def _served_by(loop: Loop, probes: list[dict[str, object]]) -> set[str]:
             f"{loop.model('iris-perf')}/api/v1.0/predictions",
             json=probe,
             headers={"Seldon-Skip-Logging": "true"},
-            timeout=30,
+            timeout=60,
         )
         said = answer.json()["data"]["ndarray"] if answer.ok else None
         seen |= {name for name in ("logistic", "perceptron") if _answer(loop, name, row) == said}

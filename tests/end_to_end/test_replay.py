@@ -47,7 +47,7 @@ class _Sequence:
             headers = {f"ce-{name}": value for name, value in raw.attributes.items()}
             headers |= {"ce-id": id_, "content-type": headers.pop("ce-datacontenttype")}
             url = f"{self._loop.broker}/seldon-logs/default"
-            answer = requests.post(url, data=raw.body, headers=headers, timeout=30)
+            answer = requests.post(url, data=raw.body, headers=headers, timeout=60)
             assert answer.status_code == 202
 
 
@@ -82,5 +82,5 @@ def test_event_that_comes_again_is_stored_once(loop: Loop) -> None:
     headers["content-type"] = headers.pop("ce-datacontenttype")
     for _ in range(5):
         url = f"{loop.broker}/seldon-logs/default"
-        assert requests.post(url, data=raw.body, headers=headers, timeout=30).status_code == 202
+        assert requests.post(url, data=raw.body, headers=headers, timeout=60).status_code == 202
     assert len(loop.stream.events()) == stored

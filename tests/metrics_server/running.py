@@ -112,7 +112,7 @@ class MetricsServer:
                 await asyncio.sleep(0.02)
 
     async def until_ready(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await self.ready())[0] != 200:
                 await asyncio.sleep(0.02)
 

@@ -22,7 +22,7 @@ async def process(url: str, port: int) -> AsyncIterator[asyncio.subprocess.Proce
         sys.executable, "-m", "closedloop.metrics_server", env={**os.environ, **environment}
     )
     try:
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
             while True:
                 try:
                     async with session.get(f"http://127.0.0.1:{port}/ready") as said:

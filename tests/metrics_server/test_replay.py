@@ -98,7 +98,7 @@ class Replaying:
     async def running(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.replay.run())
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 yield
         finally:
             task.cancel()

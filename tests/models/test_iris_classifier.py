@@ -73,7 +73,7 @@ def test_seven_correct_and_ninety_three_incorrect_are_exactly_that(model_python:
 
 def test_a_series_is_there_once_whatever_was_called(model: Wrapper) -> None:
     model.predict(SETOSA)
-    requests.get(f"{model.url}/health/status", timeout=30)
+    requests.get(f"{model.url}/health/status", timeout=60)
     model.feedback(_about(SETOSA, 0))
     (sample,) = model.samples("correct")
     assert sample.labels["method"] == "feedback"
@@ -88,7 +88,7 @@ def test_it_answers_with_class_values_and_says_what_they_mean(model: Wrapper) ->
         "names": [],
         "ndarray": [0, 1, 2],
     }
-    metadata = requests.get(f"{model.url}/metadata", timeout=30).json()
+    metadata = requests.get(f"{model.url}/metadata", timeout=60).json()
     assert metadata["custom"] == {"classes": "0 setosa, 1 versicolor, 2 virginica"}
 
 

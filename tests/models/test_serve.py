@@ -54,7 +54,7 @@ def test_it_listens_on_its_host_only_and_ends_at_sigterm(model_python: Path) -> 
         assert _listeners(_port(running.metrics_url)) == loopback
         assert len(_marked(mark)) == 5
         running.process.terminate()
-        assert running.process.wait(20) == 0
+        assert running.process.wait(60) == 0
     assert _marked(mark) == []
 
 
@@ -62,7 +62,7 @@ def test_nothing_outlives_it_when_it_is_killed(model_python: Path) -> None:
     mark = str(uuid4())
     with wrapper(model_python, MARK=mark) as running:
         running.process.kill()
-        until(lambda: _marked(mark), lambda left: not left, what="no process left", timeout=20)
+        until(lambda: _marked(mark), lambda left: not left, what="no process left", timeout=60)
 
 
 def test_nothing_outlives_the_process_that_started_it(model_python: Path) -> None:
@@ -85,7 +85,7 @@ def test_nothing_outlives_the_process_that_started_it(model_python: Path) -> Non
     finally:
         parent.kill()
         parent.wait()
-    until(lambda: _marked(mark), lambda left: not left, what="no process left", timeout=20)
+    until(lambda: _marked(mark), lambda left: not left, what="no process left", timeout=60)
 
 
 def test_it_does_not_go_on_without_its_metrics(model_python: Path) -> None:
@@ -95,7 +95,7 @@ def test_it_does_not_go_on_without_its_metrics(model_python: Path) -> None:
             pid for pid in _children(running.process.pid) if _holds(pid, running.metrics_url)
         ]
         os.kill(server, signal.SIGTERM)
-        running.process.wait(20)
+        running.process.wait(60)
     assert _marked(mark) == []
 
 
@@ -164,8 +164,8 @@ def test_warnings_are_silent(model_python: Path, tmp_path: Path) -> None:
     urls = f"http://127.0.0.1:{http}", f"http://127.0.0.1:{metrics}/prometheus"
     try:
         wait_until_up(Wrapper(*urls, process))
-        requests.get(f"{urls[0]}/health/status", timeout=10)
+        requests.get(f"{urls[0]}/health/status", timeout=60)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     assert "Warning" not in log.read_text()

@@ -36,10 +36,10 @@ class Wrapper:
 
     def post(self, path: str, body: object, puid: str = "") -> requests.Response:
         headers = {"Seldon-Puid": puid} if puid else {}
-        return requests.post(self.url + path, json=body, headers=headers, timeout=30)
+        return requests.post(self.url + path, json=body, headers=headers, timeout=60)
 
     def samples(self, name: str, **labels: str) -> list[Sample]:
-        text = requests.get(self.metrics_url, timeout=30).text
+        text = requests.get(self.metrics_url, timeout=60).text
         return [
             sample
             for family in text_string_to_metric_families(text)
@@ -100,15 +100,15 @@ def wrapper(
         yield running
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def wait_until_up(running: Wrapper) -> None:
     def up() -> bool:
         assert running.process.poll() is None, "the wrapper ended"
         try:
-            requests.get(running.metrics_url, timeout=5)
-            return requests.get(f"{running.url}/health/ping", timeout=5).text == "pong"
+            requests.get(running.metrics_url, timeout=60)
+            return requests.get(f"{running.url}/health/ping", timeout=60).text == "pong"
         except requests.ConnectionError:
             return False
 

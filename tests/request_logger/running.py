@@ -79,7 +79,7 @@ class Logger:
 
     async def ready(self, status: int = 200) -> str:
         """Wait for this status of `/ready`; its text."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 async with self.client.get("/ready") as answer:
                     if answer.status == status:

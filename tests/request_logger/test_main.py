@@ -31,7 +31,7 @@ async def test_on_sigterm_it_finishes_what_it_took(server: SearchServer, deploym
                 if answer.status == 202:
                     kept.add(sent.id)
 
-    async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
         while not await is_ready(session, url):
             await asyncio.sleep(0.05)
         sending = [asyncio.create_task(deliver(session, f"puid-{i}")) for i in range(300)]

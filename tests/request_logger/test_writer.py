@@ -57,7 +57,7 @@ async def test_a_written_batch_is_answered_while_the_next_one_stalls(at: str) ->
     metrics = Metrics(CollectorRegistry(), depth=lambda: 0)
     writer = Writer(cast(Store, Stalling(at)), metrics, Settings(batch_events=1))
     running = asyncio.create_task(writer.run(backlog))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await entries[0].answer is Answer.KEPT
     assert not entries[1].settled
     running.cancel()

@@ -58,7 +58,7 @@ def test_a_rate_is_kept() -> None:
 
 
 def test_threads_send_at_the_same_time() -> None:
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=60)
 
     def answer_when_four_are_here(_: int) -> Reply:
         together.wait()
@@ -106,7 +106,7 @@ def test_a_server_that_is_not_there_or_hangs_has_a_reason() -> None:
     release = threading.Event()
 
     def hang(_: int) -> Reply:
-        release.wait(10)
+        release.wait(60)
         return 200, ANSWER, {}
 
     with model(hang) as server:

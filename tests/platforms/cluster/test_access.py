@@ -152,7 +152,7 @@ def test_forwards_to_a_pod_that_is_ready(
     fake.pod_ports["iris-1", 8000] = web
     url = access.url(api, forwarder, {}, "seldon/iris", None)
     large = b"x" * 300_000
-    assert requests.post(url, data=large, timeout=10).content == large
+    assert requests.post(url, data=large, timeout=60).content == large
     assert access.url(api, forwarder, {}, "seldon/iris", 80) == url
 
 
@@ -163,11 +163,11 @@ def test_after_a_pod_was_replaced_the_same_url_leads_to_the_new_one(
     _pod(fake, "iris-1", "iris")
     fake.pod_ports["iris-1", 8000] = web
     url = access.url(api, forwarder, {}, "seldon/iris", None)
-    assert requests.post(url, data=b"1", timeout=10).content == b"1"
+    assert requests.post(url, data=b"1", timeout=60).content == b"1"
     fake.remove("Pod", "iris-1", "seldon")
     _pod(fake, "iris-2", "iris", created="2")
     fake.pod_ports["iris-2", 8000] = web
-    assert requests.post(url, data=b"2", timeout=10).content == b"2"
+    assert requests.post(url, data=b"2", timeout=60).content == b"2"
 
 
 def test_a_closed_forwarder_refuses(
@@ -177,7 +177,7 @@ def test_a_closed_forwarder_refuses(
     url = access.url(api, forwarder, {}, "seldon/iris", None)
     forwarder.close()
     with pytest.raises(requests.ConnectionError):
-        requests.post(url, data=b"1", timeout=2)
+        requests.post(url, data=b"1", timeout=60)
 
 
 def test_a_url_is_given_when_somebody_listens_behind_it(
@@ -189,7 +189,7 @@ def test_a_url_is_given_when_somebody_listens_behind_it(
     threading.Timer(0.5, lambda: fake.pod_ports.update({("iris-1", 8000): web})).start()
     url = access.url(api, forwarder, {}, "seldon/iris", None)
     assert ("iris-1", 8000) in fake.pod_ports  # it was not given before
-    assert requests.post(url, data=b"1", timeout=10).content == b"1"
+    assert requests.post(url, data=b"1", timeout=60).content == b"1"
 
 
 def test_a_named_target_port_is_the_containers() -> None:

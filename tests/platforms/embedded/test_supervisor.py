@@ -57,7 +57,7 @@ async def _supervised(
     )
 
     async def until(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 await changed.wait()
                 changed.clear()
@@ -116,7 +116,7 @@ async def test_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
         on_change=lambda: changed.set() if one.restarts else None,
     )
     one.start()
-    await asyncio.wait_for(changed.wait(), 10)
+    await asyncio.wait_for(changed.wait(), 60)
     await one.stop()
     assert one.restarts == 1
 

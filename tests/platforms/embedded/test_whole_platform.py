@@ -59,7 +59,7 @@ def platform(home: Path) -> Iterator[EmbeddedPlatform]:
 def _predict(platform: EmbeddedPlatform, name: str = "sklearn") -> requests.Response:
     gateway = platform.url("istio-system/istio-ingressgateway")
     url = f"{gateway}/seldon/seldon/{name}/api/v1.0/predictions"
-    return requests.post(url, json=FLOWER, timeout=10)
+    return requests.post(url, json=FLOWER, timeout=60)
 
 
 def _logged(platform: EmbeddedPlatform, puid: str) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def test_every_part_is_shown(platform: EmbeddedPlatform) -> None:
     ],
 )
 def test_well_known_services_answer(platform: EmbeddedPlatform, service: str, path: str) -> None:
-    assert requests.get(platform.url(service) + path, timeout=10).status_code == 200
+    assert requests.get(platform.url(service) + path, timeout=60).status_code == 200
 
 
 def test_prometheus_scrapes_models_and_components(platform: EmbeddedPlatform) -> None:
@@ -133,7 +133,7 @@ def test_prometheus_scrapes_models_and_components(platform: EmbeddedPlatform) ->
 
     def up() -> set[tuple[str, str]]:
         query = {"query": "up == 1"}
-        found = requests.get(f"{url}/api/v1/query", params=query, timeout=10).json()
+        found = requests.get(f"{url}/api/v1/query", params=query, timeout=60).json()
         return {
             (one["metric"]["namespace"], one["metric"]["container"])
             for one in found["data"]["result"]

@@ -68,7 +68,9 @@ async def model_environment(
                 venv = ("venv", "--quiet", "--relocatable", "--python", base, building)
                 await _run([uv, *venv], progress, guardian)
                 install = ("pip", "install", "--no-deps", "--python", building / "bin/python")
-                await _run([uv, *install, "--requirement", requirements], progress, guardian)
+                command = [str(word) for word in (uv, *install, "--requirement", requirements)]
+                # It leaves lock files in the temp folder.
+                await _run(command, progress, guardian, TMPDIR=str(building))
                 building.rename(environment)
         _link(Path(closedloop.__file__).parent, _site_packages(environment) / "closedloop")
     return python
@@ -173,14 +175,14 @@ def _exclusive(parts: Path, progress: Progress) -> AbstractAsyncContextManager[N
 
 
 async def _run(
-    command: Sequence[str | Path], progress: Progress, guardian: Guardian | None
+    command: Sequence[str | Path], progress: Progress, guardian: Guardian | None, **extra: str
 ) -> None:
     """Run to the end, passing its lines on; when we are interrupted it is killed.
 
     Raises `PlatformError` with the last of its lines.
     """
     foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
-    env = {name: value for name, value in os.environ.items() if name not in foreign}
+    env = {name: value for name, value in os.environ.items() if name not in foreign} | extra
     child = await start([str(word) for word in command], env, log=None, guardian=guardian)
     assert child.output is not None
     lines = []

@@ -30,14 +30,14 @@ def free_port() -> int:
         return port
 
 
-def until(condition: Callable[[], bool], timeout: float = 20.0) -> None:
+def until(condition: Callable[[], bool], timeout: float = 60.0) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         time.sleep(0.02)
 
 
-async def awhile(condition: Callable[[], bool], timeout: float = 30.0) -> None:
+async def awhile(condition: Callable[[], bool], timeout: float = 60.0) -> None:
     async with asyncio.timeout(timeout):
         while not condition():
             await asyncio.sleep(0.02)
@@ -61,7 +61,7 @@ class Part:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(how)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def kill(self) -> None:
         self.stop(signal.SIGKILL)
@@ -125,10 +125,10 @@ class BrokerProcess(Part):
         until(self._ready)
 
     def reload(self) -> requests.Response:
-        return requests.post(f"{self.url}/-/reload", timeout=20)
+        return requests.post(f"{self.url}/-/reload", timeout=60)
 
     def status(self) -> dict[str, Any]:
-        answer: dict[str, Any] = requests.get(f"{self.url}/-/status", timeout=5).json()
+        answer: dict[str, Any] = requests.get(f"{self.url}/-/status", timeout=60).json()
         return answer
 
     def log(self) -> str:
@@ -138,7 +138,7 @@ class BrokerProcess(Part):
         assert self.process is not None
         assert self.process.poll() is None, self.log()
         with contextlib.suppress(requests.ConnectionError):
-            return requests.get(f"{self.url}/ready", timeout=5).ok
+            return requests.get(f"{self.url}/ready", timeout=60).ok
         return False
 
 

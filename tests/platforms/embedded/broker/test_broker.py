@@ -18,11 +18,11 @@ pytestmark = pytest.mark.embedded
 def send(broker: BrokerProcess, *numbers: int, to: str = "default") -> None:
     for number in numbers:
         url = f"{broker.url}/seldon-logs/{to}"
-        assert requests.post(url, headers=event(number), timeout=10).status_code == 202
+        assert requests.post(url, headers=event(number), timeout=60).status_code == 202
 
 
 def replay(broker: BrokerProcess, query: str) -> requests.Response:
-    return requests.post(f"{broker.url}/-/replay{query}", timeout=10)
+    return requests.post(f"{broker.url}/-/replay{query}", timeout=60)
 
 
 def test_a_reload_adds_changes_and_removes_triggers(
@@ -76,7 +76,7 @@ def test_a_trigger_waits_for_its_broker_and_brokers_are_apart(
     broker.configure(triggers[0])
     assert broker.reload().status_code == 200
     url = f"{broker.url}/seldon-logs/second"
-    assert requests.post(url, headers=event(3), timeout=10).status_code == 404
+    assert requests.post(url, headers=event(3), timeout=60).status_code == 404
 
 
 def test_a_bad_file_leaves_the_old_configuration(
@@ -113,7 +113,7 @@ def test_it_does_not_start_without_a_configuration(broker: BrokerProcess) -> Non
     broker.config.unlink()
     super(BrokerProcess, broker).start()
     assert broker.process is not None
-    assert broker.process.wait(10) == 1
+    assert broker.process.wait(60) == 1
     assert "Traceback" not in broker.log()
 
 

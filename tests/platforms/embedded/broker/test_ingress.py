@@ -61,7 +61,7 @@ def test_every_request_has_the_status_of_knatives_ingress(broker: BrokerProcess)
         ("OPTIONS", "/", {}, 200),
     ]
     answers = [
-        requests.request(method, broker.url + path, headers=headers, data=b"{}", timeout=5)
+        requests.request(method, broker.url + path, headers=headers, data=b"{}", timeout=60)
         for method, path, headers, _ in table
     ]
     got = [(*row[:3], answer.status_code) for row, answer in zip(table, answers, strict=True)]
@@ -95,7 +95,7 @@ def test_bad_bodies_are_refused_and_good_ones_still_taken(broker: BrokerProcess)
         (structured, json.dumps(good | {"data": {"a": 1}}).encode(), 202),
     ]
     for headers, body, status in table:
-        answer = requests.post(broker.ingress, headers=headers, data=body, timeout=5)
+        answer = requests.post(broker.ingress, headers=headers, data=body, timeout=60)
         assert (answer.status_code, body[:60]) == (status, body[:60])
     assert broker.status()["brokers"]["seldon-logs/default"]["accepted"] == 4
 
@@ -103,7 +103,7 @@ def test_bad_bodies_are_refused_and_good_ones_still_taken(broker: BrokerProcess)
 def test_a_header_that_is_not_utf8_is_refused(broker: BrokerProcess) -> None:
     broker.start()
     headers = {name: value.encode() for name, value in event(1).items()} | {"ce-x": b"\xff"}
-    assert requests.post(broker.ingress, headers=headers, timeout=5).status_code == 400
+    assert requests.post(broker.ingress, headers=headers, timeout=60).status_code == 400
 
 
 def test_an_event_arrives_as_it_was_sent(broker: BrokerProcess, subscriber: Subscriber) -> None:
@@ -112,7 +112,7 @@ def test_an_event_arrives_as_it_was_sent(broker: BrokerProcess, subscriber: Subs
     extra = {"knative-x": "1", "x-request-id": "r", "x-b3-traceid": "b", "Seldon-Puid": "p"}
     sent = event(1, requestid="abc", time="2026-01-31T12:00:00Z", note="größer") | extra
     headers = {name: value.encode() for name, value in sent.items()}
-    requests.post(broker.ingress, headers=headers, data=b"\x00\xff", timeout=5)
+    requests.post(broker.ingress, headers=headers, data=b"\x00\xff", timeout=60)
     until(lambda: len(subscriber.events) == 1)
     got, body = subscriber.events[0]
     assert body == b"\x00\xff"
@@ -139,7 +139,7 @@ def test_structured_mode_is_delivered_in_binary_mode(
     document = {"specversion": "1.0", "id": "s", "source": "s", "type": "t", "count": 3}
     headers = {"content-type": STRUCTURED}
     body = json.dumps(document | {"data": {"a": [1]}}).encode()
-    requests.post(broker.ingress, headers=headers, data=body, timeout=5)
+    requests.post(broker.ingress, headers=headers, data=body, timeout=60)
     until(lambda: len(subscriber.events) == 1)
     got, body = subscriber.events[0]
     assert (got["ce-id"], got["ce-count"], got["content-type"]) == ("s", "3", "application/json")
@@ -150,7 +150,7 @@ def test_the_same_source_and_id_is_one_event(broker: BrokerProcess, subscriber: 
     broker.configure(trigger("all", subscriber.url))
     broker.start()
     for headers in (event(1), event(1), event(1, source="http://elsewhere"), event(2)):
-        assert requests.post(broker.ingress, headers=headers, timeout=5).status_code == 202
+        assert requests.post(broker.ingress, headers=headers, timeout=60).status_code == 202
     until(lambda: "e2" in subscriber.ids)
     assert subscriber.ids == {"e1": 2, "e2": 1}
     assert broker.status()["brokers"]["seldon-logs/default"] == {"accepted": 3, "duplicates": 1}
@@ -159,18 +159,18 @@ def test_the_same_source_and_id_is_one_event(broker: BrokerProcess, subscriber: 
 def test_without_nats_a_sender_is_held_and_then_refused(broker: BrokerProcess, nats: Nats) -> None:
     broker.start()
     nats.kill()
-    answer = requests.post(broker.ingress, headers=event(1), timeout=10)
+    answer = requests.post(broker.ingress, headers=event(1), timeout=60)
     assert answer.status_code == 503
     assert answer.elapsed.total_seconds() > 2.5
-    assert requests.get(f"{broker.url}/ready", timeout=5).status_code == 503
-    assert requests.get(f"{broker.url}/live", timeout=5).ok
+    assert requests.get(f"{broker.url}/ready", timeout=60).status_code == 503
+    assert requests.get(f"{broker.url}/live", timeout=60).ok
 
 
 def test_a_sender_is_held_over_a_restart_of_nats(broker: BrokerProcess, nats: Nats) -> None:
     broker.start()
     nats.kill()
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(requests.post, broker.ingress, headers=event(1), timeout=10)
+        answer = pool.submit(requests.post, broker.ingress, headers=event(1), timeout=60)
         nats.start()
         assert answer.result().status_code == 202
     assert "Traceback" not in broker.log()
@@ -186,13 +186,13 @@ def test_a_broker_started_before_nats_is_not_ready_until_it_comes(
         answer = None
         while answer is None:
             try:
-                answer = requests.get(f"{broker.url}/ready", timeout=5)
+                answer = requests.get(f"{broker.url}/ready", timeout=60)
             except requests.ConnectionError:
                 continue
         assert (answer.status_code, nats.url in answer.text) == (503, True)
     finally:
         nats.start()
-    answer = requests.post(broker.ingress, headers=event(1), timeout=10)
+    answer = requests.post(broker.ingress, headers=event(1), timeout=60)
     assert answer.status_code == 202
 
 
@@ -200,7 +200,7 @@ def test_a_nats_without_room_for_the_stream_is_named(broker: BrokerProcess) -> N
     broker.max_bytes = 1 << 40
     super(BrokerProcess, broker).start()
     until(lambda: "JetStream does not serve yet" in broker.log())
-    answer = requests.get(f"{broker.url}/ready", timeout=5)
+    answer = requests.get(f"{broker.url}/ready", timeout=60)
     assert (answer.status_code, "insufficient storage" in answer.text) == (503, True)
 
 
@@ -217,9 +217,9 @@ def test_sigterm_ends_it_quietly(broker: BrokerProcess, nats: Nats, nats_is_ther
 def test_metrics_count_what_was_accepted_and_refused(broker: BrokerProcess) -> None:
     broker.configure(trigger("all", "http://127.0.0.1:1/"))
     broker.start()
-    requests.post(broker.ingress, headers=event(1), timeout=5)
-    requests.post(f"{broker.url}/x/y", headers=event(1), timeout=5)
-    text = requests.get(f"{broker.url}/metrics", timeout=5).text
+    requests.post(broker.ingress, headers=event(1), timeout=60)
+    requests.post(f"{broker.url}/x/y", headers=event(1), timeout=60)
+    text = requests.get(f"{broker.url}/metrics", timeout=60).text
     prefix = "closedloop_broker_events_"
     for line in (
         'accepted_total{broker="seldon-logs/default"} 1.0',

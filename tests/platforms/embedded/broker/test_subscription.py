@@ -24,7 +24,7 @@ REPLY = {"ce-specversion": "1.0", "ce-source": "subscriber", "ce-type": "reply"}
 
 def send(broker: BrokerProcess, *events: dict[str, str], body: bytes = b"{}") -> None:
     for headers in events:
-        answer = requests.post(broker.ingress, headers=headers, data=body, timeout=10)
+        answer = requests.post(broker.ingress, headers=headers, data=body, timeout=60)
         assert answer.status_code == 202, answer.text
 
 

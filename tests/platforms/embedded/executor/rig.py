@@ -35,7 +35,7 @@ class Peer:
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def wait(self, count: int) -> list[Got]:
-        async with asyncio.timeout(10), self.arrived:
+        async with asyncio.timeout(60), self.arrived:
             await self.arrived.wait_for(lambda: len(self.got) >= count)
             return self.got
 
@@ -149,7 +149,7 @@ async def rig(
 
 
 async def _listening(client: aiohttp.ClientSession, served: asyncio.Task[None]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             assert not served.done()
             try:

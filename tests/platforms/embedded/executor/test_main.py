@@ -72,7 +72,7 @@ async def test_a_bad_environment_is_one_line_and_exit_2() -> None:
 
 
 async def _until_live(client: aiohttp.ClientSession, process: Process) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while process.returncode is None:
             try:
                 async with client.get("/live"):

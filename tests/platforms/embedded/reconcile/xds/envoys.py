@@ -126,7 +126,7 @@ def running(
         yield envoy
     finally:
         process.terminate()
-        assert process.wait(10) == 0, (folder / "log").read_text()
+        assert process.wait(60) == 0, (folder / "log").read_text()
 
 
 class Load:
@@ -152,7 +152,7 @@ class Load:
         with requests.Session() as session:
             while not self._stop.is_set():
                 try:
-                    answer = str(session.post(self._url, data=b"x", timeout=5).status_code)
+                    answer = str(session.post(self._url, data=b"x", timeout=60).status_code)
                 except requests.RequestException as error:
                     answer = repr(error)
                 self.answers[answer] += 1

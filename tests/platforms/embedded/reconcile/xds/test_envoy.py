@@ -52,7 +52,7 @@ def route(*backends: tuple[str, int], mirror: tuple[str, float] | None = None) -
 
 
 def post(url: str, **headers: str) -> requests.Response:
-    return requests.post(url, data=b"body", headers=headers, timeout=5)
+    return requests.post(url, data=b"body", headers=headers, timeout=60)
 
 
 def test_envoy_accepts_every_part_of_it(tmp_path: Path, a: Upstream, b: Upstream) -> None:
@@ -133,7 +133,7 @@ def test_a_call_goes_on_to_another_address_when_one_refuses(envoy: Envoy, a: Ups
 
 def test_a_service_is_reached_byte_by_byte(envoy: Envoy, a: Upstream) -> None:
     envoy.apply([], {A: [a.address]})
-    with create_connection(envoy.listen[A], timeout=5) as connection:
+    with create_connection(envoy.listen[A], timeout=60) as connection:
         connection.sendall(b"GET /raw HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert connection.makefile("rb").read().endswith(b"\r\n\r\na")
     assert a.seen[0].headers == {"host": "x", "connection": "close"}
@@ -143,8 +143,8 @@ def test_elasticsearchs_own_content_type_becomes_the_common_one(envoy: Envoy, a:
     envoy.apply([], {ES: [a.address]})
     kind = "application/vnd.elasticsearch+{}; compatible-with=9"
     headers = {"content-type": kind.format("x-ndjson"), "accept": kind.format("json")}
-    requests.post(envoy.url(ES), data=b"{}", headers=headers, timeout=5)
-    requests.get(envoy.url(ES), headers={"accept": "text/plain"}, timeout=5)
+    requests.post(envoy.url(ES), data=b"{}", headers=headers, timeout=60)
+    requests.get(envoy.url(ES), headers={"accept": "text/plain"}, timeout=60)
     assert a.seen[0].headers["content-type"] == "application/x-ndjson"
     assert [one.headers["accept"] for one in a.seen] == ["application/json", "text/plain"]
 
