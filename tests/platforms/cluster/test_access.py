@@ -183,7 +183,7 @@ def test_a_closed_forwarder_refuses(
 def test_a_url_is_given_when_somebody_listens_behind_it(
     api: Api, fake: FakeApi, forwarder: Forwarder, web: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "_PATIENCE", 20.0)
+    monkeypatch.setattr(access, "_PATIENCE", 60.0)
     _service(fake, "iris", "seldon", {"name": "http", "port": 80, "targetPort": 8000})
     _pod(fake, "iris-1", "iris")
     threading.Timer(0.5, lambda: fake.pod_ports.update({("iris-1", 8000): web})).start()

@@ -2,9 +2,9 @@
 
 import base64
 import contextlib
-import socket
 import time
 from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote
 
@@ -17,8 +17,8 @@ from closedloop.platforms.protocol import PlatformError
 _CREDENTIALS = {"elasticsearch": ("elasticsearch-credentials", "username", "password")}
 
 _PATIENCE = 30.0
-# Long enough for a refusal on the way to come back, short enough not to be noticed.
-_SILENCE = 0.25
+_ANSWER = 5.0  # seconds for the answer to one request
+_LOOK_AGAIN = 0.25
 
 
 def url(
@@ -30,8 +30,8 @@ def url(
 ) -> str:
     """The URL of Service `namespace/name`, without a trailing slash.
 
-    Through the node's port where one is published, else forwarded; somebody
-    listens there, or does not within half a minute. User and password are in
+    Through the node's port where one is published, else forwarded; HTTP is
+    answered there, or is not within half a minute. User and password are in
     it where the Service asks for them. Raises `PlatformError`.
     """
     namespace, _, name = service.partition("/")
@@ -46,27 +46,27 @@ def url(
         host_port = entry.host_port
     else:
         host_port = forwarder.port(namespace, name, number)
-    _await_listener(host_port)
+    _await_answer(host_port)
     return f"http://{_userinfo(api, namespace, name)}127.0.0.1:{host_port}"
 
 
-def _await_listener(port: int) -> None:
-    """Until something behind a port of ours holds a connection, or for a while.
+def _await_answer(port: int) -> None:
+    """Until HTTP is answered behind a port of ours, whatever the answer, or for a while.
 
     Docker and a forwarder accept at once and close again when nobody listens
     behind them, such as the gateway before Istio has told it of its first
-    Gateway. A server of HTTP says nothing before it is asked.
+    Gateway: that a connection holds says nothing, for the refusal may be on its way.
     """
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as one:
-            one.settimeout(_SILENCE)
-            try:
-                if one.recv(1):
-                    return
-            except TimeoutError:
-                return
-        time.sleep(_SILENCE)
+        with (
+            contextlib.suppress(OSError, HTTPException),
+            contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=_ANSWER)) as asking,
+        ):
+            asking.request("HEAD", "/")
+            asking.getresponse()
+            return
+        time.sleep(_LOOK_AGAIN)
 
 
 def _number(service: Mapping[str, Any], port: str | int | None) -> int:
