@@ -118,7 +118,7 @@ class FakeApi:
         started = threading.Event()
         stop = threading.Thread(target=self._serve, args=(started,), daemon=True)
         stop.start()
-        assert started.wait(10)
+        assert started.wait(60)
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(yaml.safe_dump(self.kubeconfig()))
         try:
@@ -126,7 +126,7 @@ class FakeApi:
         finally:
             assert self._loop is not None
             self._loop.call_soon_threadsafe(self._stop.set)
-            stop.join(10)
+            stop.join(60)
 
     def kubeconfig(self) -> Object:
         return {
@@ -329,7 +329,8 @@ class FakeApi:
             await _write(response, {"type": "ERROR", "object": gone})
             return response
         while loop.time() < end and not self._stop.is_set():
-            self._changed.clear()
+            # Before the history is read, and not cleared by a watch: there may be several.
+            changed = self._changed
             with self._lock:
                 news = [
                     (version, kind, thing)
@@ -340,7 +341,7 @@ class FakeApi:
             for _, kind, thing in news:
                 await _write(response, {"type": kind, "object": thing})
             try:
-                await asyncio.wait_for(self._changed.wait(), max(0.01, end - loop.time()))
+                await asyncio.wait_for(changed.wait(), max(0.01, end - loop.time()))
             except TimeoutError:
                 break
         return response
@@ -419,7 +420,11 @@ class FakeApi:
     def _tell(self, kind: str, key: Key, thing: Object) -> None:
         self._history.append((self._version, kind, key, copy.deepcopy(thing)))
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._changed.set)
+            self._loop.call_soon_threadsafe(self._announce)
+
+    def _announce(self) -> None:
+        told, self._changed = self._changed, asyncio.Event()
+        told.set()
 
     def _log(self, request: web.Request) -> web.Response:
         name = f"{request.path.split('/')[-2]}/{request.query.get('container')}"

@@ -1,6 +1,7 @@
 import gc
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.forwarding import Forwarder, target_port
 from closedloop.platforms.cluster.ports import CONFIG, host_ports, published
 from closedloop.platforms.protocol import PlatformError
+from closedloop.waiting import until
 from tests.platforms.cluster.fake_api import FakeApi
 
 # The client library leaves the closing of a websocket whose server went away to the collector.
@@ -36,7 +38,7 @@ def forwarder(api: Api) -> Iterator[Forwarder]:
     forwarder.close()
     for thread in threading.enumerate():
         if thread.name.startswith("Kubernetes port forward"):
-            thread.join(5)
+            thread.join(60)
     gc.collect()
 
 
@@ -186,9 +188,21 @@ def test_a_url_is_given_when_somebody_listens_behind_it(
     monkeypatch.setattr(access, "_PATIENCE", 60.0)
     _service(fake, "iris", "seldon", {"name": "http", "port": 80, "targetPort": 8000})
     _pod(fake, "iris-1", "iris")
-    threading.Timer(0.5, lambda: fake.pod_ports.update({("iris-1", 8000): web})).start()
-    url = access.url(api, forwarder, {}, "seldon/iris", None)
-    assert ("iris-1", 8000) in fake.pod_ports  # it was not given before
+
+    def listen() -> None:
+        until(
+            lambda: any(each.path.endswith("/portforward") for each in [*fake.requests]),
+            what="a call while nobody listens",
+            timeout=60,
+            every=0.01,
+        )
+        fake.pod_ports["iris-1", 8000] = web
+
+    with ThreadPoolExecutor(1) as pool:
+        listening = pool.submit(listen)
+        url = access.url(api, forwarder, {}, "seldon/iris", None)
+        assert ("iris-1", 8000) in fake.pod_ports  # it was not given before
+        listening.result()
     assert requests.post(url, data=b"1", timeout=60).content == b"1"
 
 

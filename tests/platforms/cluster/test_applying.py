@@ -41,7 +41,7 @@ MODIFIED = (
 
 @pytest.fixture
 def applier(api: Api) -> Applier:
-    return Applier(api, Inventory(api), patience=3.0)
+    return Applier(api, Inventory(api), patience=60)
 
 
 def _config(name: str = "one", **data: str) -> Manifest:

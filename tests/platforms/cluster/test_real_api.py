@@ -93,7 +93,7 @@ def test_a_watch_sees_what_happens(api: Api, name: str) -> None:
             "ConfigMap",
             "default",
             resource_version=version,
-            seconds=10,
+            seconds=60,
             fields=f"metadata.name={name}",
         )
     )
@@ -102,8 +102,15 @@ def test_a_watch_sees_what_happens(api: Api, name: str) -> None:
 
 def test_waits_for_the_end_of_an_object(api: Api, name: str) -> None:
     api.create(_config(name).document)
-    threading.Timer(0.2, lambda: api.delete("ConfigMap", name, "default", grace=0)).start()
-    found: dict[str, Any] = wait(api, "ConfigMap", name, "default", condition="Deleted", timeout=20)
+    real = api.list
+
+    def listed(*arguments: Any, **options: Any) -> Any:
+        result = real(*arguments, **options)
+        api.delete("ConfigMap", name, "default", grace=0)
+        return result
+
+    api.list = listed  # type: ignore[method-assign]  # between list and watch
+    found: dict[str, Any] = wait(api, "ConfigMap", name, "default", condition="Deleted", timeout=60)
     assert found["metadata"]["name"] == name
 
 

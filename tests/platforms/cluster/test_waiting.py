@@ -1,4 +1,6 @@
-import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from closedloop.platforms.cluster.conditions import is_reconciled, met
 from closedloop.platforms.cluster.connection import ApiError, Unreachable
 from closedloop.platforms.cluster.waiting import wait
 from closedloop.platforms.protocol import PlatformError
+from closedloop.waiting import until
 from tests.platforms.cluster.fake_api import FakeApi
 
 
@@ -41,21 +44,36 @@ def _rolled_out(generation: int = 1) -> dict[str, Any]:
     return {"observedGeneration": generation, **dict.fromkeys(counts, 1)}
 
 
-def _soon(action: Any) -> None:
-    threading.Timer(0.2, action).start()
+@contextmanager
+def _once_watched(fake: FakeApi, action: Callable[[], object]) -> Iterator[None]:
+    """Do it as soon as somebody watches, and not before."""
+
+    def act() -> None:
+        until(
+            lambda: any("watch" in each.query for each in [*fake.requests]),
+            what="a watch",
+            timeout=60,
+            every=0.01,
+        )
+        action()
+
+    with ThreadPoolExecutor(1) as pool:
+        acting = pool.submit(act)
+        yield
+        acting.result()
 
 
 def test_sees_a_change_without_asking_again(api: Api, fake: FakeApi) -> None:
     fake.put(_deployment())
-    _soon(lambda: fake.put(_deployment(**_rolled_out())))
-    wait(api, "Deployment", "web", "default", condition="Available", timeout=60)
+    with _once_watched(fake, lambda: fake.put(_deployment(**_rolled_out()))):
+        wait(api, "Deployment", "web", "default", condition="Available", timeout=60)
     lists = [each for each in fake.requests if each.path.endswith("/deployments")]
     assert len(lists) == 2  # one list, one watch
 
 
 def test_an_object_that_comes_later_is_waited_for(api: Api, fake: FakeApi) -> None:
-    _soon(lambda: fake.put(_deployment(**_rolled_out())))
-    found = wait(api, "Deployment", "web", "default", condition="Available", timeout=60)
+    with _once_watched(fake, lambda: fake.put(_deployment(**_rolled_out()))):
+        found = wait(api, "Deployment", "web", "default", condition="Available", timeout=60)
     assert found["metadata"]["name"] == "web"
 
 
@@ -82,7 +100,7 @@ def test_a_watch_from_a_version_that_is_gone_says_410(api: Api, fake: FakeApi) -
     fake.put(_deployment())
     fake.compact()
     with pytest.raises(ApiError) as caught:
-        list(api.watch("Deployment", "default", resource_version="1", seconds=1))
+        list(api.watch("Deployment", "default", resource_version="1", seconds=60))
     assert caught.value.status == 410
 
 
@@ -94,9 +112,9 @@ def test_goes_on_when_the_server_was_away(api: Api, fake: FakeApi) -> None:
 
 def test_deleted(api: Api, fake: FakeApi) -> None:
     fake.put(_deployment())
-    _soon(lambda: fake.remove("Deployment", "web", "default"))
+    with _once_watched(fake, lambda: fake.remove("Deployment", "web", "default")):
+        wait(api, "Deployment", "web", "default", condition="Deleted", timeout=60)
     wait(api, "Deployment", "web", "default", condition="Deleted", timeout=60)
-    wait(api, "Deployment", "web", "default", condition="Deleted", timeout=1)
 
 
 def test_too_late_shows_status_pods_events_and_logs(api: Api, fake: FakeApi) -> None:
