@@ -1,5 +1,6 @@
 """What of a platform runs, read from /proc."""
 
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -25,11 +26,12 @@ def listening(pids: set[int]) -> set[str]:
     """Local addresses, `IPv4:port` or `[IPv6 in hexadecimal]:port`, at which these listen."""
     inodes = set()
     for pid in pids:
-        for file in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                inodes.add(file.readlink().name.removeprefix("socket:[").removesuffix("]"))
-            except FileNotFoundError:
-                continue
+        # It may close a file, or end, while we look.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            files = list(Path(f"/proc/{pid}/fd").iterdir())
+            for file in files:
+                with suppress(FileNotFoundError):
+                    inodes.add(file.readlink().name.removeprefix("socket:[").removesuffix("]"))
     found = set()
     for table in ("tcp", "tcp6", "udp", "udp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:

@@ -1,13 +1,27 @@
 import asyncio
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from closedloop.platforms.embedded import exclusive as locking
 from closedloop.platforms.embedded.exclusive import exclusive
 
 
-async def test_the_second_waits_for_the_first_and_says_so_once(tmp_path: Path) -> None:
+async def test_the_second_waits_for_the_first_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
+    refused = 0
+    take = locking._take
+
+    def taken(file: IO[str]) -> bool:
+        nonlocal refused
+        had = take(file)
+        refused += not had
+        return had
+
+    monkeypatch.setattr(locking, "_take", taken)
 
     async def second() -> None:
         async with exclusive(tmp_path / "new" / "lock", lambda: said.append("waits")):
@@ -15,7 +29,8 @@ async def test_the_second_waits_for_the_first_and_says_so_once(tmp_path: Path) -
 
     async with exclusive(tmp_path / "new" / "lock"):
         waiting = asyncio.create_task(second())
-        await asyncio.sleep(0.3)
+        while refused < 3:
+            await asyncio.sleep(0.01)
         assert said == ["waits"]
     await waiting
     assert said == ["waits", "has it"]

@@ -7,6 +7,7 @@ import pytest
 from closedloop.platforms.embedded import network
 from closedloop.platforms.embedded.network import Network, claim, port_of_part
 from closedloop.platforms.protocol import PlatformError
+from tests.ports import free_port
 
 
 def test_two_platforms_never_share_a_network() -> None:
@@ -59,7 +60,11 @@ def test_two_platforms_never_pick_the_same_port() -> None:
         assert one.gateway_port != other.gateway_port
 
 
-def test_ports_are_free_again_when_their_platform_is_gone() -> None:
+def test_ports_are_free_again_when_their_platform_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only = free_port()  # no platform beside this one takes it in between
+    monkeypatch.setattr(network, "_SERVICE_PORTS", range(only, only + 1))
     with closing(Network("127.3.4", random.Random(7))) as one:
         port = one.service_port("a.b:80")
     with closing(Network("127.3.4", random.Random(7))) as other:

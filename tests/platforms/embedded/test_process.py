@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from closedloop.platforms.embedded.process import Guardian, environment, start
+from tests.platforms.embedded.processes import runs
 
 # A daemon with one child, which has a child of its own that ignores SIGTERM.
 DAEMON = """
@@ -37,17 +38,9 @@ asyncio.run(main())
 """
 
 
-def _running(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
-
-
 def _await_end(*pids: int) -> None:
-    deadline = time.monotonic() + 20
-    while any(map(_running, pids)):
+    deadline = time.monotonic() + 60
+    while any(map(runs, pids)):
         assert time.monotonic() < deadline, f"{pids} still run"
         time.sleep(0.02)
 
@@ -61,7 +54,7 @@ def test_kill_of_the_daemon_leaves_nothing(tmp_path: Path) -> None:
     ) as daemon:
         assert daemon.stdout
         child, grandchild = map(int, daemon.stdout.readline().split())
-        assert _running(grandchild)
+        assert runs(grandchild)
         daemon.send_signal(signal.SIGKILL)
     _await_end(child, grandchild)
     while folder.exists():
@@ -103,7 +96,7 @@ async def test_guardian_leaves_alone_what_had_ended(tmp_path: Path) -> None:
     other = await start(["/bin/sleep", "60"], {}, log=tmp_path / "log", guardian=guardian)
     guardian.ended(other.pid)
     await guardian.stop()
-    assert _running(other.pid)
+    assert runs(other.pid)
     await other.stop(5)
 
 

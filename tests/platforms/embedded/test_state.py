@@ -1,5 +1,6 @@
-import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,15 +34,16 @@ def test_one_lock_at_a_time(tmp_path: Path) -> None:
     second.close()
 
 
-def test_lock_is_waited_for(tmp_path: Path) -> None:
+def test_lock_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = state.lock(tmp_path)
     assert first
-    release = threading.Timer(0.1, first.close)
-    release.start()
-    second = state.lock(tmp_path, patience=10)
+    # Let go once it was asked for and not had.
+    pause = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: first.close())
+    monkeypatch.setattr(state, "time", pause)
+    second = state.lock(tmp_path, patience=60)
+    assert first.closed
     assert second
     second.close()
-    release.join()
 
 
 def test_whether_the_lock_is_held_can_be_asked(tmp_path: Path) -> None:

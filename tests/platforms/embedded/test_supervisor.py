@@ -12,6 +12,8 @@ import pytest
 from closedloop.platforms.embedded.desired import Probe, Process
 from closedloop.platforms.embedded.process import environment
 from closedloop.platforms.embedded.supervisor import Pace, Supervised
+from tests.platforms.embedded.processes import runs
+from tests.ports import free_port
 
 SERVE = """
 import http.server, os, pathlib, sys
@@ -21,12 +23,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager
@@ -79,7 +75,7 @@ def _gone(pid: int | None) -> bool:
 
 
 async def test_process_becomes_ready_and_stops(tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     probe = Probe(port, "/ready")
     async with _supervised(tmp_path, SERVE, str(port), str(tmp_path), readiness=probe) as (
         one,
@@ -93,7 +89,7 @@ async def test_process_becomes_ready_and_stops(tmp_path: Path) -> None:
 
 async def test_crash_is_restarted_with_backoff_and_shown(tmp_path: Path) -> None:
     code = "print('boom'); raise SystemExit(3)"
-    probe = Probe(_free_port())
+    probe = Probe(free_port())
     async with _supervised(tmp_path, code, readiness=probe) as (one, until):
         await until(lambda: one.restarts >= 3)
         assert one.state == "restarting"
@@ -151,16 +147,12 @@ async def test_children_of_a_killed_process_go_with_it(tmp_path: Path) -> None:
         await one.restart(kill=True)
         assert one.state == "restarting"
         await until(lambda: one.restarts == 1)
-        while not _gone(child) and _state(child) != "Z":
+        while runs(child):
             await asyncio.sleep(0.01)
 
 
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
 async def test_restart_is_no_crash(tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     pace = Pace(first=60)  # a crash would not be answered within the test
     async with _supervised(
         tmp_path, SERVE, str(port), str(tmp_path), readiness=Probe(port, "/ready"), pace=pace
@@ -173,7 +165,7 @@ async def test_restart_is_no_crash(tmp_path: Path) -> None:
 
 
 async def test_lost_readiness_is_seen_and_comes_back(tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     probe = Probe(port, "/ready", period=0.05, failures=1)
     async with _supervised(tmp_path, SERVE, str(port), str(tmp_path), readiness=probe) as (
         one,
@@ -188,8 +180,8 @@ async def test_lost_readiness_is_seen_and_comes_back(tmp_path: Path) -> None:
 
 
 async def test_process_that_is_not_alive_is_restarted(tmp_path: Path) -> None:
-    port = _free_port()
-    live = Probe(port, "/live", period=0.05, failures=2)
+    port = free_port()
+    live = Probe(port, "/live", period=0.05, timeout=60, failures=2)
     async with _supervised(
         tmp_path, SERVE, str(port), str(tmp_path), readiness=Probe(port), liveness=live
     ) as (one, until):
@@ -204,7 +196,7 @@ async def test_process_that_is_not_alive_is_restarted(tmp_path: Path) -> None:
 async def test_process_that_is_never_ready_is_restarted_at_its_deadline(tmp_path: Path) -> None:
     pace = Pace(first=0.01, deadline=0.1)
     async with _supervised(
-        tmp_path, "import time; time.sleep(60)", readiness=Probe(_free_port()), pace=pace
+        tmp_path, "import time; time.sleep(60)", readiness=Probe(free_port()), pace=pace
     ) as (one, until):
         await until(lambda: one.restarts == 1)
         assert one.reason.startswith("not ready within 0.1 s")
@@ -213,5 +205,5 @@ async def test_process_that_is_never_ready_is_restarted_at_its_deadline(tmp_path
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 async def test_signal_that_ended_a_process_is_named(tmp_path: Path, number: int) -> None:
     code = f"import os; os.kill(os.getpid(), {int(number)})"
-    async with _supervised(tmp_path, code, readiness=Probe(_free_port())) as (one, until):
+    async with _supervised(tmp_path, code, readiness=Probe(free_port())) as (one, until):
         await until(lambda: one.reason.startswith(f"ended by {signal.Signals(number).name}"))

@@ -1,7 +1,6 @@
 """A real executor between a programmable model and a sink that keeps what it gets."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from closedloop.platforms.embedded.executor.server import serve
 from closedloop.platforms.embedded.executor.settings import Annotations, Predictor, Settings
+from tests.ports import free_port
 
 ANSWER = b'{"data":{"names":[],"ndarray":[1]},"meta":{}}\n'
 
@@ -54,17 +54,10 @@ async def peer(answer: Callable[[], Awaitable[web.Response]]) -> AsyncIterator[P
     app.router.add_route("*", "/{tail:.*}", server.handle)
     runner = web.AppRunner(app, auto_decompress=False, shutdown_timeout=0.1)
     await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    server.url = f"http://127.0.0.1:{port}"
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield server
     await runner.cleanup()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _predicted() -> web.Response:
@@ -134,6 +127,7 @@ async def rig(
                 "model_url": model.url,
                 "request_logger_default_endpoint": sink.url,
                 "annotations": Annotations.model_validate(annotations or {}),
+                "stop_grace": 60.0,
                 **settings,
             }
         )

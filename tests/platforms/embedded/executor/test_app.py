@@ -7,7 +7,8 @@ import pytest
 from aiohttp import web
 
 from closedloop.platforms.embedded.executor.app import html_escaped
-from tests.platforms.embedded.executor.rig import ANSWER, Rig, free_port, rig
+from tests.platforms.embedded.executor.rig import ANSWER, Rig, rig
+from tests.ports import free_port
 
 PREDICT = "/api/v1.0/predictions"
 FEEDBACK = "/api/v1.0/feedback"

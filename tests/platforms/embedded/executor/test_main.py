@@ -9,7 +9,8 @@ import aiohttp
 from aiohttp import web
 
 from closedloop.platforms.embedded.executor.settings import environment
-from tests.platforms.embedded.executor.rig import free_port, peer
+from tests.platforms.embedded.executor.rig import peer
+from tests.ports import free_port
 
 PREDICTOR: dict[str, object] = {
     "name": "default",
@@ -23,7 +24,7 @@ async def _start(port: int, model: str, sink: str) -> Process:
         sys.executable,
         "-m",
         "closedloop.platforms.embedded.executor",
-        env={**os.environ, **told, "HOST": "127.0.0.1", "PORT": str(port)},
+        env={**os.environ, **told, "HOST": "127.0.0.1", "PORT": str(port), "STOP_GRACE": "60"},
         stderr=PIPE,
     )
 
