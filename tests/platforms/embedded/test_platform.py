@@ -25,6 +25,7 @@ from tests.platforms.embedded.processes import descendants, listening, runs
 
 pytestmark = pytest.mark.embedded
 
+# Told to end, it closes every connection with the next answer, and answers whoever waits.
 SERVE = """
 import http.server, os, signal, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -33,16 +34,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = os.environ["ANSWER"].encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        if ending.is_set():
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = False
     block_on_close = False
+def end(*_):
+    ending.set()
+    threading.Thread(target=server.shutdown).start()
+ending = threading.Event()
 server = Server((os.environ["HOST"], 8080), Handler)
-signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+signal.signal(signal.SIGTERM, end)
 print("serving", os.environ["ANSWER"], flush=True)
 server.serve_forever()
+server.socket.setblocking(False)
+try:
+    while True:
+        server.process_request(*server.get_request())
+except BlockingIOError:
+    pass
 """
 
 
@@ -157,11 +170,14 @@ class _Caller(threading.Thread):
                 for call in (requests.get, kept.get):
                     self.calls += 1
                     try:
-                        answer = call(self._url, timeout=10)
+                        answer = call(self._url, timeout=60)
                         answer.raise_for_status()
                         self.answers.add(answer.text)
                     except requests.RequestException as error:
                         self.failures.append(f"{call}: {error}")
+
+    def hears(self, answer: str) -> None:
+        until(lambda: answer in self.answers, what=f"the answer {answer}", timeout=60)
 
     def finish(self) -> None:
         self._done.set()
@@ -174,6 +190,7 @@ def test_change_replaces_pods_without_a_failed_request(platform: EmbeddedPlatfor
     caller = _Caller(platform.url("default/echo"))
     caller.start()
     try:
+        caller.hears("one")
         for number in range(3):
             change = _deployment(answer=f"change {number}", replicas=1 + number % 2)
             assert platform.apply(change) == ["Deployment/echo configured"]
@@ -182,12 +199,14 @@ def test_change_replaces_pods_without_a_failed_request(platform: EmbeddedPlatfor
                 lambda: len(platform.objects("Pod")),
                 lambda n, number=number: n == 1 + number % 2,  # type: ignore[misc]  # bound here
                 what="the old pods to go",
+                timeout=60,
             )
+            caller.hears(f"change {number}")
+        until(lambda: caller.calls > 50, what="more than 50 calls", timeout=60)
     finally:
         caller.finish()
     assert caller.failures == []
     assert caller.answers == {"one", "change 0", "change 1", "change 2"}
-    assert caller.calls > 50
 
 
 def test_change_that_does_not_start_leaves_the_old_pods_serving(
@@ -235,16 +254,30 @@ def test_refused_configuration_is_told_until_envoy_takes_it(platform: EmbeddedPl
     _available(platform)
     url = platform.url("default/echo")
     platform.delete(_service())
-    with socket.create_server(("127.0.0.1", int(url.rpartition(":")[2]))):
+    port = int(url.rpartition(":")[2])
+    # Envoy has taken the listener away, but a worker of it may be about to close it.
+    other = until(lambda: _server(port), what=f"port {port} to be free", timeout=60)
+    assert other
+    with other:
         platform.apply(_service())
         until(lambda: _note(platform, "envoy"), _is_refusal, what="the refusal", timeout=60)
         platform.apply(_deployment(replicas=2))  # more passes make no difference
         _available(platform)
         assert _is_refusal(_note(platform, "envoy"))
     until(
-        lambda: _note(platform, "envoy"), lambda note: not _is_refusal(note), what="the end of it"
+        lambda: _note(platform, "envoy"),
+        lambda note: not _is_refusal(note),
+        what="the end of it",
+        timeout=60,
     )
     assert _get(url) == "one"
+
+
+def _server(port: int) -> socket.socket | None:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError:
+        return None
 
 
 def _note(platform: EmbeddedPlatform, part: str) -> str:
@@ -370,26 +403,38 @@ def test_down_does_not_wait_for_another_client(
     platform: EmbeddedPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform.apply(_service())
-    monkeypatch.setattr(client, "_STOP", 20.0)
+    asked = threading.Event()
+
+    real = requests.Session.send
+
+    def send(
+        self: requests.Session, request: requests.PreparedRequest, **options: Any
+    ) -> requests.Response:
+        if str(request.url).endswith("/wait"):
+            asked.set()
+        return real(self, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", send)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(platform.wait, "Deployment", "none", condition="Available")
-        until(waiting.running, what="the other client to wait", every=0.05)
+        assert asked.wait(60)
         platform.down()
         with pytest.raises(PlatformError, match="the platform ended during wait"):
             waiting.result()
 
 
-def test_down_ends_an_installation(
-    platform: EmbeddedPlatform, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_down_ends_an_installation(platform: EmbeddedPlatform, home: Path) -> None:
     platform.apply(_service())
-    monkeypatch.setattr(client, "_STOP", 20.0)
     (home / "parts").mkdir()
     with (home / "parts" / ".models.lock").open("w") as lock, ThreadPoolExecutor(1) as threads:
         fcntl.flock(lock, fcntl.LOCK_EX)  # as another process that prepares the models
         installing = threads.submit(platform.install, "seldon-core")
         log = home / "platform" / "daemon.log"
-        until(lambda: "waiting for another process" in log.read_text(), what="the installation")
+        until(
+            lambda: "waiting for another process" in log.read_text(),
+            what="the installation",
+            timeout=60,
+        )
         platform.down()
         with pytest.raises(PlatformError, match="the platform ended during install"):
             installing.result()
@@ -408,7 +453,7 @@ def test_killed_daemon_takes_everything_with_it(platform: EmbeddedPlatform, home
     everything = descendants(found.pid)
     os.kill(found.pid, signal.SIGKILL)
     _await_end(everything)
-    until(lambda: not Path(found.tmp).exists(), what="the temporary folder to go")
+    until(lambda: not Path(found.tmp).exists(), what="the temporary folder to go", timeout=60)
     assert platform.status() == []
     assert platform.apply(_service()) == ["Service/echo created"]
     assert _pid(home) != found.pid
@@ -417,9 +462,14 @@ def test_killed_daemon_takes_everything_with_it(platform: EmbeddedPlatform, home
 def test_daemon_that_still_starts_is_ended_by_down(home: Path) -> None:
     starting = subprocess.Popen([sys.executable, "-m", "closedloop.platforms.embedded.daemon"])
     try:
-        until(lambda: (home / "platform" / "lock").exists(), what="the daemon to begin", every=0.01)
+        until(
+            lambda: state.held(home / "platform"),
+            what="the daemon to begin",
+            timeout=60,
+            every=0.01,
+        )
         EmbeddedPlatform().down()
-        assert starting.wait(10) == 0
+        assert starting.wait(60) == 0
     finally:
         starting.kill()
         starting.wait()

@@ -21,6 +21,7 @@ from tests.platforms.embedded.processes import descendants, listening, runs
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(300)]
 
 FLOWER = {"data": {"ndarray": [[5.1, 3.5, 1.4, 0.2]]}}
+PATIENCE = 120.0
 INDEX = "inference-log-seldon-seldon-sklearn-default"
 
 
@@ -100,15 +101,21 @@ def test_prediction_is_answered_and_logged(platform: EmbeddedPlatform) -> None:
         lambda: _logged(platform, puid),
         lambda one: "response" in one,
         what="the logged answer",
+        timeout=PATIENCE,
         diagnose=lambda: platform.logs("broker"),
     )
     assert document["response"]["payload"]["data"] == answer.json()["data"]
 
 
 def test_every_part_is_shown(platform: EmbeddedPlatform) -> None:
-    rows = {row.part: row for row in platform.status()}
+    # A busy machine may fail a probe; what matters is that everything comes to be ready.
+    rows = until(
+        lambda: {row.part: row for row in platform.status()},
+        lambda rows: {row.state for row in rows.values()} == {"ready"},
+        what="every part to be ready",
+        timeout=PATIENCE,
+    )
     assert {"envoy", "prometheus", "alertmanager", "nats", "broker", "elasticsearch"} <= set(rows)
-    assert {row.state for row in rows.values()} == {"ready"}
     assert all(row.version for row in rows.values())
     assert "in memory only" in rows["elasticsearch"].note
     assert "seldon/sklearn-default-0-classifier" in rows
@@ -144,7 +151,7 @@ def test_prometheus_scrapes_models_and_components(platform: EmbeddedPlatform) ->
         ("seldon", "classifier"),
         ("seldon", "seldon-container-engine"),
     }
-    until(up, lambda seen: wanted <= seen, what=f"samples of {wanted}")
+    until(up, lambda seen: wanted <= seen, what=f"samples of {wanted}", timeout=PATIENCE)
 
 
 def test_bad_rule_is_refused_and_the_good_ones_stay(platform: EmbeddedPlatform) -> None:
@@ -191,12 +198,13 @@ def test_model_is_changed_and_gets_a_shadow_without_a_failed_request(
             lambda: [row.part for row in platform.status() if row.part.startswith("seldon/iris")],
             lambda parts: len(parts) == 1,
             what="the shadow to go",
+            timeout=PATIENCE,
         )
+        until(lambda: len(statuses) > 20, what="more than 20 answers", timeout=PATIENCE)
     finally:
         done.set()
         caller.join()
     assert set(statuses) == {200}
-    assert len(statuses) > 20
     platform.delete("models/iris-perf.yaml")
     assert _predict(platform, "iris-perf").status_code == 404
 
@@ -210,6 +218,7 @@ def test_killed_part_loses_no_event(platform: EmbeddedPlatform, part: str) -> No
         lambda: _logged(platform, puid),
         lambda one: {"request", "response"} <= one.keys(),
         what="the logged answer",
+        timeout=PATIENCE,
         diagnose=lambda: platform.logs("broker"),
     )
 
@@ -217,13 +226,18 @@ def test_killed_part_loses_no_event(platform: EmbeddedPlatform, part: str) -> No
 @pytest.mark.chaos
 def test_log_comes_back_after_the_search_server_lost_it(platform: EmbeddedPlatform) -> None:
     puid = _predict(platform).headers["Seldon-Puid"]
-    until(lambda: _logged(platform, puid), lambda one: "response" in one, what="the logged answer")
+    until(
+        lambda: _logged(platform, puid),
+        lambda one: "response" in one,
+        what="the logged answer",
+        timeout=PATIENCE,
+    )
     platform.restart("elasticsearch", kill=True)
     until(
         lambda: _logged(platform, puid),
         lambda one: {"request", "response"} <= one.keys(),
         what="the replayed answer",
-        timeout=60,
+        timeout=PATIENCE,
         diagnose=lambda: platform.logs("seldon-logs/seldon-request-logger"),
     )
     (row,) = (row for row in platform.status() if row.part == "elasticsearch")
@@ -240,4 +254,5 @@ def test_killed_daemon_takes_model_servers_with_it(platform: EmbeddedPlatform, h
         lambda: [pid for pid in everything if runs(pid)],
         lambda left: not left,
         what="every process to end",
+        timeout=PATIENCE,
     )
