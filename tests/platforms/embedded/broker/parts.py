@@ -19,15 +19,9 @@ import requests
 from aiohttp import web
 
 from closedloop.platforms.embedded.desired import BrokerSpec, TriggerSpec
+from tests.ports import free_port
 
 NATS_SERVER = Path(sys.executable).with_name("nats-server")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def until(condition: Callable[[], bool], timeout: float = 60.0) -> None:
@@ -100,6 +94,7 @@ class BrokerProcess(Part):
         self.nats = nats
         self.config = folder / "broker.json"
         self.max_bytes = 64 << 20
+        self.hold = 60  # seconds; no limit to how long a restart of NATS may take
         self.url = f"http://127.0.0.1:{self.port}"
         self.ingress = f"{self.url}/seldon-logs/default"
         self.configure()
@@ -110,7 +105,7 @@ class BrokerProcess(Part):
             "--nats": self.nats.url,
             "--config": str(self.config),
             "--max-bytes": str(self.max_bytes),
-            "--hold": "3",
+            "--hold": str(self.hold),
         }
         module = "closedloop.platforms.embedded.broker"
         return [sys.executable, "-m", module, *(word for pair in options.items() for word in pair)]
@@ -160,11 +155,11 @@ class Subscriber:
     @contextlib.contextmanager
     def running(self) -> Iterator[Self]:
         self._thread.start()
-        runner = asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(10)
+        runner = asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(60)
         try:
             yield self
         finally:
-            asyncio.run_coroutine_threadsafe(runner.cleanup(), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(runner.cleanup(), self._loop).result(60)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()

@@ -113,6 +113,7 @@ class Store:
         digest = hashlib.sha256(f"{broker}\n{event_key}".encode()).hexdigest()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.hold
+        tried = False
         while (remaining := deadline - loop.time()) > 0:
             try:
                 if not self.serving.is_set():
@@ -129,9 +130,11 @@ class Store:
                     "send a smaller body"
                 ) from None
             except (NatsError, TimeoutError):
+                tried = True
                 await asyncio.sleep(_PAUSE)
             else:
-                return not ack.duplicate
+                # A try whose answer was lost may have stored it: then it is a duplicate of ours.
+                return tried or not ack.duplicate
         raise StoreUnavailable(
             f"NATS at {self.url} did not store the event within {self.hold:g} s: send it again"
         )
