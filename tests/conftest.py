@@ -12,8 +12,10 @@ from closedloop.platforms.embedded.environments import model_environment, traine
 from tests.elasticsearch import running_elasticsearch
 from tests.inference_log import empty, put_templates
 
-# How long one example takes says more about what else the machine does.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# How long one example takes, to run or to be made, says more about what else the machine does.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("untimed")
 
 

@@ -1,6 +1,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -58,6 +59,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(preflight, "_PROC", tmp_path / "none")
     # Whatever else runs on the machine of the tests.
     monkeypatch.setattr(preflight, "_is_free", lambda _: True)
+    # Whatever room is left beside what other tests write.
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100 << 30))
     return folder
 
 

@@ -182,7 +182,7 @@ def slow_python(tmp_path: Path) -> Path:
 
 def _training(python: Path) -> list[int]:
     pids = python.with_name("pids")
-    until(pids.exists, what="the training to begin", every=0.01)
+    until(pids.exists, what="the training to begin", timeout=60, every=0.01)
     return [int(pid) for pid in pids.read_text().split()]
 
 
@@ -193,7 +193,7 @@ async def test_an_interruption_ends_what_runs_and_leaves_nothing(slow_python: Pa
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    until(lambda: not any(map(runs, pids)), what="the training to end", every=0.01)
+    until(lambda: not any(map(runs, pids)), what="the training to end", timeout=60, every=0.01)
     assert _left(slow_python.parent.parent) == ["bin"]
 
 
@@ -210,4 +210,4 @@ def test_a_daemon_that_is_killed_takes_its_training_with_it(slow_python: Path) -
     with subprocess.Popen([sys.executable, "-c", DAEMON, slow_python]) as daemon:
         pids = _training(slow_python)
         daemon.send_signal(signal.SIGKILL)
-    until(lambda: not any(map(runs, pids)), what="the training to end", every=0.01)
+    until(lambda: not any(map(runs, pids)), what="the training to end", timeout=60, every=0.01)

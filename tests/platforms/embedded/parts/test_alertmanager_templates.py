@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from closedloop.platforms.embedded.parts import alertmanager_templates
 from closedloop.platforms.embedded.parts.alertmanager_templates import command
 from closedloop.platforms.protocol import PlatformError
 
@@ -26,6 +27,11 @@ def _program(folder: Path, text: str = PROGRAM) -> Path:
     program.write_text(text)
     program.chmod(0o755)
     return program
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alertmanager_templates, "_TRIAL_SECONDS", 60.0)
 
 
 @pytest.fixture

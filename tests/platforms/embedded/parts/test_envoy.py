@@ -59,7 +59,8 @@ class Case:
 
 
 @pytest.fixture
-async def case(tmp_path: Path) -> AsyncIterator[Case]:
+async def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Case]:
+    monkeypatch.setattr("closedloop.platforms.embedded.parts.envoy._CONFIRM", 60.0)
     async with aiohttp.ClientSession() as http:
         one = Case(tmp_path, http)
         app = web.Application()
