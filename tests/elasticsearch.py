@@ -17,6 +17,9 @@ import aiohttp
 import osmem_server
 from aiohttp import web
 
+# A port at which nobody listens. That of a process that was killed may become another's.
+_NOBODY = "http://127.0.0.1:1"
+
 _VERSIONED = re.compile(r"application/vnd\.elasticsearch\+([\w-]+); *compatible-with=\d+")
 
 
@@ -46,6 +49,7 @@ class SearchServer:
             assert self._process.stdout is not None
             self._process.stdout.close()
             self._process = None
+            self.upstream = _NOBODY
 
     @asynccontextmanager
     async def proxied(self) -> AsyncIterator[None]:
@@ -106,7 +110,7 @@ def search_server() -> Iterator[SearchServer]:
     server.start()
     try:
         thread.start()
-        assert listening.wait(10), "the proxy does not listen"
+        assert listening.wait(60), "the proxy does not listen"
         yield server
     finally:
         loop.call_soon_threadsafe(done.set)

@@ -60,7 +60,8 @@ answers = st.none() | st.sampled_from([RIGHT, WRONG])
 
 
 @settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     rows=st.dictionaries(

@@ -110,7 +110,8 @@ def test_feedback_before_the_answer_is_no_verdict_yet(sent: list[Event]) -> None
 
 
 @settings(
-    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.lists(

@@ -1,6 +1,5 @@
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -135,12 +134,16 @@ def test_refused_lines_are_reported_and_the_rest_is_loaded(
 
 @contextmanager
 def broker(
-    answer: Callable[[int], int] = lambda _: 202,
+    answer: Callable[[Event], int] = lambda _: 202, *, together: int = 1
 ) -> Iterator[tuple[str, list[Event], Counter[str]]]:
-    """An ingress that answers the n-th event with `answer(n)` and keeps those it accepted."""
+    """An ingress that answers an event with `answer(event)` and keeps those it accepted.
+
+    The first `together` events are answered when all of them are here.
+    """
     accepted: list[Event] = []
     counts: Counter[str] = Counter()
     lock = threading.Lock()
+    meeting = threading.Barrier(together, timeout=60)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -149,16 +152,19 @@ def broker(
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers: Mapping[str, str] = {n.lower(): v for n, v in self.headers.items()}
+            event = events.from_http(headers, body)
             with lock:
                 counts["at once"] += 1
                 counts["most at once"] = max(counts["most at once"], counts["at once"])
-                status = answer(counts["events"])
                 counts["events"] += 1
-            time.sleep(0.002)  # so that several are here together
+                among_the_first = counts["events"] <= together
+            if among_the_first:
+                meeting.wait()
             with lock:
                 counts["at once"] -= 1
+                status = answer(event)
                 if status == 202:
-                    accepted.append(events.from_http(headers, body))
+                    accepted.append(event)
             self.send_response(status)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -180,10 +186,10 @@ def test_the_pipeline_gets_the_same_documents_as_the_index(
     search: Elasticsearch, tmp_path: Path
 ) -> None:
     path = history(tmp_path, 60, lambda i: i % 2)
-    with broker() as (url, accepted, counts):
+    with broker(together=4) as (url, accepted, counts):
         report = backfill(path, IRIS, Pipeline(url, threads=4))
     assert (report.loaded, len(accepted)) == (60, 180)
-    assert 1 < counts["most at once"] <= 4
+    assert counts["most at once"] == 4
     log = Log()
     for event in accepted:
         log.observe(event)
@@ -210,10 +216,17 @@ def test_events_of_a_second_run_are_the_same(tmp_path: Path) -> None:
 
 
 def test_a_broker_that_is_busy_is_asked_again(tmp_path: Path) -> None:
-    with broker(lambda n: 503 if n % 3 == 0 else 202) as (url, accepted, _):
+    asked: Counter[str] = Counter()
+
+    def busy_at_first(event: Event) -> int:
+        asked[event.id] += 1
+        return 503 if event.type == events.FEEDBACK and asked[event.id] == 1 else 202
+
+    with broker(busy_at_first) as (url, accepted, _):
         report = backfill(history(tmp_path, 20), IRIS, Pipeline(url, threads=2))
     assert (report.loaded, report.refused) == (20, [])
-    assert len({event.id for event in accepted}) == 60
+    assert len({event.id for event in accepted}) == len(accepted) == 60
+    assert asked.total() == 80
 
 
 @pytest.mark.parametrize("status", [404, 503])

@@ -31,7 +31,8 @@ def test_counts_measures_and_coverage(search: Elasticsearch) -> None:
 
 
 @settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, 3)), max_size=40))
 def test_the_aggregation_is_the_fold(

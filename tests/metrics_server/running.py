@@ -106,8 +106,8 @@ class MetricsServer:
         async with self.client.get("/ready") as said:
             return said.status, await said.text()
 
-    async def until(self, holds: Callable[[], object], seconds: float = 10) -> None:
-        async with asyncio.timeout(seconds):
+    async def until(self, holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(60):
             while not holds():
                 await asyncio.sleep(0.02)
 

@@ -10,6 +10,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from tests.metrics_server.running import answer, truth, write_log
+from tests.ports import free_port
 
 pytestmark = pytest.mark.embedded
 
@@ -39,10 +40,11 @@ async def process(url: str, port: int) -> AsyncIterator[asyncio.subprocess.Proce
 
 
 async def test_killed_and_started_again_it_counts_as_before(
-    search: Elasticsearch, url: str, unused_tcp_port: int
+    search: Elasticsearch, url: str
 ) -> None:
     happened = [answer("cat"), truth("cat"), answer("dog", request_id="s")]
-    at = f"http://127.0.0.1:{unused_tcp_port}"
+    port = free_port()
+    at = f"http://127.0.0.1:{port}"
 
     async def scores() -> list[str]:
         async with session.get(f"{at}/metrics") as said:
@@ -50,15 +52,15 @@ async def test_killed_and_started_again_it_counts_as_before(
         return [line for line in page.splitlines() if line.startswith("closedloop_rows{")]
 
     async with aiohttp.ClientSession() as session:
-        async with process(url, unused_tcp_port) as running:
+        async with process(url, port) as running:
             for one in happened:
                 async with session.post(at, headers=one.headers(), data=one.body) as said:
                     assert said.status == 202
             before = await scores()
             running.kill()
         write_log(search, happened)
-        async with process(url, unused_tcp_port) as running:
+        async with process(url, port) as running:
             assert await scores() == before
             running.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(running.wait(), 10) == 0
+            assert await asyncio.wait_for(running.wait(), 60) == 0
     assert any(line.endswith(" 1.0") for line in before)

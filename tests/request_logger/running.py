@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -22,7 +23,8 @@ IRIS = {"data": {"names": ["a", "b", "c", "d"], "ndarray": [[5.1, 3.5, 1.4, 0.2]
 ANSWER = {"data": {"names": ["t:0", "t:1", "t:2"], "ndarray": [[0.1, 0.2, 0.7]]}, "meta": {}}
 FEEDBACK = {"reward": 1, "truth": {"data": {"ndarray": [2]}, "meta": {"tags": {"user": "Ann"}}}}
 
-_seconds = itertools.count(1_800_000_000)
+_START = datetime(2026, 11, 23, 18, tzinfo=UTC)
+_seconds = itertools.count(1)
 
 
 def event(
@@ -38,12 +40,12 @@ def event(
 
     `body` is JSON unless it is bytes.
     """
-    minute, left = divmod(second or next(_seconds) % 3600, 60)
+    moment = _START + timedelta(seconds=second or next(_seconds))
     return Event(
         id=event_id or str(uuid.uuid4()),
         source="http://:8000/",
         type=kind,
-        time=f"2026-11-23T18:{minute:02d}:{left:02d}.378621945Z",
+        time=f"{moment:%Y-%m-%dT%H:%M:%S}.378621945Z",
         request_id=request_id,
         namespace="seldon",
         deployment=deployment,

@@ -40,8 +40,8 @@ async def test_a_full_batch_waits_for_nothing() -> None:
     for one in entries:
         backlog.offer(one)
     async with asyncio.timeout(60):
-        assert await backlog.gather(3, pause=0, longest=60) == entries[:3]
-        assert await backlog.gather(2, pause=60, longest=60) == entries[3:]
+        assert await backlog.gather(3, pause=0, longest=600) == entries[:3]
+        assert await backlog.gather(2, pause=600, longest=600) == entries[3:]
 
 
 @pytest.mark.parametrize("limits", [(2, 10_000), (10, 1600)])

@@ -127,10 +127,12 @@ async def test_a_document_that_is_refused_fails_alone(
         ) as answer,
     ):
         assert answer.status == 200, await answer.text()
-    # All of one batch; "a" and "b" have a refused part beside two good ones.
+    # "a" and "b" have a refused part beside two good ones.
     sent = [*loop_of("a", deployment), *loop_of("b", deployment)]
     sent += [event(events.REQUEST, IRIS, "c", deployment=deployment)]
-    async with running_logger(server.url, batch_milliseconds=50) as logger:
+    # One batch, however far apart they arrive: it is complete with the last of them.
+    one_batch = {"batch_events": len(sent), "batch_milliseconds": 60_000}
+    async with running_logger(server.url, **one_batch) as logger:
         assert await send_all(logger, sent) == [202] * 7
         assert logger.sample("events_failed_total", reason="rejected") == 2
         assert logger.sample("dead_letters_total", reason="rejected") == 2

@@ -1,23 +1,22 @@
 """The process as a pod runs it."""
 
 import asyncio
+import itertools
 import os
 import signal
-import socket
 import sys
 
 import aiohttp
 import pytest
 
 from tests.elasticsearch import SearchServer
+from tests.ports import free_port
 from tests.request_logger.running import documents, log_of, loop_of
 
 
 @pytest.mark.embedded
 async def test_on_sigterm_it_finishes_what_it_took(server: SearchServer, deployment: str) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "PORT": str(port), "ELASTICSEARCH_URL": server.url}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "closedloop.request_logger", env=environment
@@ -25,23 +24,30 @@ async def test_on_sigterm_it_finishes_what_it_took(server: SearchServer, deploym
     kept: set[str] = set()
     url = f"http://127.0.0.1:{port}"
 
-    async def deliver(session: aiohttp.ClientSession, puid: str) -> None:
-        for sent in loop_of(puid, deployment):
-            async with session.post(url, headers=sent.headers(), data=sent.body) as answer:
-                if answer.status == 202:
-                    kept.add(sent.id)
+    async def deliver(session: aiohttp.ClientSession, sender: int) -> None:
+        """Until nobody listens any more: whenever it stops, it stops amid traffic."""
+        for i in itertools.count():
+            for sent in loop_of(f"puid-{sender}-{i}", deployment):
+                async with session.post(url, headers=sent.headers(), data=sent.body) as answer:
+                    if answer.status == 202:
+                        kept.add(sent.id)
 
-    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
-        while not await is_ready(session, url):
-            await asyncio.sleep(0.05)
-        sending = [asyncio.create_task(deliver(session, f"puid-{i}")) for i in range(300)]
-        while len(kept) < 50:
-            await asyncio.sleep(0.005)
-        process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 0
-        failed = await asyncio.gather(*sending, return_exceptions=True)
-    assert any(isinstance(one, aiohttp.ClientError) for one in failed)  # it stopped amid traffic
-    found = await documents(server.url, log_of(deployment))
+    try:
+        async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+            while not await is_ready(session, url):
+                await asyncio.sleep(0.05)
+            sending = [asyncio.create_task(deliver(session, i)) for i in range(100)]
+            while len(kept) < 50:
+                await asyncio.sleep(0.005)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+            ended = await asyncio.gather(*sending, return_exceptions=True)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert all(isinstance(one, aiohttp.ClientError) for one in ended), ended
+    found = await documents(server.url, log_of(deployment), size=10_000)
     written = {
         section["ce-id"]
         for document in found.values()
