@@ -58,6 +58,18 @@ class Stream:
         asyncio.run(self._catch_up())
         return self._read
 
+    def undelivered(self) -> int:
+        """How many events are still to be delivered, one counting for each trigger."""
+        return asyncio.run(self._undelivered())
+
+    async def _undelivered(self) -> int:
+        client = await nats.connect(self._url)
+        try:
+            consumers = await client.jetstream().consumers_info(STREAM)
+            return sum((one.num_pending or 0) + (one.num_ack_pending or 0) for one in consumers)
+        finally:
+            await client.close()
+
     async def _catch_up(self) -> None:
         client = await nats.connect(self._url)
         try:

@@ -14,6 +14,7 @@ from typing import Any
 import requests
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
+from nats.errors import Error as NatsError
 from prometheus_client.parser import text_string_to_metric_families
 
 from closedloop.documents import INDEX_PATTERN
@@ -130,7 +131,7 @@ class Loop:
             puid=lambda i: f"{prefix}-{i}",
         )
         stop = threading.Event()
-        traffic = Traffic(self.model(name), plan, threads=threads, until=stop.is_set, timeout=30)
+        traffic = Traffic(self.model(name), plan, threads=threads, until=stop.is_set, timeout=60)
         sending = Sending(traffic, stop)
 
         with traffic:
@@ -223,14 +224,35 @@ class Loop:
         return self.scores_of_server()
 
     def under_way(self) -> str:
-        """Which part still has events that were not dealt with, or the empty string."""
+        """Which part still has calls or events that were not dealt with, or the empty string.
+
+        In the order in which they come by, so that none passes unseen: the copies for shadows,
+        which no caller waits for, the executors, what the broker has to deliver.
+        """
         try:
-            triggers = requests.get(f"{self.broker}/-/status", timeout=60).json()["triggers"]
-            pending = {name: one["pending"] for name, one in triggers.items() if one["pending"]}
-            queued = self.executor_counts("queued")
-        except (requests.RequestException, KeyError) as error:
-            return str(error)
-        return f"{pending} {queued}" if pending or sum(queued.values()) else ""
+            parts = {
+                "envoy": self._calls_at_envoy(),
+                "executors": sum(
+                    sum(self.executor_counts("queued", "sending", name=name).values())
+                    for name in ("sklearn", "iris-perf")
+                ),
+                "broker": self.stream.undelivered(),
+            }
+        except (requests.RequestException, NatsError, OSError, ValueError) as error:
+            return repr(error)
+        return ", ".join(f"{name} {number}" for name, number in parts.items() if number)
+
+    def _calls_at_envoy(self) -> int:
+        """Calls and copies of calls to models that were not answered yet."""
+        parameters = {"filter": r"^cluster\..*\.seldon_.*\.upstream_rq_active$", "format": "json"}
+        addresses = listening({pid}) if (pid := self.pid("envoy")) else ()
+        # Everything that it listens for others is at 127.0.0.1.
+        (admin,) = (one for one in addresses if not one.startswith("127.0.0.1:"))
+        url = f"http://{admin}/stats"
+        stats = requests.get(url, params=parameters, timeout=60).json()["stats"]
+        if not stats:
+            raise ValueError("Envoy knows no model yet")
+        return sum(int(one["value"]) for one in stats)
 
     def mismatches(self) -> list[float]:
         """Of every predictor, the cells that the metrics server itself found to differ."""

@@ -157,11 +157,11 @@ async def test_a_full_queue_drops_after_the_write_timeout_and_never_delays_a_cal
             assert await _post(running) == 200
         await running.sink.wait(10)
         await _until(running, "dropped", "request", 8)
-        name = "closedloop_executor_events_queued"
-        assert await running.sample(name) == 2
+        queued, sending = (f"closedloop_executor_events_{one}" for one in ("queued", "sending"))
+        assert (await running.sample(queued), await running.sample(sending)) == (2, 10)
         release.set()
         await _until(running, "sent", "request", 12)
-        assert await running.sample(name) == 0
+        assert (await running.sample(queued), await running.sample(sending)) == (0, 0)
         assert await _count(running, "failed", "request") == 0
 
 

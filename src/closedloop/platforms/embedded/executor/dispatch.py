@@ -52,7 +52,7 @@ class Dispatcher(Collector):
 
     `write_timeout` and `sink_timeout` are in seconds. As a collector it yields
     the extra metrics `closedloop_executor_events_{sent,dropped,failed}_total`
-    and `closedloop_executor_events_queued`, none of which Seldon has.
+    and `closedloop_executor_events_{queued,sending}`, none of which Seldon has.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Dispatcher(Collector):
         self._waiting: set[asyncio.Task[None]] = set()
         self._workers: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
+        self._sending = 0
         self._counts = {
             (outcome, word): 0
             for outcome in ("sent", "dropped", "failed")
@@ -134,13 +135,21 @@ class Dispatcher(Collector):
             for word in _WORDS.values():
                 counter.add_metric((*mine, word), self._counts[outcome, word])
             yield counter
-        queued = GaugeMetricFamily(
-            "closedloop_executor_events_queued",
-            "Events waiting for a worker or for room in the queue. Not in Seldon's executor.",
-            labels=labels[:2],
-        )
-        queued.add_metric(mine, self._queue.qsize() + len(self._waiting))
-        yield queued
+        for where, meaning, number in (
+            (
+                "queued",
+                "waiting for a worker or for room in the queue",
+                self._queue.qsize() + len(self._waiting),
+            ),
+            ("sending", "on their way to the sink", self._sending),
+        ):
+            gauge = GaugeMetricFamily(
+                f"closedloop_executor_events_{where}",
+                f"Events {meaning}. Not in Seldon's executor.",
+                labels=labels[:2],
+            )
+            gauge.add_metric(mine, number)
+            yield gauge
 
     async def _wait_for_room(self, payload: Payload) -> None:
         try:
@@ -160,6 +169,7 @@ class Dispatcher(Collector):
     async def _work(self, session: aiohttp.ClientSession) -> None:
         while True:
             payload = await self._queue.get()
+            self._sending += 1
             try:
                 await self._send(session, payload)
             except asyncio.CancelledError:
@@ -175,6 +185,7 @@ class Dispatcher(Collector):
                     str(error) or type(error).__name__,
                 )
             finally:
+                self._sending -= 1
                 self._queue.task_done()
 
     async def _send(self, session: aiohttp.ClientSession, payload: Payload) -> None:
