@@ -68,7 +68,7 @@ async def model_environment(
                 venv = ("venv", "--quiet", "--relocatable", "--python", base, building)
                 await _run([uv, *venv], progress, guardian)
                 install = ("pip", "install", "--no-deps", "--python", building / "bin/python")
-                command = [str(word) for word in (uv, *install, "--requirement", requirements)]
+                command: list[str | Path] = [uv, *install, "--requirement", requirements]
                 # It leaves lock files in the temp folder.
                 await _run(command, progress, guardian, TMPDIR=str(building))
                 building.rename(environment)
