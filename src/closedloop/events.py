@@ -6,10 +6,12 @@ mode), with the extension attributes of Seldon Core v1's executor
 """
 
 import re
+import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from urllib.parse import quote, unquote
 
 REQUEST = "io.seldon.serving.inference.request"
 RESPONSE = "io.seldon.serving.inference.response"
@@ -18,10 +20,20 @@ TYPES = (REQUEST, RESPONSE, FEEDBACK)
 
 PUID_HEADER = "Seldon-Puid"
 
-# Elasticsearch reads at most nine digits of a second's fraction.
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+# RFC 3339, section 5.6, with what it lets senders vary: lower case, and a blank between.
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+)
+# As Elasticsearch and everyone else reads it: UTC, with at most nine digits of a second's fraction.
+_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(?:\.\d{1,9})?Z", re.ASCII)
+SKEW_SECONDS = 300
+"""How far a sender's clock may be ahead of the broker's, or where no broker says, of ours."""
 # A document id may have 512 bytes in Elasticsearch; `-item-<row>` must fit too.
 _LONGEST_REQUEST_ID = 480
+_SKEW = SKEW_SECONDS * 1_000_000_000
+# What the binding lets stand in a header as it is: printable ASCII but for these.
+_PLAIN = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ATTRIBUTE_HEADERS = ("ce-id", "ce-source", "ce-type", "ce-specversion")
 
 
@@ -41,7 +53,7 @@ class InvalidEvent(ValueError):
 class Event:
     """One event of a model: a request, an answer or feedback.
 
-    `time` is RFC 3339 as sent; `request_id` is the Seldon-Puid, the only key
+    `time` is RFC 3339, in UTC; `request_id` is the Seldon-Puid, the only key
     that joins the three (`id` is new for every event).
     """
 
@@ -63,8 +75,8 @@ class Event:
         return stamp(self.time, self.id)
 
     def headers(self) -> dict[str, str]:
-        """The HTTP headers of this event in binary mode."""
-        return {
+        """The HTTP headers of this event in binary mode, percent-encoded."""
+        attributes = {
             "ce-specversion": "1.0",
             "ce-id": self.id,
             "ce-source": self.source,
@@ -76,17 +88,21 @@ class Event:
             "ce-endpoint": self.predictor,
             "ce-modelid": self.model,
             "ce-protocol": "seldon",
-            "content-type": self.content_type,
         }
+        encoded = {name: quote(value, safe=_PLAIN) for name, value in attributes.items()}
+        return {**encoded, "content-type": self.content_type}
 
 
 def from_http(headers: Mapping[str, str], body: bytes) -> Event:
     """Read one event in binary mode.
 
     `headers` must look names up without regard to case, or have lower-case
-    names. An absent namespace, deployment or predictor becomes
-    `unknown-namespace`, `unknown-inferenceservice` or `unknown-endpoint`, as
-    Seldon's own request logger has it.
+    names; values are percent-decoded, as section 3.1.3.2 of the binding says.
+    An absent namespace, deployment or predictor becomes `unknown-namespace`,
+    `unknown-inferenceservice` or `unknown-endpoint`, as Seldon's own request
+    logger has it. A time more than `SKEW_SECONDS` in the future becomes that of
+    arrival at the broker, the same for every receiver; where no broker says
+    it, the event is refused.
 
     Raises `InvalidEvent` with reason `missing_header`, `bad_header`,
     `bad_time` or `unknown_type`.
@@ -106,34 +122,40 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
         raise InvalidEvent(
             "unknown_type", f"ce-type is {headers['ce-type']!r}: send one of {', '.join(TYPES)}"
         )
-    request_id = headers.get("ce-requestid", "")
+    request_id = _decoded(headers, "ce-requestid")
     if not request_id:
         raise InvalidEvent(
             "missing_header",
             "header ce-requestid is missing or empty: send the prediction's Seldon-Puid in it",
         )
-    # A broker stamps arrival; the sender's own time is the better one when it is there.
-    time = headers.get("ce-time") or headers.get("ce-knativearrivaltime") or ""
-    nanoseconds(time)
     event = Event(
-        id=headers["ce-id"],
-        source=headers["ce-source"],
+        id=_decoded(headers, "ce-id"),
+        source=_decoded(headers, "ce-source"),
         type=headers["ce-type"],
-        time=time,
+        time=_sent(headers.get("ce-time") or "", headers.get("ce-knativearrivaltime") or ""),
         request_id=request_id,
-        namespace=headers.get("ce-namespace") or "unknown-namespace",
-        deployment=headers.get("ce-inferenceservicename") or "unknown-inferenceservice",
-        predictor=headers.get("ce-endpoint") or "unknown-endpoint",
-        model=headers.get("ce-modelid") or "",
+        namespace=_decoded(headers, "ce-namespace") or "unknown-namespace",
+        deployment=_decoded(headers, "ce-inferenceservicename") or "unknown-inferenceservice",
+        predictor=_decoded(headers, "ce-endpoint") or "unknown-endpoint",
+        model=_decoded(headers, "ce-modelid"),
         content_type=headers.get("content-type") or "application/json",
         body=body,
     )
     # Control characters and bytes that are no UTF-8 fit neither JSON nor a metric label.
-    if not "".join(event.headers().values()).isprintable():
-        name, value = next(item for item in event.headers().items() if not item[1].isprintable())
-        raise InvalidEvent(
-            "bad_header", f"header {name} is {value[:200]!r}: send printable UTF-8 text"
-        )
+    for name, value in (
+        ("ce-id", event.id),
+        ("ce-source", event.source),
+        ("ce-requestid", event.request_id),
+        ("ce-namespace", event.namespace),
+        ("ce-inferenceservicename", event.deployment),
+        ("ce-endpoint", event.predictor),
+        ("ce-modelid", event.model),
+        ("content-type", event.content_type),
+    ):
+        if not value.isprintable():
+            raise InvalidEvent(
+                "bad_header", f"header {name} is {value[:200]!r}: send printable UTF-8 text"
+            )
     if len(request_id.encode()) > _LONGEST_REQUEST_ID:
         raise InvalidEvent(
             "bad_header",
@@ -145,26 +167,73 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
 
 @lru_cache(maxsize=4096)  # an event's time is read when it comes, and again with each of its rows
 def nanoseconds(time: str) -> int:
-    """RFC 3339 time as nanoseconds since the epoch, without losing digits.
+    """RFC 3339 time as nanoseconds since the epoch; digits beyond the ninth are cut.
 
     A time without an offset is UTC. Raises `InvalidEvent` (`bad_time`).
     """
     parts = _TIME.fullmatch(time)
     if parts is None:
         raise _bad_time(time)
-    whole, fraction, offset = parts.groups()
+    date, minutes, second, fraction, offset = parts.groups()
+    leap = second == "60"  # datetime knows no leap second: it is the next one
     try:
-        seconds = int(datetime.fromisoformat(whole + (offset or "Z")).timestamp())
-    except ValueError:
+        moment = datetime.fromisoformat(
+            f"{date}T{minutes}{'59' if leap else second}{(offset or 'Z').upper()}"
+        )
+        seconds = (moment - _EPOCH) // timedelta(seconds=1) + leap
+    except (ValueError, OverflowError):
         raise _bad_time(time) from None
     if seconds < 0:
         raise InvalidEvent("bad_time", f"ce-time is {time!r}: send a time after 1970")
-    return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+    return seconds * 1_000_000_000 + int((fraction or "")[:9].ljust(9, "0"))
+
+
+def rfc3339(time: str) -> str:
+    """The same time in the one form that every store reads: UTC, at most nine digits of fraction.
+
+    Raises `InvalidEvent` (`bad_time`).
+    """
+    if _CANONICAL.fullmatch(time):
+        nanoseconds(time)
+        return time
+    seconds, fraction = divmod(nanoseconds(time), 1_000_000_000)
+    try:
+        whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError):
+        raise _bad_time(time) from None
+    digits = f"{fraction:09d}".rstrip("0")
+    return f"{whole}{digits and '.' + digits}Z"
 
 
 def stamp(time: str, event_id: str) -> str:
     """A string that sorts as (time, id) does; the greater is the newer."""
     return f"{nanoseconds(time):021d} {event_id}"
+
+
+def _sent(time: str, arrival: str) -> str:
+    """When an event was sent; a clock that is ahead would make what it says final for ever."""
+    if not time:  # a broker stamps arrival; the sender's own time is the better one
+        time = arrival
+    latest = clock.time_ns() + _SKEW
+    if arrival and nanoseconds(arrival) <= latest:
+        if nanoseconds(time) > nanoseconds(arrival) + _SKEW:
+            time = arrival
+    elif nanoseconds(time) > latest:
+        raise InvalidEvent(
+            "bad_time",
+            f"ce-time is {time!r}, more than {SKEW_SECONDS} s ahead: set the sender's clock",
+        )
+    return rfc3339(time)
+
+
+def _decoded(headers: Mapping[str, str], name: str) -> str:
+    value = headers.get(name) or ""
+    if "%" not in value:
+        return value
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError:  # a lone % of a sender that does not encode
+        return value
 
 
 def _bad_time(time: str) -> InvalidEvent:

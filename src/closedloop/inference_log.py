@@ -12,22 +12,26 @@ from typing import Any
 from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
 
-from closedloop.documents import INDEX_PATTERN, Document, Predictor, index_name
+from closedloop.documents import INDEX_PATTERN, OWNER, Document, Predictor, index_name
 
 PAGE = 1000  # documents read at once: a few milliseconds of work each
 
-# What documents.row_of reads, and whose document it is.
+# What documents.read_document reads, and whose document it is.
 _FIELDS = [
-    "Ce-Namespace",
-    "Ce-Inferenceservicename",
-    "Ce-Endpoint",
+    *OWNER,
     "logged_at",
-    *(f"response.{name}" for name in ("instance", "names", "ce-time", "ce-id")),
+    "DocumentId",
+    "RequestId",
+    "Row",
+    *(f"response.{name}" for name in ("instance", "names", "rows", "ce-time", "ce-id")),
     *(
         f"feedback.{name}"
-        for name in ("instance", "reward", "truth.data.names", "ce-time", "ce-id")
+        for name in (
+            "instance", "reward", "rows", "via", "answer_rows", "truth.data.names",
+            "ce-time", "ce-id",
+        )
     ),
-]
+]  # fmt: skip
 
 
 class InferenceLog:
@@ -66,13 +70,7 @@ class InferenceLog:
 
     async def confusion(self) -> dict[Predictor, dict[tuple[str, str], int]]:
         """The confusion matrix of each predictor, counted by Elasticsearch."""
-        fields = (
-            "Ce-Namespace",
-            "Ce-Inferenceservicename",
-            "Ce-Endpoint",
-            "score.predicted",
-            "score.actual",
-        )
+        fields = (*OWNER, "score.predicted", "score.actual")
         composite: dict[str, Any] = {
             "size": PAGE,
             "sources": [{field: {"terms": {"field": field}}} for field in fields],

@@ -1,25 +1,26 @@
-"""What a Seldon message says: its rows, their classes, and feedback about them.
+"""What a Seldon message says: its rows and their names, and feedback about them.
 
-Source of the shapes: `proto/prediction.proto` of Seldon Core v1 in its JSON
-form (`SeldonMessage`, `Feedback`).
+Source of the shapes: `proto/prediction.proto` of Seldon Core v1 in its JSON form (`SeldonMessage`,
+`Feedback`), the Open Inference Protocol (`inputs`, `outputs`), and TensorFlow Serving's REST API
+(`instances`, `predictions`). What a row means is not decided here: see `closedloop.scoring`.
 """
 
-import json
 import math
-import reprlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeGuard
+from typing import cast
 
 from closedloop.events import InvalidEvent
+from closedloop.tftensor import read_tensor
 
-# An index's keyword fields and a metric's labels should not carry more.
-_LONGEST_CLASS = 256
 # A row becomes a document with all names in it: a small body must not become gigabytes.
 _MOST_ROWS = 50_000
 _MOST_CELLS = 1_000_000
 _DATA_FIELDS = ("data", "strData", "binData", "jsonData")  # one of them, as the proto says
+_OTHER_FIELDS = ("outputs", "predictions", "inputs", "instances")
+# A Seldon-Puid that an executor made: version 4 of RFC 9562, as Go writes it.
+_MADE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,78 +37,19 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassLabel:
-    """A class as a message gives it: by index, by name, or by both."""
-
-    index: int | None
-    name: str | None
-
-    def resolve(self, names: Sequence[str]) -> str:
-        """The label under which this class is counted, given the answer's class names.
-
-        A name when one can be had, else the index: so a truth of `2` and an
-        answer named `virginica` meet.
-        """
-        if names:
-            if self.name is not None and self.name in names:
-                return self.name
-            if self.index is not None and 0 <= self.index < len(names):
-                return names[self.index]
-        elif self.index is not None:
-            return str(self.index)
-        return self.name if self.name is not None else str(self.index)
-
-
-def compared(
-    predicted: ClassLabel, actual: ClassLabel, names: Sequence[str]
-) -> tuple[str, str] | None:
-    """The labels under which an answer and its truth are counted, given the answer's class names.
-
-    None where nothing tells whether they are the same class: the answer has no
-    names, and one of the two states an index only, the other a name only.
-    """
-    if not names and (predicted.index is None or actual.index is None):
-        if predicted.name is None or actual.name is None:
-            return None
-        return predicted.name, actual.name
-    return predicted.resolve(names), actual.resolve(names)
-
-
-@dataclass(frozen=True, slots=True)
 class Feedback:
     """Feedback as sent: a reward, the truth row by row, or both.
 
-    `truth` is None for feedback that carries a reward only; a None inside it
-    is a row about which this feedback says nothing. `classes` are what the
-    rows of the truth state, with None where they are.
+    `truth` is None for feedback that carries a reward only; a None among its
+    rows is a row about which this feedback says nothing.
     """
 
     reward: float | None
     truth: Rows | None
-    classes: list[ClassLabel | None]
 
 
-def parse_json(body: bytes) -> dict[str, object]:
-    """Decode a JSON object, in UTF-8, that can be encoded again.
-
-    Raises `InvalidEvent` (`bad_json`).
-    """
-    try:
-        text = body.decode()
-        message = _DECODER.decode(text)
-        if "\\u" in text:  # it may be half of a surrogate pair
-            json.dumps(message, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise InvalidEvent("bad_json", f"the body is not JSON: {error}") from None
-    if not isinstance(message, dict):
-        raise InvalidEvent(
-            "bad_json", f"the body is a JSON {type(message).__name__}: send an object"
-        )
-    return message
-
-
-def rows_of(message: dict[str, object]) -> Rows:
-    """The rows of a SeldonMessage, decoded from JSON.
+def rows_of(message: Mapping[str, object]) -> Rows:
+    """The rows of a message, decoded from JSON.
 
     Raises `InvalidEvent` (`bad_payload`) when there are none, or in two places.
     """
@@ -119,15 +61,18 @@ def rows_of(message: dict[str, object]) -> Rows:
     if "jsonData" in message:
         return Rows([message["jsonData"]], (), "json")
     data = message.get("data")
-    if not isinstance(data, dict):
+    if isinstance(data, Mapping):
+        rows, names = _rows_of_data(data), data.get("names") or []
+    elif data is None and any(isinstance(message.get(field), list) for field in _OTHER_FIELDS):
+        rows, names = _rows_of_other(message)
+    else:
         raise InvalidEvent(
             "bad_payload",
-            "the message has no data: send data.ndarray, data.tensor, strData, binData or jsonData",
+            "the message has no data: send data.ndarray, data.tensor, data.tftensor, strData,"
+            " binData, jsonData, outputs or predictions",
         )
-    names = data.get("names") or []
     if not isinstance(names, list):
         raise InvalidEvent("bad_payload", f"data.names is {names!r}: send a list of strings")
-    rows = _rows_of_data(data)
     if len(rows) > _MOST_ROWS or len(rows) * len(names) > _MOST_CELLS:
         raise InvalidEvent(
             "bad_payload",
@@ -137,103 +82,128 @@ def rows_of(message: dict[str, object]) -> Rows:
     return Rows(rows, tuple(str(name) for name in names), _kind(rows))
 
 
-def class_names(names: Sequence[str]) -> tuple[str, ...]:
-    """A message's names, if they can be class names, else none.
-
-    One name is a column's. Names that are empty, too long or not distinct
-    would merge classes: their indices tell them apart.
-    """
-    return _class_names(tuple(names))
-
-
-def class_of(row: object, names: Sequence[str] = ()) -> ClassLabel:
-    """The class that one row states: a class value, one-hot, probabilities or scores.
-
-    `names` are the message's own names, see `class_names`. Of equal scores the
-    first wins, as with `numpy.argmax`.
-
-    Raises `InvalidEvent` (`not_a_class`).
-    """
-    classes = class_names(names)
-    if isinstance(row, list) and len(row) == 1:
-        row = row[0]
-    if isinstance(row, str):
-        if not 0 < len(row) <= _LONGEST_CLASS:
-            raise _not_a_class(row)
-        return ClassLabel(classes.index(row) if row in classes else None, row)
-    if _is_number(row):
-        if row != int(row) or row < 0:
-            raise _not_a_class(row)
-        index = int(row)
-        return ClassLabel(index, classes[index] if index < len(classes) else None)
-    if isinstance(row, list) and row and all(_is_score(value) for value in row):
-        if not any(row):
-            raise _not_a_class(row)
-        index = max(range(len(row)), key=row.__getitem__)
-        return ClassLabel(index, classes[index] if len(classes) == len(row) else None)
-    raise _not_a_class(row)
-
-
-def feedback_of(message: dict[str, object]) -> Feedback:
-    """Feedback, checked: every truth row is a class or null.
+def feedback_of(message: Mapping[str, object]) -> Feedback:
+    """Feedback, checked for having a truth or a reward.
 
     A `truth` without data, such as one that only carries tags, is no truth, nor
-    is one with nothing but null.
+    is one with nothing but null. Without a truth, an absent reward is 0, which
+    proto3's JSON leaves out, where the feedback quotes a request or an answer.
 
-    Raises `InvalidEvent` (`bad_feedback`, `bad_payload` or `not_a_class`).
+    Raises `InvalidEvent` (`bad_feedback` or `bad_payload`).
     """
-    reward = message.get("reward")
-    if isinstance(reward, bool):
-        reward = float(reward)
-    if reward is not None and not _is_number(reward):
-        raise InvalidEvent("bad_feedback", f"reward is {reward!r}: send a finite number")
+    reward = _reward(message.get("reward"))
     said = message.get("truth")
-    if said is not None and not isinstance(said, dict):
+    if said is not None and not isinstance(said, Mapping):
         raise InvalidEvent("bad_feedback", f"truth is {said!r}: send a SeldonMessage")
-    truth = rows_of(said) if said and any(field in said for field in _DATA_FIELDS) else None
-    classes: list[ClassLabel | None] = []
-    if truth is not None:
+    truth = None
+    if said and any(said.get(field) is not None for field in (*_DATA_FIELDS, *_OTHER_FIELDS)):
+        truth = rows_of(said)
         if not truth.rows:
             raise InvalidEvent("bad_feedback", "truth has no rows: send one for each answer row")
-        classes = [None if row is None else class_of(row, truth.names) for row in truth.rows]
-        if not any(classes):
-            truth, classes = None, []
+        if all(row is None for row in truth.rows):
+            truth = None
     if truth is None and reward is None:
-        raise InvalidEvent("bad_feedback", "feedback has neither reward nor truth: send one")
-    return Feedback(None if reward is None else float(reward), truth, classes)
+        if not (message.get("request") or message.get("response")):
+            raise InvalidEvent("bad_feedback", "feedback has neither reward nor truth: send one")
+        reward = 0.0
+    return Feedback(reward, truth)
 
 
-@lru_cache(maxsize=256)  # a model has the same names in every answer
-def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    fit = len(set(names)) == len(names) > 1
-    return names if fit and all(0 < len(name) <= _LONGEST_CLASS for name in names) else ()
+def judged_request(request_id: str, message: Mapping[str, object]) -> str:
+    """The id of the request that feedback is about.
+
+    It is the feedback's own Seldon-Puid; but where an executor made that one, for want of the
+    header, the `puid` in the `meta` of the answer or request that the feedback quotes.
+    """
+    if _MADE.fullmatch(request_id):
+        for side in ("response", "request"):
+            quoted = message.get(side)
+            meta = quoted.get("meta") if isinstance(quoted, Mapping) else None
+            puid = meta.get("puid") if isinstance(meta, Mapping) else None
+            if isinstance(puid, str) and puid and puid.isprintable() and len(puid.encode()) <= 480:
+                return puid
+    return request_id
 
 
-def _rows_of_data(data: dict[str, object]) -> list[object]:
-    if isinstance(rows := data.get("ndarray"), list):
-        return rows
-    tensor = data.get("tensor")
-    if isinstance(tensor, dict):
-        shape, values = tensor.get("shape"), tensor.get("values", [])
-        if (
-            isinstance(shape, list)
-            and isinstance(values, list)
-            and shape
-            and all(isinstance(size, int) and size >= 0 for size in shape)
-            and math.prod(shape) == len(values)
-        ):
-            return _nest(values, shape)
-        raise InvalidEvent(
-            "bad_payload",
-            f"data.tensor has shape {shape!r} that does not fit its values: make them agree",
-        )
-    raise InvalidEvent("bad_payload", "data has no rows: send data.ndarray or data.tensor")
+def _reward(said: object) -> float | None:
+    if isinstance(said, bool):
+        return float(said)
+    if said is None:
+        return None
+    try:
+        number = float(said) if isinstance(said, (int, float)) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidEvent("bad_feedback", f"reward is {str(said)[:80]!r}: send a finite number")
+    return number
 
 
-def _nest(values: list[object], shape: list[int]) -> list[object]:
-    for size in reversed(shape[1:]):
-        values = [values[i : i + size] for i in range(0, len(values), size)] if size else []
-    return values
+def _rows_of_data(data: Mapping[str, object]) -> list[object]:
+    if "ndarray" in data and data["ndarray"] is not None:
+        rows = data["ndarray"]
+        if isinstance(rows, list):
+            return rows
+        if isinstance(rows, (str, bool, int, float)):
+            return [rows]
+    if isinstance(tensor := data.get("tensor"), Mapping):
+        return _shaped(tensor.get("shape"), tensor.get("values", []), "data.tensor")
+    if isinstance(tensor := data.get("tftensor"), Mapping):
+        try:
+            return _shaped(*read_tensor(tensor), "data.tftensor")
+        except (ValueError, TypeError) as error:
+            raise InvalidEvent("bad_payload", f"data.tftensor cannot be read: {error}") from None
+    raise InvalidEvent(
+        "bad_payload", "data has no rows: send data.ndarray, data.tensor or data.tftensor"
+    )
+
+
+def _rows_of_other(message: Mapping[str, object]) -> tuple[list[object], list[object]]:
+    """Rows and names of an Open Inference Protocol or TensorFlow Serving message."""
+    for field in ("predictions", "instances"):
+        if isinstance(rows := message.get(field), list):
+            return rows, []
+    tensors = message.get("outputs", message.get("inputs"))
+    tensors = tensors if isinstance(tensors, list) else []
+    if not all(isinstance(tensor, Mapping) and "data" in tensor for tensor in tensors):
+        return tensors, []
+    columns = [
+        _shaped(tensor.get("shape"), _flat(tensor["data"]), f"tensor {tensor.get('name')!r}")
+        for tensor in cast(list[Mapping[str, object]], tensors)
+    ]
+    if len(columns) == 1:
+        return columns[0], []
+    if len({len(column) for column in columns}) != 1:
+        raise InvalidEvent("bad_payload", "the tensors differ in their rows: send as many in each")
+    cells = [[_lone(column[row]) for column in columns] for row in range(len(columns[0]))]
+    return list(cells), [str(tensor.get("name", "")) for tensor in tensors]
+
+
+def _shaped(shape: object, values: object, name: str) -> list[object]:
+    if (
+        isinstance(shape, list)
+        and isinstance(values, list)
+        and all(isinstance(size, int) and size >= 0 for size in shape)
+        and math.prod(shape) == len(values)
+    ):
+        nested: list[object] = values
+        for size in reversed(shape[1:]):
+            nested = [nested[i : i + size] for i in range(0, len(nested), size)] if size else []
+        return nested
+    raise InvalidEvent(
+        "bad_payload", f"{name} has shape {shape!r} that does not fit its values: make them agree"
+    )
+
+
+def _flat(values: object) -> list[object]:
+    """A tensor's values in row-major order, which a sender may have nested."""
+    if not isinstance(values, list):
+        return [values]
+    return [each for value in values for each in _flat(value)]
+
+
+def _lone(cell: object) -> object:
+    return cell[0] if isinstance(cell, list) and len(cell) == 1 else cell
 
 
 def _kind(rows: list[object]) -> str:
@@ -245,38 +215,3 @@ def _kind(rows: list[object]) -> str:
     if isinstance(first, list) and first and isinstance(first[0], list):
         return "image"
     return "tabular"
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer past the range of a double
-        return False
-
-
-def _is_score(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, bool) or _is_number(value)
-
-
-def _not_a_class(row: object) -> InvalidEvent:
-    return InvalidEvent(
-        "not_a_class",
-        f"{reprlib.repr(row)} states no class: send a class index, a class name"
-        f" of at most {_LONGEST_CLASS} characters, or a row of scores",
-    )
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"{text[:50]} is past the range of a double")
-    return value
-
-
-_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)

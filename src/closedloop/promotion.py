@@ -25,8 +25,9 @@ from typing import cast
 import requests
 import yaml
 
+from closedloop.body import parse_body
 from closedloop.events import InvalidEvent
-from closedloop.payload import parse_json, rows_of
+from closedloop.payload import rows_of
 from closedloop.platforms.protocol import Object, Platform
 from closedloop.waiting import until
 
@@ -197,7 +198,7 @@ class _Prober:
         try:
             response = requests.post(self._url, json=request, headers=_PROBE_HEADERS, timeout=30)
             response.raise_for_status()
-            return _rounded(rows_of(parse_json(response.content)).rows)
+            return _rounded(rows_of(parse_body(response.content)).rows)
         except (requests.RequestException, InvalidEvent) as error:
             raise PromotionError(
                 f"{self._what} does not answer the probe {request}: {error}"

@@ -1,9 +1,10 @@
 """The metrics server's HTTP side.
 
 `POST /` takes a CloudEvent in binary mode and answers 202 with an empty body
-once the state has changed. What cannot be used is refused with 400 (413 when
-it is too large) and a sentence that says why: a broker does not send it again
-but passes it to its dead-letter sink, where a person sees it.
+once the state has changed. An event that cannot be used is answered the same
+and counted by its reason, as in the request logger, which keeps it as a dead
+letter: a broker would only make a second one of it. What is no CloudEvent at
+all is answered 400.
 """
 
 import asyncio
@@ -15,7 +16,9 @@ from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from closedloop import service
-from closedloop.events import InvalidEvent, from_http
+from closedloop.declared import DeclaredOutputs
+from closedloop.events import InvalidEvent
+from closedloop.incoming import NotAnEvent, receive
 from closedloop.inference_log import InferenceLog
 from closedloop.json_errors import json_error, json_errors
 from closedloop.metrics_server.collector import StateCollector
@@ -33,7 +36,13 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
         request_timeout=60,
         max_retries=0,
     )
-    state = State(settings.row_limit, settings.predictors)
+    declared = DeclaredOutputs(settings.model_outputs, registry)
+    state = State(
+        settings.row_limit,
+        settings.predictors,
+        output_of=declared.of,
+        max_predictors=settings.max_predictors,
+    )
     replay = Replay(
         InferenceLog(client, settings.predictors),
         state,
@@ -41,6 +50,7 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
         every=settings.resync_seconds,
         all_every=settings.full_resync_seconds,
         quiet=QUIET_SECONDS,
+        redeclared=lambda: declared.refresh() and state.redeclare(),
     )
     registry.register(StateCollector(state, lambda: replay.restored))
     ProcessCollector(registry=registry)
@@ -53,9 +63,10 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
             await replaying
         await client.close()
 
-    app = web.Application(middlewares=[json_errors], client_max_size=settings.max_event_bytes)
+    app = web.Application(middlewares=[json_errors])
     app.cleanup_ctx.append(lifetime)
-    app.router.add_post("/", _Receiver(state, Flow(registry), settings.max_event_bytes).event)
+    flow = Flow(registry, settings.max_predictors)
+    app.router.add_post("/", _Receiver(state, flow, settings.max_event_bytes).event)
     service.add_health(app, replay.why_not_ready)
     service.add_metrics(app, registry)
     return app
@@ -68,22 +79,17 @@ class _Receiver:
         self._max_event_bytes = max_event_bytes
 
     async def event(self, request: web.Request) -> web.Response:
-        kind = request.headers.get("ce-type", "")
         try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            self._flow.refuse(kind, "too_large")
-            return json_error(
-                413, f"the event is too large: send at most {self._max_event_bytes} bytes"
-            )
-        except web.RequestPayloadError:
-            self._flow.refuse(kind, "bad_encoding")
-            return json_error(400, "the body is not encoded as its headers say: encode it again")
-        event = None
-        try:
-            event = from_http(request.headers, body)
-            self._flow.count(event, self._state.observe(event))
-        except InvalidEvent as error:
-            self._flow.refuse(kind, error.reason, event)
+            incoming = await receive(request, self._max_event_bytes)
+        except NotAnEvent as error:
             return json_error(400, str(error))
+        refused = incoming.error
+        if incoming.observation is not None:
+            try:
+                outcome = self._state.observe(incoming.observation)
+                self._flow.count(incoming.kind, incoming.names, outcome)
+            except InvalidEvent as error:
+                refused = error
+        if refused is not None:
+            self._flow.refuse(incoming.kind, incoming.names, refused.reason)
         return web.Response(status=202)

@@ -2,61 +2,48 @@
 
 from prometheus_client import CollectorRegistry, Counter
 
-from closedloop import events
-from closedloop.events import Event
+from closedloop.incoming import TYPES
+from closedloop.labels import LABELS, OTHER, Names, PredictorLabels
 from closedloop.metrics_server.state import Ignored
+from closedloop.observation import REASONS
 from closedloop.scoring import Outcome
 
-_TYPES = {events.REQUEST: "request", events.RESPONSE: "response", events.FEEDBACK: "feedback"}
-_INVALID = "invalid"
 _OUTCOMES = {
     "request": (Ignored.IGNORED,),
-    "response": (*Outcome, Ignored.IGNORED, _INVALID),
-    "feedback": (*Outcome, Ignored.IGNORED, _INVALID),
+    "response": (*Outcome, Ignored.IGNORED),
+    "feedback": (*Outcome, Ignored.IGNORED),
 }
-_REASONS = (
-    "missing_header", "bad_header", "bad_time", "unknown_type", "bad_json", "bad_payload",
-    "bad_feedback", "not_a_class", "bad_encoding", "too_large",
-)  # fmt: skip
-_NOBODY = ("", "", "")
 
 
 class Flow:
-    """Events by predictor, type and outcome; invalid ones by reason as well."""
+    """Events by predictor, type and outcome; refused ones by reason."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, most_predictors: int) -> None:
+        self._labels = PredictorLabels(most_predictors)
         self._events = Counter(
             "closedloop_events",
-            "Events received, by what they did; those of unknown origin have empty names.",
-            ["deployment_namespace", "deployment_name", "predictor_name", "type", "outcome"],
+            "Events accepted, by what they did.",
+            [*LABELS, "type", "outcome"],
             registry=registry,
         )
-        self._invalid = Counter(
-            "closedloop_invalid_events",
-            "Events refused, by reason.",
-            ["reason"],
+        self._refused = Counter(
+            "closedloop_refused_events",
+            "Events refused, by the predictor they claim to be of and the reason.",
+            [*LABELS, "type", "reason"],
             registry=registry,
         )
-        for reason in _REASONS:
-            self._invalid.labels(reason)
-        self._series: dict[tuple[str, str, str], dict[tuple[str, str], Counter]] = {}
-        self._series[_NOBODY] = {
-            (kind, _INVALID): self._events.labels(*_NOBODY, kind, _INVALID)
-            for kind in (*_TYPES.values(), "unknown")
-        }
+        self._series: dict[Names, dict[tuple[str, str], Counter]] = {}
+        self._of(OTHER)
 
-    def count(self, event: Event, outcome: Outcome | Ignored) -> None:
-        """An event that was understood."""
-        self._of(event)[_TYPES[event.type], outcome].inc()
+    def count(self, kind: str, names: Names, outcome: Outcome | Ignored) -> None:
+        """An event that was accepted; `kind` is one of `incoming.TYPES`."""
+        self._of(self._labels.accepted(names))[kind, outcome].inc()
 
-    def refuse(self, event_type: str, reason: str, event: Event | None = None) -> None:
-        """An event that was refused, with its origin where its headers could be read."""
-        series = self._series[_NOBODY] if event is None else self._of(event)
-        series[_TYPES.get(event_type, "unknown"), _INVALID].inc()
-        self._invalid.labels(reason).inc()
+    def refuse(self, kind: str, names: Names, reason: str) -> None:
+        """An event that was refused."""
+        self._refused.labels(*self._labels.claimed(names), kind, reason).inc()
 
-    def _of(self, event: Event) -> dict[tuple[str, str], Counter]:
-        names = (event.namespace, event.deployment, event.predictor)
+    def _of(self, names: Names) -> dict[tuple[str, str], Counter]:
         series = self._series.get(names)
         if series is None:
             series = self._series[names] = {
@@ -64,4 +51,7 @@ class Flow:
                 for kind, outcomes in _OUTCOMES.items()
                 for outcome in outcomes
             }
+            for kind in TYPES if names == OTHER else TYPES[:-1]:
+                for reason in REASONS:
+                    self._refused.labels(*names, kind, reason)
         return series

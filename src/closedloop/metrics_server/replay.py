@@ -7,7 +7,7 @@ what delivery lost, and compares the counts with those of Elasticsearch.
 import asyncio
 import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -22,6 +22,7 @@ from closedloop.metrics_server.state import State
 # A document may become visible this much later than its `logged_at`: refreshes,
 # writes under way, and clocks of loggers that do not agree.
 _OVERLAP_SECONDS = 60.0
+_LOOK = 1.0  # seconds between looks at the declarations
 # Long enough for the loggers' batches and Elasticsearch's refresh.
 QUIET_SECONDS = 3.0
 
@@ -40,16 +41,19 @@ class Replay:
         every: float,
         all_every: float,
         quiet: float,
+        redeclared: Callable[[], bool] = lambda: False,
     ) -> None:
         """`every` and `all_every`: seconds between reads of what is new, and of everything.
 
         Counts are compared when no event changed the state for `quiet` seconds.
+        `redeclared` is asked every second whether rows have to be read again.
         """
         self._log = log
         self._state = state
         self._every = every
         self._all_every = all_every
         self._quiet = quiet
+        self._redeclared = redeclared
         self._reason: str | None = "restoring from Elasticsearch: no document read yet"
         self._read = 0
         self._latest = 0.0
@@ -91,9 +95,9 @@ class Replay:
         trying = AsyncRetrying(wait=wait_exponential(0.1, max=5), before_sleep=self._not_yet)
         await trying(self._restore)
         while True:
-            await asyncio.sleep(self._every)
+            again = await self._pause()
             try:
-                await self._resync()
+                await self._resync(everything=again)
             # Whatever one read met, the next may succeed, and the state is whole without it.
             except Exception as error:  # noqa: BLE001
                 self._errors.inc()
@@ -112,8 +116,21 @@ class Replay:
         self._reason = f"cannot restore from Elasticsearch, trying again: {error}"
         _log.warning("restore failed, trying again", error=str(error))
 
-    async def _resync(self) -> None:
-        everything = time.monotonic() - self._last_full >= self._all_every
+    async def _pause(self) -> bool:
+        """Until it is time to read again; whether all of the log, as outputs were declared anew."""
+        until = time.monotonic() + self._every
+        while (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, _LOOK))
+            if self._redeclared():
+                return True
+        return False
+
+    async def _resync(self, *, everything: bool) -> None:
+        everything = (
+            everything
+            or bool(self._state.incomplete)
+            or time.monotonic() - self._last_full >= self._all_every
+        )
         since = None if everything else self._latest - _OVERLAP_SECONDS
         await self._read_log(since if self._latest else None)
         if everything:
@@ -130,14 +147,16 @@ class Replay:
         started, now = time.monotonic(), time.time()
         self._read = missing = 0
         latest = 0.0
-        async for document_id, document in self._log.documents(since):
+        async for _, document in self._log.documents(since):
             self._read += 1
             latest = max(latest, _logged_at(document))
             try:
-                news = self._state.restore(document_id, document)
+                news = self._state.restore(document)
             except InvalidEvent as error:
                 self._unreadable.inc()
-                _log.warning("document not readable", id=document_id, error=str(error))
+                _log.warning(
+                    "document not readable", id=document.get("DocumentId"), error=str(error)
+                )
                 continue
             missing += news is None
             if self.restored and news:
@@ -153,6 +172,7 @@ class Replay:
             self._state.missing = max(self._state.missing, missing)
         if since is None:
             self._last_full = started
+            self._state.incomplete.clear()
         for predictor in self._state.boards:
             self._healed.labels(*predictor)
 

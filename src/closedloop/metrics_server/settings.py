@@ -4,6 +4,7 @@ from pydantic import Field, field_validator
 
 from closedloop import service
 from closedloop.documents import Predictor
+from closedloop.observation import MOST_BYTES
 
 
 class Settings(service.Settings):
@@ -14,7 +15,9 @@ class Settings(service.Settings):
     the same as the filters of the triggers that feed this server.
     `resync_seconds` is how often the latest of the log is read again,
     `full_resync_seconds` how often all of it. `row_limit` bounds the rows held
-    (about 0.5 KB each). Past `max_event_bytes` a body is refused.
+    (about 0.5 KB each). Past `max_event_bytes` a body is refused. `model_outputs`
+    is the folder of the declared outputs, `max_predictors` how many predictors
+    are counted, past which a new one's events are refused.
     """
 
     elasticsearch_url: str = "http://127.0.0.1:9200"
@@ -22,7 +25,9 @@ class Settings(service.Settings):
     resync_seconds: float = Field(15.0, gt=0)
     full_resync_seconds: float = Field(3600.0, gt=0)
     row_limit: int = Field(1_000_000, gt=0)
-    max_event_bytes: int = Field(1 << 20, gt=0)
+    max_event_bytes: int = Field(MOST_BYTES, gt=0)
+    model_outputs: str = ""
+    max_predictors: int = Field(200, gt=0)
 
     @field_validator("filter")
     @classmethod

@@ -2,15 +2,23 @@
 
 Pure. Both feeds merge into the same rows, so it does not matter which comes
 first, nor whether the other has been there before.
+
+A canary's weights may send feedback to another predictor than the one that
+answered. Feedback without an answer is therefore lent to those predictors of
+the deployment which have one, and gives way there to feedback of their own.
 """
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 
 from closedloop import events
-from closedloop.documents import Predictor, answers_of, judgements_of, predictor_of, row_of
-from closedloop.events import Event
-from closedloop.scoring.scoreboard import Capacity, Outcome, Scoreboard
+from closedloop.documents import Logged, Predictor, feedback_in, read_document
+from closedloop.events import InvalidEvent
+from closedloop.observation import Observation
+from closedloop.output import Output
+from closedloop.scoring.reading import read_answer
+from closedloop.scoring.scoreboard import Capacity, Feedback, Outcome, Scoreboard
 
 
 class Ignored(StrEnum):
@@ -19,74 +27,71 @@ class Ignored(StrEnum):
     IGNORED = "ignored"  # a request, or of a predictor that the filter leaves out
 
 
-# An event of many rows has the first of these that one of its rows has.
-_TELLING = (
-    Outcome.OVER_LIMIT,
-    Outcome.APPLIED,
-    Outcome.CORRECTED,
-    Outcome.SUPERSEDED,
-    Outcome.DUPLICATE,
-)
-
-
 class State:
     """Every row of every predictor, at most `row_limit` in all.
 
-    `only` are the predictors to hold; empty: all. `missing` is how many rows
-    are known not to be held for want of room (of the events since the last
-    full replay, how many rows they named), `changes` grows with every change,
-    and `mismatches` are the differing cells found by the last comparison.
+    `only` are the predictors to hold; empty: all, but at most `max_predictors`.
+    `output_of` is what a predictor's output is declared to be. `missing` is how
+    many rows are known not to be held for want of room (of the events since the
+    last full replay, how many rows they named), `changes` grows with every
+    change, `mismatches` are the differing cells found by the last comparison,
+    and `incomplete` the predictors whose rows have to be read from the log again.
     """
 
-    def __init__(self, row_limit: int, only: Collection[Predictor] = frozenset()) -> None:
+    def __init__(
+        self,
+        row_limit: int,
+        only: Collection[Predictor] = frozenset(),
+        *,
+        output_of: Callable[[Predictor], Output | None] = lambda _: None,
+        max_predictors: int = 200,
+    ) -> None:
         self.boards: dict[Predictor, Scoreboard] = {}
         self.capacity = Capacity(row_limit)
         self.missing = 0
         self.changes = 0
         self.mismatches: dict[Predictor, int] = {}
+        self.incomplete: set[Predictor] = set()
         self._only = only
+        self._output_of = output_of
+        self._max_predictors = max_predictors
+        self._deployments: dict[tuple[str, str], list[Predictor]] = defaultdict(list)
 
-    def observe(self, event: Event) -> Outcome | Ignored:
+    def observe(self, observation: Observation) -> Outcome | Ignored:
         """Take an event in.
 
-        Raises `InvalidEvent`, the state then being what it was before.
+        Raises `InvalidEvent` (`too_many_predictors`), the state then being what it was before.
         """
+        event = observation.event
         predictor = Predictor(event.namespace, event.deployment, event.predictor)
         if event.type == events.REQUEST or not self._wanted(predictor):
             return Ignored.IGNORED
-        stamp = event.stamp
-        if event.type == events.RESPONSE:
-            answers = answers_of(event)
-            board = self._board(predictor)
-            outcomes = [board.answer(name, stamp, label, names) for name, label, names in answers]
+        board = self._board(predictor)
+        if observation.rows is not None:
+            said = observation.rows
+            answers = [read_answer(board.output, row, said.names) for row in said.rows]
+            outcome = board.answer(event.request_id, event.stamp, answers)
         else:
-            judgements = judgements_of(event)
-            board = self._board(predictor)
-            outcomes = [
-                board.judge(name, stamp, label, reward) for name, label, reward in judgements
-            ]
-        self.changes += sum(outcome.changes for outcome in outcomes)
-        self.missing += outcomes.count(Outcome.OVER_LIMIT)
-        return min(outcomes, key=_TELLING.index)
+            outcome = board.judge(event.request_id, event.stamp, _feedback(observation))
+        self.missing += outcome is Outcome.OVER_LIMIT
+        self.changes += outcome.changes
+        self._lend(predictor, event.request_id)
+        return outcome
 
-    def restore(self, document_id: str, document: Mapping[str, object]) -> bool | None:
+    def restore(self, document: Mapping[str, object]) -> bool | None:
         """Take in what a document of the log says; whether that changed anything.
 
         None when there is no room for it. Raises `InvalidEvent` for a document
         that is not of the log's shape.
         """
-        predictor = predictor_of(document)
-        row = row_of(document)
-        if not self._wanted(predictor) or not (row.answered or row.judged):
+        logged = read_document(document)
+        if not self._wanted(logged.predictor) or not (logged.response or logged.feedback):
             return False
-        board = self._board(predictor)
-        outcomes = []
-        if row.answered:
-            outcomes.append(board.answer(document_id, row.answered, row.predicted, row.names))
-        if row.judged:
-            outcomes.append(board.judge(document_id, row.judged, row.actual, row.reward))
+        board = self._board(logged.predictor)
+        outcomes = list(_restored(board, logged))
         if Outcome.OVER_LIMIT in outcomes:
             return None
+        self._lend(logged.predictor, logged.request_id)
         changed = any(outcome.changes for outcome in outcomes)
         self.changes += changed
         return changed
@@ -102,14 +107,81 @@ class State:
             for predictor in self.boards.keys() | wanted
         }
 
+    def redeclare(self) -> bool:
+        """Drop the rows of predictors whose output is declared anew; whether there are any.
+
+        They were read by another declaration: they are `incomplete` from then on.
+        """
+        changed = [
+            predictor
+            for predictor, board in self.boards.items()
+            if board.output != self._output_of(predictor)
+        ]
+        for predictor in changed:
+            self.capacity.held -= len(self.boards[predictor])
+            self.boards[predictor] = Scoreboard(self._output_of(predictor), self.capacity)
+        self.changes += len(changed)
+        self.incomplete.update(changed)
+        return bool(changed)
+
+    def _lend(self, predictor: Predictor, request_id: str) -> None:
+        """Settle which predictors of a deployment have feedback about a request."""
+        siblings = self._deployments[predictor[:2]]
+        if len(siblings) < 2:
+            return
+        boards = [self.boards[each] for each in siblings]
+        answered = [board for board in boards if board.answered(request_id)]
+        mine = self.boards[predictor]
+        if mine in answered:
+            # What it lent before its answer came is its own after all.
+            for board in answered:
+                if board is not mine:
+                    board.drop_borrowed(request_id)
+        for lender in boards:
+            if not answered or not (loose := lender.unanswered(request_id)):
+                continue
+            lender.lend(request_id)
+            for borrower in answered:
+                for stamp, feedback in loose.items():
+                    borrower.judge(request_id, f"-{stamp}", feedback)
+
     def _wanted(self, predictor: Predictor) -> bool:
         return not self._only or predictor in self._only
 
     def _board(self, predictor: Predictor) -> Scoreboard:
         board = self.boards.get(predictor)
         if board is None:
-            board = self.boards[predictor] = Scoreboard(self.capacity)
+            if len(self.boards) >= self._max_predictors:
+                raise InvalidEvent(
+                    "too_many_predictors",
+                    f"{'/'.join(predictor)} is one predictor more than {self._max_predictors}:"
+                    " raise MAX_PREDICTORS, or name those to count in FILTER",
+                )
+            output = self._output_of(predictor)
+            board = self.boards[predictor] = Scoreboard(output, self.capacity)
+            self._deployments[predictor[:2]].append(predictor)
         return board
+
+
+def _feedback(observation: Observation) -> Feedback:
+    said = observation.feedback
+    assert said is not None
+    if said.truth is None:
+        return Feedback(reward=said.reward)
+    return Feedback(tuple(said.truth.rows), said.truth.names)
+
+
+def _restored(board: Scoreboard, logged: Logged) -> Iterator[Outcome]:
+    about = (logged.request_id, logged.row, logged.size)
+    if answered := logged.answered:
+        said = read_answer(board.output, logged.response.get("instance"), logged.names)
+        yield board.answer_row(*about, answered, said)
+    if judged := logged.judged:
+        feedback = feedback_in(logged.feedback)
+        if logged.size == 1:
+            yield board.judge(logged.request_id, judged, feedback)
+        elif feedback.truths:
+            yield board.judge_row(*about, judged, feedback.truths[0], feedback.names)
 
 
 def _differences(ours: Mapping[tuple[str, str], int], theirs: Mapping[tuple[str, str], int]) -> int:

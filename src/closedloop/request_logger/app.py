@@ -9,12 +9,15 @@ from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry
 
 from closedloop import service
+from closedloop.declared import DeclaredOutputs
 from closedloop.index_templates import IndexTemplates
 from closedloop.json_errors import json_errors
 from closedloop.request_logger.backlog import Backlog
 from closedloop.request_logger.mapping import TEMPLATES
 from closedloop.request_logger.metrics import Metrics
 from closedloop.request_logger.receiver import Receiver
+from closedloop.request_logger.rejoin import Rejoin
+from closedloop.request_logger.rescore import Rescore
 from closedloop.request_logger.settings import Settings
 from closedloop.request_logger.store import Store
 from closedloop.request_logger.writer import Writer
@@ -32,22 +35,33 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
     )
     templates = IndexTemplates(client, TEMPLATES)
     backlog = Backlog(settings.queue_events, settings.queue_bytes)
-    metrics = Metrics(registry, depth=lambda: len(backlog))
-    writer = Writer(Store(client, templates), metrics, settings)
+    metrics = Metrics(registry, lambda: len(backlog), settings.max_predictors)
+    declared = DeclaredOutputs(settings.model_outputs, registry)
+    store = Store(client, templates)
+    rejoin = Rejoin(store, metrics, declared.of)
+    rescore = Rescore(store, metrics, declared)
+    writer = Writer(store, metrics, settings, declared.of, rejoin.hint)
     receiver = Receiver(backlog, metrics, settings)
 
     async def lifetime(_: web.Application) -> AsyncIterator[None]:
-        watching = asyncio.create_task(templates.watch())
-        giving_up = asyncio.create_task(backlog.give_up_in_time())
+        others = [
+            asyncio.create_task(work)
+            for work in (
+                templates.watch(),
+                backlog.give_up_in_time(),
+                rejoin.run(),
+                rescore.run(),
+            )
+        ]
         writing = asyncio.create_task(writer.run(backlog))
         yield
         # By now every open request is answered, or its sender was cut off.
         backlog.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(writing, _DRAIN_SECONDS)
-        for task in (watching, giving_up):
+        for task in others:
             task.cancel()
-        await asyncio.gather(watching, giving_up, return_exceptions=True)
+        await asyncio.gather(*others, return_exceptions=True)
         await client.close()
 
     app = web.Application(middlewares=[json_errors])

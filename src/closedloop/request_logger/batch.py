@@ -7,10 +7,22 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import TypeVar
 
-from closedloop.documents import Document, Part, merge
+from closedloop.documents import (
+    Document,
+    Part,
+    Predictor,
+    kept_apart,
+    merge,
+    parts_of,
+    predictor_of,
+    read_document,
+)
+from closedloop.events import InvalidEvent
+from closedloop.output import Output
 from closedloop.request_logger.dead_letters import DeadLetter
 from closedloop.request_logger.entry import Answer, Entry
 from closedloop.request_logger.mapping import DEAD_LETTERS
+from closedloop.scoring.keys import document_id
 
 _T = TypeVar("_T")
 
@@ -48,30 +60,35 @@ class Result:
 
 @dataclass(slots=True)
 class Tally:
-    """What happened: `letters` are reasons of dead letters, `letters_refused` why some were."""
+    """What happened: `letters` are dead letters by reason, `letters_refused` why some were
+    refused themselves, `reused` whose request ids came with another request."""
 
     written: int = 0
     conflicts: int = 0
-    letters: list[str] = field(default_factory=list)
+    letters: list[tuple[Entry, str]] = field(default_factory=list)
     letters_refused: list[str] = field(default_factory=list)
+    reused: list[Predictor] = field(default_factory=list)
 
 
 class Batch:
     """The documents that a batch of entries adds to, and what still waits to be in them.
 
     `reject` makes the dead letter of an entry that Elasticsearch, or JSON,
-    does not take; it gets the reason. `kept` gets each entry of which all is
-    written.
+    does not take; it gets the reason and a sentence. `kept` gets each entry of which all is
+    written. `output_of` is what a predictor's output is declared to be.
     """
 
     def __init__(
         self,
         entries: Iterable[Entry],
-        reject: Callable[[Entry, str], DeadLetter],
+        reject: Callable[[Entry, str, str], DeadLetter],
         kept: Callable[[Entry], None] = Entry.acknowledge,
+        output_of: Callable[[Predictor], Output | None] = lambda _: None,
     ) -> None:
         self._reject = reject
         self._kept = kept
+        self._output_of = output_of
+        self._unplaced: list[Entry] = []
         self._parts: dict[Key, list[tuple[Entry, Part]]] = {}
         self._letters: dict[Key, list[tuple[Entry, DeadLetter]]] = {}
         self._alone: set[Key] = set()  # written part by part, to tell the bad one from the good
@@ -79,17 +96,49 @@ class Batch:
         # nothing; creating it fails where that was wrong, and then it is read.
         self._new: set[Key] = set()
         self.tally = Tally()
+        # The sizes of answers in this very batch, by index and request id.
+        self._answers: dict[Key, int] = {}
         for entry in entries:
+            if entry.observation is not None and not entry.parts:
+                self._take(entry)
             for part in entry.parts:
-                key = (entry.index, part.document_id)
-                self._parts.setdefault(key, []).append((entry, part))
-                if part.section == "request":
-                    self._new.add(key)
+                self._add(entry, part)
             if entry.dead_letter is not None:
                 self._bury(entry, entry.dead_letter)
 
+    def to_place(self) -> list[Key]:
+        """Documents to read that tell how many rows the answers have which feedback is about."""
+        return [
+            (entry.index, document_id(_request_id(entry), 0, size))
+            for entry in self._unplaced
+            for size in (1, 2)
+        ]
+
+    def place(self, known: Mapping[Key, Known | None]) -> None:
+        """Decide which documents feedback about several rows adds to."""
+        for entry in self._unplaced:
+            request_id = _request_id(entry)
+            size = self._answers.get((entry.index, request_id))
+            for rows in (2, 1):
+                held = known.get((entry.index, document_id(request_id, 0, rows)))
+                if size is None and held is not None:
+                    size = _answer_rows(held.source, entry)
+            if not entry.settled:
+                assert entry.observation is not None
+                entry.place(parts_of(entry.observation, size))
+                for part in entry.parts:
+                    self._add(entry, part)
+        self._unplaced = []
+
+    def refuse_index(self, index: str, reason: str, error: str) -> None:
+        """Make dead letters of all that waits to be in this index."""
+        for key in [key for key in self._parts if key[0] == index]:
+            for entry, _ in self._parts.pop(key):
+                self._give_back(entry, reason, error)
+
     def forget_settled(self) -> None:
         """Drop what belongs to entries that were given up meanwhile."""
+        self._unplaced = [entry for entry in self._unplaced if not entry.settled]
         self._parts = _unsettled(self._parts)
         self._letters = _unsettled(self._letters)
 
@@ -121,11 +170,12 @@ class Batch:
 
         A document that has it all already is not written again.
         """
+        self._keep_apart(keys, known)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         operations = [
             self._operation(key, known.get(key), now)
             for key in keys
-            if key in known or key in self._new
+            if key in self._parts and (key in known or key in self._new)
         ]
         return [operation for operation in operations if operation is not None]
 
@@ -147,12 +197,48 @@ class Batch:
         """Answer all that still waits: it is not written."""
         parts = chain.from_iterable(self._parts.values())
         letters = chain.from_iterable(self._letters.values())
-        for entry in {*(entry for entry, _ in parts), *(entry for entry, _ in letters)}:
+        left = {*(entry for entry, _ in parts), *(entry for entry, _ in letters), *self._unplaced}
+        for entry in left:
             entry.settle(Answer.UNAVAILABLE)
-        self._parts, self._letters = {}, {}
+        self._parts, self._letters, self._unplaced = {}, {}, []
 
     def __bool__(self) -> bool:
-        return bool(self._parts or self._letters)
+        return bool(self._parts or self._letters or self._unplaced)
+
+    def _take(self, entry: Entry) -> None:
+        observation = entry.observation
+        assert observation is not None
+        if observation.feedback is not None and observation.entries > 1:
+            self._unplaced.append(entry)
+            return
+        entry.place(parts_of(observation))
+        if entry.parts[0].section == "response":
+            self._answers[entry.index, observation.event.request_id] = observation.entries
+
+    def _add(self, entry: Entry, part: Part) -> None:
+        key = (entry.index, part.document_id)
+        if self._parts.get(key) and self._parts[key][0][1].owner != part.owner:
+            key = (entry.index, kept_apart(part.document_id, part.owner))
+        self._parts.setdefault(key, []).append((entry, part))
+        if part.section == "request":
+            self._new.add(key)
+
+    def _keep_apart(self, keys: Iterable[Key], known: Mapping[Key, Known | None]) -> None:
+        """Move what waits for a document that turns out to be another predictor's.
+
+        Two predictors may have one index name, and a mirror gives both the same request ids.
+        """
+        for key in keys:
+            held, waiting = known.get(key), self._parts.get(key)
+            if held is None or not waiting:
+                continue
+            try:
+                apart = predictor_of(held.source) != waiting[0][1].owner
+            except InvalidEvent:
+                continue  # what someone else wrote there is refused when it is merged
+            if apart:
+                name = kept_apart(waiting[0][1].document_id, waiting[0][1].owner)
+                self._parts.setdefault((key[0], name), []).extend(self._parts.pop(key))
 
     def _operation(self, key: Key, held: Known | None, now: str) -> Operation | None:
         waiting = self._parts[key]
@@ -160,8 +246,12 @@ class Batch:
         document = held.source if held else None
         try:
             for _, part in waiting[:pieces]:
-                document, _ = merge(document, part)
+                before = document
+                document, _ = merge(document, part, self._output_of(part.owner))
+                if _reused(document) > _reused(before):
+                    self.tally.reused.append(part.owner)
             assert document is not None
+            document["DocumentId"] = key[1]
             if held is not None and document == held.source:
                 self._settle(key, pieces)
                 return None
@@ -193,8 +283,11 @@ class Batch:
             return
         entry, _ = self._parts[key][0]
         self._advance(key, 1)
+        self._give_back(entry, "rejected", f"it cannot be written: {error}")
+
+    def _give_back(self, entry: Entry, reason: str, error: str) -> None:
         if entry.dead_letter is None:
-            entry.dead_letter = self._reject(entry, error)
+            entry.dead_letter = self._reject(entry, reason, error)
             self._bury(entry, entry.dead_letter)
         else:
             self._wrote_one(entry)  # one dead letter speaks for all of its rows
@@ -209,11 +302,33 @@ class Batch:
         for entry, letter in self._letters.pop(key):
             if taken:
                 self._wrote_one(entry)
-                self.tally.letters.append(letter.reason)
+                self.tally.letters.append((entry, letter.reason))
             else:
                 entry.settle(Answer.REFUSED)
         if not taken:
             self.tally.letters_refused.append(result.error)
+
+
+def _request_id(entry: Entry) -> str:
+    assert entry.observation is not None
+    return entry.observation.event.request_id
+
+
+def _answer_rows(source: Document, entry: Entry) -> int | None:
+    """How many rows the answer has that a document is about; None if it is not this owner's."""
+    try:
+        logged = read_document(source)
+    except InvalidEvent:
+        return None
+    assert entry.observation is not None
+    event = entry.observation.event
+    mine = logged.predictor == (event.namespace, event.deployment, event.predictor)
+    return logged.size if mine and logged.response else None
+
+
+def _reused(document: Document | None) -> int:
+    history = (document or {}).get("request_history")
+    return len(history) if isinstance(history, list) else 0
 
 
 def _unsettled(waiting: dict[Key, list[tuple[Entry, _T]]]) -> dict[Key, list[tuple[Entry, _T]]]:
@@ -230,6 +345,30 @@ def _create(key: Key, document: Document) -> bytes:
 
 
 def _index(key: Key, held: Known, document: Document) -> bytes:
-    version = {"if_seq_no": held.seq_no, "if_primary_term": held.primary_term}
-    action = {"index": {"_index": key[0], "_id": key[1], **version}}
+    action = {"index": {"_index": key[0], "_id": key[1], **_unchanged(held)}}
     return f"{_encode(action)}\n{_encode(document)}\n".encode()
+
+
+def _unchanged(held: Known) -> dict[str, int]:
+    return {"if_seq_no": held.seq_no, "if_primary_term": held.primary_term}
+
+
+def replace(key: Key, held: Known, document: Document, pieces: int) -> Operation:
+    """The write of a document in place of just the version that was read."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    named = {**document, "DocumentId": key[1], "logged_at": now}
+    return Operation(key, _index(key, held, named), pieces)
+
+
+def delete(key: Key, held: Known) -> Operation:
+    """The removal of just the version of a document that was read."""
+    action = {"delete": {"_index": key[0], "_id": key[1], **_unchanged(held)}}
+    return Operation(key, f"{_encode(action)}\n".encode(), 1)
+
+
+def overwrite(key: Key, document: Document | None) -> Operation:
+    """The write of a document whatever is there; None removes it."""
+    name = "delete" if document is None else "index"
+    action = _encode({name: {"_index": key[0], "_id": key[1]}})
+    lines = [action] if document is None else [action, _encode(document)]
+    return Operation(key, "".join(f"{line}\n" for line in lines).encode(), 1)

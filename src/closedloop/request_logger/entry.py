@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from closedloop.documents import Part
+from closedloop.observation import Observation
 from closedloop.request_logger.dead_letters import DeadLetter
 
 
@@ -19,8 +20,10 @@ class Answer(StrEnum):
 class Entry:
     """An event and what is still to be written of it: parts of documents, or a dead letter.
 
-    `received` and `deadline` are readings of the event loop's clock. `answer`
-    is set once: when everything is written, or when that is given up.
+    `observation` is the event, unless it is refused; `index` is where its documents are, and
+    `names` whose they are: namespace, deployment, predictor. `parts` are empty until it is known
+    which documents these are. `received` and `deadline` are readings of the event loop's clock.
+    `answer` is set once: when everything is written, or when that is given up.
     """
 
     __slots__ = (
@@ -31,6 +34,8 @@ class Entry:
         "deadline",
         "headers",
         "index",
+        "names",
+        "observation",
         "parts",
         "received",
     )  # fmt: skip
@@ -40,16 +45,20 @@ class Entry:
         headers: Mapping[str, str],
         body: bytes,
         *,
+        names: tuple[str, str, str],
         received: float,
         deadline: float,
         answer: "asyncio.Future[Answer]",
         index: str = "",
+        observation: Observation | None = None,
         parts: list[Part] | None = None,
         dead_letter: DeadLetter | None = None,
     ) -> None:
         self.headers = headers
+        self.names = names
         self.body = body
         self.index = index
+        self.observation = observation
         self.parts = parts or []
         self.dead_letter = dead_letter
         self.received = received
@@ -60,7 +69,13 @@ class Entry:
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes: the body, what it was parsed to, the parts."""
-        return 8 * len(self.body) + 1500 * len(self.parts)
+        rows = 1 if self.observation is None else self.observation.entries
+        return 8 * len(self.body) + 1500 * rows
+
+    def place(self, parts: list[Part]) -> None:
+        """Say which documents it adds to."""
+        self.parts = parts
+        self._left += len(parts)
 
     @property
     def settled(self) -> bool:

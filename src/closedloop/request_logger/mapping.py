@@ -1,7 +1,8 @@
 """The index templates of the inference log and of the dead letters.
 
-Payloads are free-form, so nothing in them is mapped: they are read back whole
-and never decide the type of a field. What is mapped is what one filters and
+Payloads are free-form, so nothing in them is mapped or even looked at, for field
+names as `""` and `a..b` would be refused: they are read back whole and never
+decide the type of a field. What is mapped is what one filters and
 aggregates by. `logged_at` is the logger's own clock at the last write of a
 document; whoever polls for changes ranges over it, with an overlap for
 refreshes and for several loggers' clocks.
@@ -9,10 +10,13 @@ refreshes and for several loggers' clocks.
 
 from collections.abc import Mapping
 
-from closedloop.documents import INDEX_PATTERN
+from closedloop.documents import INDEX_PATTERN, OWNER
 from closedloop.index_templates import Template, template
+from closedloop.scoring.verdict import SUMS
 
 DEAD_LETTERS = "closedloop-dead-letters"
+OUTPUTS = "closedloop-outputs"
+"""By what declaration the log is scored: a document for each, named as it is in the file."""
 
 # Lucene refuses a document with a term past 32,766 bytes: too long a word is
 # kept without being indexed rather than refused.
@@ -20,8 +24,29 @@ _KEYWORD = {"type": "keyword", "ignore_above": 1024}
 _DATE = {"type": "date"}
 
 
-def _section(**fields: Mapping[str, object]) -> dict[str, object]:
-    return {"properties": {"ce-time": _DATE, "ce-id": _KEYWORD, **fields}}
+_FREE = {"type": "object", "enabled": False}
+_NUMBER = {"type": "double", "ignore_malformed": True}
+_INTEGER = {"type": "integer"}
+_FLAG = {"type": "boolean"}
+
+
+def _section(*free: str, **fields: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "properties": {
+            "ce-time": _DATE,
+            "ce-id": _KEYWORD,
+            "ce-source": _KEYWORD,
+            "rows": _INTEGER,
+            "cut": _FLAG,
+            "bytes": {"type": "long"},
+            **dict.fromkeys(("instance", "names", *free), _FREE),
+            **fields,
+        }
+    }
+
+
+_MESSAGE = ("payload", "elements", "meta")
+_FEEDBACK = ("truth", "request", "response", "other")
 
 
 TEMPLATES: Mapping[str, Template] = {
@@ -31,22 +56,28 @@ TEMPLATES: Mapping[str, Template] = {
             "@timestamp": _DATE,
             "logged_at": _DATE,
             "ServingEngine": _KEYWORD,
-            "Ce-Namespace": _KEYWORD,
-            "Ce-Inferenceservicename": _KEYWORD,
-            "Ce-Endpoint": _KEYWORD,
+            **dict.fromkeys(OWNER, _KEYWORD),
             "Ce-Modelid": _KEYWORD,
+            "DocumentId": _KEYWORD,
             "RequestId": _KEYWORD,
-            "Row": {"type": "integer"},
-            "request": _section(dataType=_KEYWORD),
-            "response": _section(dataType=_KEYWORD),
-            # A reward past the range of a float is kept as well, only not added up.
-            "feedback": _section(reward={"type": "float", "ignore_malformed": True}),
+            "Row": _INTEGER,
+            "request": _section(*_MESSAGE, dataType=_KEYWORD),
+            "response": _section(*_MESSAGE, dataType=_KEYWORD),
+            # A reward past the range of a double is kept as well, only not added up.
+            "feedback": _section(*_FEEDBACK, reward=_NUMBER, via=_KEYWORD, answer_rows=_INTEGER),
+            "feedback_history": _FREE,
+            "request_history": _FREE,
             "score": {
                 "properties": {
                     "state": _KEYWORD,
+                    "reason": _KEYWORD,
+                    "output": _KEYWORD,
+                    "correct": _FLAG,
                     "predicted": _KEYWORD,
                     "actual": _KEYWORD,
-                    "correct": {"type": "boolean"},
+                    "predicted_labels": _KEYWORD,
+                    "actual_labels": _KEYWORD,
+                    **dict.fromkeys(SUMS, _NUMBER),
                 }
             },
         },
@@ -59,11 +90,12 @@ TEMPLATES: Mapping[str, Template] = {
             "error": {"type": "text"},
             "type": _KEYWORD,
             "RequestId": _KEYWORD,
-            "Ce-Namespace": _KEYWORD,
-            "Ce-Inferenceservicename": _KEYWORD,
-            "Ce-Endpoint": _KEYWORD,
+            **dict.fromkeys(OWNER, _KEYWORD),
             "body_bytes": {"type": "long"},
-            "cut": {"type": "boolean"},
+            "cut": _FLAG,
         },
+    ),
+    "closedloop-outputs": template(
+        OUTPUTS, {"digest": _KEYWORD, "declared_at": _DATE, "output": _FREE}
     ),
 }

@@ -15,17 +15,14 @@ import asyncio
 
 from aiohttp import web
 
-from closedloop.documents import Part, index_name, parts_of
-from closedloop.events import Event, InvalidEvent, from_http
+from closedloop.documents import index_name
+from closedloop.incoming import Incoming, NotAnEvent, read_body, receive
 from closedloop.json_errors import json_error
 from closedloop.request_logger.backlog import Backlog
 from closedloop.request_logger.dead_letters import DeadLetter, dead_letter, undelivered
 from closedloop.request_logger.entry import Answer, Entry
-from closedloop.request_logger.metrics import TYPES, Metrics
+from closedloop.request_logger.metrics import Metrics
 from closedloop.request_logger.settings import Settings
-
-_REQUIRED = ("ce-id", "ce-source", "ce-specversion", "ce-type")
-_LONGEST_INDEX = 255  # bytes, in Elasticsearch
 
 _SENTENCES = {
     Answer.UNAVAILABLE: "Elasticsearch did not take the event in time: send it again",
@@ -43,39 +40,33 @@ class Receiver:
 
     async def event(self, request: web.Request) -> web.Response:
         """`POST /`."""
-        headers = request.headers
         received = asyncio.get_running_loop().time()
-        for name in _REQUIRED:
-            if not headers.get(name):
-                self._metrics.received("unknown")
-                self._metrics.failed("not_an_event")
-                return json_error(
-                    400, f"header {name} is missing or empty: send a CloudEvent in binary mode"
-                )
-        self._metrics.received(TYPES.get(headers["ce-type"], "unknown"))
-        body, size, broken = await _read(request, self._settings.max_event_bytes)
         try:
-            if broken:
-                raise InvalidEvent("bad_encoding", broken)
-            if size > len(body):
-                raise InvalidEvent(
-                    "too_large",
-                    f"the body has {size} bytes or more: send at most {len(body)},"
-                    " or raise MAX_EVENT_BYTES",
-                )
-            index, parts = _contents(from_http(headers, body))
-        except InvalidEvent as error:
-            self._metrics.failed(error.reason)
-            keep = self._settings.dead_letter_bytes
-            letter = dead_letter(headers, body, error.reason, str(error), keep=keep, size=size)
-            return await self._keep(request, body, received, letter=letter)
-        return await self._keep(request, body, received, index, parts)
+            incoming = await receive(request, self._settings.max_event_bytes)
+        except NotAnEvent as error:
+            self._metrics.received("unknown")
+            self._metrics.failed("not_an_event")
+            return json_error(400, str(error))
+        self._metrics.received(incoming.kind)
+        refused = incoming.error
+        if refused is None:
+            return await self._keep(incoming, received)
+        self._metrics.failed(refused.reason)
+        letter = dead_letter(
+            incoming.headers,
+            incoming.body,
+            refused.reason,
+            str(refused),
+            keep=self._settings.dead_letter_bytes,
+            size=incoming.size,
+        )
+        return await self._keep(incoming, received, letter)
 
     async def undelivered(self, request: web.Request) -> web.Response:
         """`POST /dead-letters`."""
         received = asyncio.get_running_loop().time()
         self._metrics.received("undelivered")
-        body, size, broken = await _read(request, self._settings.max_event_bytes)
+        body, size, broken = await read_body(request, self._settings.max_event_bytes)
         if not body and "ce-id" not in request.headers:
             self._metrics.failed("not_an_event")
             return json_error(400, "there is neither a header ce-id nor a body: send an event")
@@ -83,26 +74,21 @@ class Receiver:
         error = "; ".join(filter(None, (undelivered(request.headers), broken)))
         # Nothing says that it is a bad event, so none of it is cut away.
         letter = dead_letter(request.headers, body, "undelivered", error, keep=len(body), size=size)
-        return await self._keep(request, body, received, letter=letter)
+        return await self._keep(Incoming(request.headers, body, size), received, letter)
 
     async def _keep(
-        self,
-        request: web.Request,
-        body: bytes,
-        received: float,
-        index: str = "",
-        parts: list[Part] | None = None,
-        letter: DeadLetter | None = None,
+        self, incoming: Incoming, received: float, letter: DeadLetter | None = None
     ) -> web.Response:
         loop = asyncio.get_running_loop()
         entry = Entry(
-            request.headers,
-            body,
+            incoming.headers,
+            incoming.body,
+            names=incoming.names,
             received=received,
             deadline=received + self._settings.deadline_seconds,
             answer=loop.create_future(),
-            index=index,
-            parts=parts,
+            index=index_name(*incoming.names),
+            observation=incoming.observation,
             dead_letter=letter,
         )
         if not self._backlog.offer(entry):
@@ -114,36 +100,3 @@ class Receiver:
             return web.Response(status=202)
         self._metrics.failed(answer)
         return json_error(503 if answer is Answer.UNAVAILABLE else 500, _SENTENCES[answer])
-
-
-async def _read(request: web.Request, limit: int) -> tuple[bytes, int, str]:
-    """At most `limit` bytes of the body, how many it has, as far as that is known, and what
-    is wrong with its encoding, if anything: then the body is what came before that.
-    """
-    content = request.content
-    body = bytearray()
-    broken = ""
-    try:
-        while len(body) <= limit and (chunk := await content.readany()):
-            body += chunk
-    except web.RequestPayloadError:
-        broken = "the body is not encoded as its headers say: encode it again"
-    size = len(body)
-    if size > limit:
-        size = max(size, request.content_length or 0)
-    return bytes(body[:limit]), size, broken
-
-
-def _contents(event: Event) -> tuple[str, list[Part]]:
-    """Index and parts of an event. Raises `InvalidEvent`."""
-    index = index_name(event.namespace, event.deployment, event.predictor)
-    if len(index.encode()) > _LONGEST_INDEX:
-        raise InvalidEvent(
-            "bad_header",
-            "ce-namespace, ce-inferenceservicename and ce-endpoint make an index name of"
-            f" {len(index.encode())} bytes: send shorter ones, it may have {_LONGEST_INDEX}",
-        )
-    try:
-        return index, parts_of(event)
-    except RecursionError:
-        raise InvalidEvent("bad_payload", "the body is nested too deeply: flatten it") from None

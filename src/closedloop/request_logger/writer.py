@@ -2,18 +2,21 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 
+from closedloop.documents import Predictor
 from closedloop.index_templates import UNAVAILABLE
+from closedloop.output import Output
 from closedloop.request_logger.backlog import Backlog
-from closedloop.request_logger.batch import Batch, Operation, Tally
+from closedloop.request_logger.batch import Batch, Key, Operation, Tally
 from closedloop.request_logger.dead_letters import DeadLetter, dead_letter
 from closedloop.request_logger.entry import Answer, Entry
 from closedloop.request_logger.metrics import Metrics
 from closedloop.request_logger.settings import Settings
 from closedloop.request_logger.store import Store, groups
+from closedloop.scoring.keys import document_id
 
 _ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait under 2 s
 _DOCUMENTS = 1000  # read at once, as many as a batch of requests and answers is about
@@ -28,8 +31,19 @@ _log = structlog.get_logger(__name__)
 class Writer:
     """Takes batches from the backlog and writes them, one at a time."""
 
-    def __init__(self, store: Store, metrics: Metrics, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        settings: Settings,
+        output_of: Callable[[Predictor], Output | None] = lambda _: None,
+        batches_answered: Callable[[Iterable[Key]], None] = lambda _: None,
+    ) -> None:
+        """`output_of` is what a predictor's output is declared to be; `batches_answered` gets the
+        document under which feedback about each answer of several rows may be waiting."""
         self._store = store
+        self._output_of = output_of
+        self._batches_answered = batches_answered
         self._metrics = metrics
         self._settings = settings
         self._kept: list[Entry] = []  # written, and not yet answered
@@ -65,7 +79,10 @@ class Writer:
         has passed; a document that conflicts, or is refused for now, is given
         up after a number of rounds.
         """
-        batch = Batch(entries, self._reject, self._kept.append)
+        for entry in entries:
+            if entry.observation is not None:
+                self._metrics.logged(entry.names)
+        batch = Batch(entries, self._reject, self._kept.append, self._output_of)
         rounds = failures = 0
         while batch:
             try:
@@ -81,12 +98,15 @@ class Writer:
                 self._answer()
                 await asyncio.sleep(_wait(rounds + failures))
                 batch.forget_settled()
+        self._batches_answered(answers_of_several_rows(entries))
 
     async def _round(self, batch: Batch) -> None:
         if letters := batch.letters():
             # Not for what it returns, but because a new index needs its template first.
             await self._store.read([letter.key for letter in letters])
             await self._send(batch, letters)
+        if asked := batch.to_place():
+            batch.place((await self._store.read(asked)).documents)
         keys = batch.documents()
         for i in range(0, len(keys), _DOCUMENTS):
             some = keys[i : i + _DOCUMENTS]
@@ -94,8 +114,17 @@ class Writer:
                 batch.forget_settled()
                 some = batch.waiting_of(some)
             if some:
-                known = await self._store.read(batch.to_read(some))
-                await self._send(batch, batch.operations(some, known))
+                found = await self._store.read(batch.to_read(some))
+                for index in await self._store.without_room(
+                    found.absent, self._settings.max_predictors
+                ):
+                    batch.refuse_index(
+                        index,
+                        "too_many_predictors",
+                        f"there are {self._settings.max_predictors} indices of the log already:"
+                        " raise MAX_PREDICTORS, or delete one",
+                    )
+                await self._send(batch, batch.operations(some, found.documents))
 
     async def _send(self, batch: Batch, operations: list[Operation]) -> None:
         loop = asyncio.get_running_loop()
@@ -113,13 +142,13 @@ class Writer:
             entry.acknowledge()
         self._kept.clear()
 
-    def _reject(self, entry: Entry, error: str) -> DeadLetter:
-        self._metrics.failed("rejected")
+    def _reject(self, entry: Entry, reason: str, error: str) -> DeadLetter:
+        self._metrics.failed(reason)
         return dead_letter(
             entry.headers,
             entry.body,
-            "rejected",
-            f"it cannot be written: {error}",
+            reason,
+            error,
             keep=self._settings.dead_letter_bytes,
         )
 
@@ -127,10 +156,20 @@ class Writer:
         tally, batch.tally = batch.tally, Tally()
         self._metrics.written(tally.written)
         self._metrics.conflicts.inc(tally.conflicts)
-        for reason in tally.letters:
-            self._metrics.dead_letter(reason)
+        for entry, reason in tally.letters:
+            self._metrics.dead_letter(entry.names, reason)
+        for owner in tally.reused:
+            self._metrics.reused(owner)
         for error in tally.letters_refused:
             _log.error("elasticsearch refuses a dead letter", error=error)
+
+
+def answers_of_several_rows(entries: Iterable[Entry]) -> Iterator[Key]:
+    """The document of the request's own id for each answer that has more rows than one."""
+    for entry in entries:
+        said = entry.observation
+        if said is not None and said.rows is not None and said.entries > 1:
+            yield entry.index, document_id(said.event.request_id, 0, 1)
 
 
 def _wait(attempt: int) -> float:

@@ -6,15 +6,34 @@ later. The writer with the greater stamp (time, then event id) wins. Such a
 merge is commutative, associative and idempotent, so redelivery, reordering
 and replay end in the same state, and all counts are a fold over that state,
 kept up to date row by row.
+
+Feedback with as many entries as the answer has rows speaks of each row. Any
+other is held under the request's own id: as the truth of a lone row (one-hot,
+say), as early truth until the answer comes, or, for a batch, as unscorable.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar, cast
 
-from closedloop.payload import ClassLabel, compared
+from closedloop.output import Output
 from closedloop.scoring.confusion import ConfusionMatrix
+from closedloop.scoring.keys import document_id
+from closedloop.scoring.labels import LabelCounts
+from closedloop.scoring.reading import Reason, Said, read_truth
+from closedloop.scoring.sums import ExactSum
+from closedloop.scoring.times import Times
+from closedloop.scoring.verdict import (
+    STATES,
+    SUMS,
+    UNLABELLED,
+    UNMATCHED,
+    Verdict,
+    judge,
+    unscorable,
+)
 
 _T = TypeVar("_T", bound=Hashable)
 
@@ -37,54 +56,76 @@ class Outcome(StrEnum):
         return self in (Outcome.APPLIED, Outcome.CORRECTED)
 
 
+# An event of many rows has the first of these that one of its rows has.
+TELLING = (
+    Outcome.OVER_LIMIT,
+    Outcome.APPLIED,
+    Outcome.CORRECTED,
+    Outcome.SUPERSEDED,
+    Outcome.DUPLICATE,
+)
+
+
 @dataclass(slots=True)
 class Row:
-    """What is known of one row. A stamp of "" means nothing is known on that side."""
+    """What is known of one row. A stamp of "" means nothing is known on that side.
 
-    predicted: ClassLabel | None = None
-    names: tuple[str, ...] = ()
+    `misfit` is true of feedback whose request was answered with another number of rows, `away`
+    of feedback without an answer that was lent to another predictor.
+    """
+
+    predicted: Said | None = None
     answered: str = ""
-    actual: ClassLabel | None = None
+    actual: Said | None = None
     reward: float | None = None
     judged: str = ""
+    misfit: bool = False
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one row contributes to the counts.
+class Feedback:
+    """What one piece of feedback states: a truth for each row, None for no word of it, or a
+    reward. `names` are the columns of the truth."""
 
-    `state` is one of `STATES`; `correct` is None unless that is `scored`, and
-    `pair` (predicted, actual) is None where a reward scored it, not a truth.
-    """
+    truths: tuple[object, ...] = ()
+    names: tuple[str, ...] = ()
+    reward: float | None = None
 
-    state: str
-    correct: bool | None = None
-    pair: tuple[str, str] | None = None
+    @property
+    def entries(self) -> int:
+        return len(self.truths) or 1
+
+    def whole(self) -> object:
+        """All entries as the truth of one row."""
+        return self.truths[0] if len(self.truths) == 1 else list(self.truths)
 
 
-STATES = ("scored", "unlabelled", "unmatched", "unscorable")
+@dataclass(frozen=True, slots=True)
+class _Loose:
+    """Feedback held under the request's own id; `feedback` is None for one that is read."""
+
+    feedback: Feedback | None
+    actual: Said | None
+    reward: float | None
+
+    @property
+    def entries(self) -> int:
+        return 1 if self.feedback is None else self.feedback.entries
 
 
-def verdict(row: Row) -> Verdict:
-    """Judge one row.
+def borrowed(stamp: str) -> bool:
+    """Whether feedback was lent by another predictor: it sorts below all of one's own."""
+    return stamp.startswith("-")
 
-    `unlabelled`: answered, no feedback yet. `unmatched`: feedback, no answer
-    yet. `unscorable`: both, but the answer states no class to compare with, or
-    the feedback neither class nor reward, or one of them an index only and the
-    other a name only, with no class names to tell what is whose.
-    """
+
+def verdict(output: Output | None, row: Row) -> Verdict:
+    """Judge one row by what is known of it."""
     if not row.judged:
-        return Verdict("unlabelled")
-    if not row.answered:
-        return Verdict("unmatched")
-    if row.actual is None and row.reward is not None:
-        return Verdict("scored", correct=row.reward > 0)
-    if row.actual is None or row.predicted is None:
-        return Verdict("unscorable")
-    pair = compared(row.predicted, row.actual, row.names)
-    if pair is None:
-        return Verdict("unscorable")
-    return Verdict("scored", correct=pair[0] == pair[1], pair=pair)
+        return UNLABELLED
+    if not row.answered or row.predicted is None:
+        return unscorable(Reason.TRUTH_SHAPE) if row.misfit else UNMATCHED
+    return judge(output, row.predicted, row.actual, row.reward)
 
 
 @dataclass(slots=True)
@@ -100,23 +141,29 @@ class Capacity:
 
 
 class Scoreboard:
-    """The state and the counts of one predictor.
-
-    A labelled row takes about 420 bytes (measured by `bench/restore.py`).
+    """The state and the counts of one predictor, whose answers mean what `output` declares.
 
     `capacity` bounds the number of rows held. Past it a new row is not kept
     and says so (`Outcome.OVER_LIMIT`, `dropped`); rows already held go on being
     updated, so no count that was right becomes wrong.
     """
 
-    def __init__(self, capacity: Capacity | None = None) -> None:
+    def __init__(self, output: Output | None = None, capacity: Capacity | None = None) -> None:
+        self.output = output
         self.matrix = ConfusionMatrix()
+        self.labels = LabelCounts()
+        self.sums = {name: ExactSum() for name in SUMS}
         self.correct = 0
         self.incorrect = 0
         self.states = dict.fromkeys(STATES, 0)
+        self.reasons: Counter[str] = Counter()
+        self.times = Times()
         self.dropped = 0
         self._capacity = capacity
         self._rows: dict[str, Row] = {}
+        self._batches: dict[str, set[int]] = {}  # the sizes of a request's answers of many rows
+        # Feedback that may be found to speak of other rows than it is held under.
+        self._loose: dict[str, dict[str, _Loose]] = {}
         self._shared: dict[Hashable, Hashable] = {}
 
     def __len__(self) -> int:
@@ -126,35 +173,157 @@ class Scoreboard:
         """Every (document id, row) held; rows must not be changed."""
         return iter(self._rows.items())
 
-    def row(self, document_id: str) -> Row | None:
-        """What is known of one row, which must not be changed."""
-        return self._rows.get(document_id)
+    def row(self, name: str) -> Row | None:
+        """What is known of one row by its document id; it must not be changed."""
+        return self._rows.get(name)
 
-    def answer(
-        self, document_id: str, stamp: str, predicted: ClassLabel | None, names: Sequence[str]
-    ) -> Outcome:
-        """Observe an answer; `predicted` is None when it states no class."""
-        row = self._rows.get(document_id)
-        outcome = self._outcome(row, row.answered if row else "", stamp)
+    def answered(self, request_id: str) -> bool:
+        """Whether an answer to this request is known, of however many rows."""
+        row = self._rows.get(document_id(request_id, 0, 1))
+        return request_id in self._batches or (row is not None and bool(row.answered))
+
+    def unanswered(self, request_id: str) -> dict[str, Feedback]:
+        """Feedback about a request that has no answer here, by stamp."""
+        if request_id not in self._loose or self.answered(request_id):
+            return {}
+        held = self._loose[request_id].items()
+        return {stamp: each.feedback for stamp, each in held if each.feedback is not None}
+
+    def answer(self, request_id: str, stamp: str, answers: Sequence[Said]) -> Outcome:
+        """Observe an answer, with what each of its rows states."""
+        size = len(answers)
+        outcomes = [
+            self.answer_row(request_id, row, size, stamp, said) for row, said in enumerate(answers)
+        ]
+        return min(outcomes, key=TELLING.index)
+
+    def answer_row(self, request_id: str, row: int, size: int, stamp: str, said: Said) -> Outcome:
+        """Observe one row of an answer that has `size` rows."""
+        name = document_id(request_id, row, size)
+        held = self._rows.get(name)
+        outcome = self._outcome(held, held.answered if held else "", stamp)
         if outcome.changes:
-            row = self._open(document_id)
-            row.predicted, row.names = self._share(predicted), self._share(tuple(names))
-            row.answered = stamp
-            self._count(row, 1)
+            held = self._open(name)
+            held.predicted, held.answered = self._share(said), stamp
+            held.misfit = False
+            self._count(held, 1)
+        if size > 1:
+            self._batches.setdefault(request_id, set()).add(size)
+        if request_id in self._loose:
+            self._settle(request_id)
         return outcome
 
-    def judge(
-        self, document_id: str, stamp: str, actual: ClassLabel | None, reward: float | None
+    def judge(self, request_id: str, stamp: str, feedback: Feedback) -> Outcome:
+        """Observe feedback about a request."""
+        size = feedback.entries
+        if size > 1 and size in self._batches.get(request_id, ()):
+            return self._judge_batch(request_id, stamp, feedback)
+        name = document_id(request_id, 0, 1)
+        row = self._rows.get(name)
+        new = _Loose(feedback, self._read(feedback.whole(), feedback), feedback.reward)
+        known = self._loose.get(request_id)
+        if known is None and (size > 1 or row is None or not row.answered):
+            known = {}
+            if row is not None and row.judged:
+                known[row.judged] = _Loose(None, row.actual, row.reward)
+        outcome = self._judge_row(name, stamp, new.actual, new.reward)
+        if known is not None and outcome is not Outcome.OVER_LIMIT:
+            known.setdefault(stamp, new)
+            self._loose[request_id] = known
+            self._settle(request_id)
+        return outcome
+
+    def judge_row(
+        self, request_id: str, row: int, size: int, stamp: str, truth: object, names: Sequence[str]
     ) -> Outcome:
-        """Observe feedback: the actual class, or a reward when that is None."""
-        row = self._rows.get(document_id)
+        """Observe the truth about one row of an answer that has `size` rows."""
+        truths = [None] * size
+        truths[row] = truth  # type: ignore[call-overload]
+        return self.judge(request_id, stamp, Feedback(tuple(truths), tuple(names)))
+
+    def drop_borrowed(self, request_id: str) -> None:
+        """Take back what another predictor lent."""
+        names = [document_id(request_id, 0, 1)]
+        for size in self._batches.get(request_id, ()):
+            names += [document_id(request_id, row, size) for row in range(size)]
+        for name in names:
+            row = self._rows.get(name)
+            if row is not None and borrowed(row.judged):
+                self._unjudge(name)
+        for stamp in [each for each in self._loose.get(request_id, ()) if borrowed(each)]:
+            del self._loose[request_id][stamp]
+        self._settle(request_id)
+
+    def lend(self, request_id: str) -> None:
+        """Leave feedback about a request that another predictor answered out of the counts."""
+        name = document_id(request_id, 0, 1)
+        row = self._rows.get(name)
+        if row is not None and not row.answered and not row.away:
+            self._count(row, -1)
+            row.away = True
+
+    def _judge_batch(self, request_id: str, stamp: str, feedback: Feedback) -> Outcome:
+        size = feedback.entries
+        outcomes = [
+            self._judge_row(
+                document_id(request_id, row, size), stamp, self._read(truth, feedback), None
+            )
+            for row, truth in enumerate(feedback.truths)
+            if truth is not None
+        ]
+        return min(outcomes, key=TELLING.index, default=Outcome.SUPERSEDED)
+
+    def _read(self, truth: object, feedback: Feedback) -> Said | None:
+        if not feedback.truths:
+            return None
+        return self._share(read_truth(self.output, truth, feedback.names))
+
+    def _settle(self, request_id: str) -> None:
+        """Give loose feedback to the rows it speaks of, by the answers known now."""
+        loose = self._loose.get(request_id, {})
+        sizes = self._batches.get(request_id, set())
+        name = document_id(request_id, 0, 1)
+        if fits := [stamp for stamp, each in loose.items() if each.entries in sizes]:
+            for stamp in fits:
+                feedback = loose.pop(stamp).feedback
+                if feedback is not None:
+                    self._judge_batch(request_id, stamp, feedback)
+            self._unjudge(name)
+            for stamp, each in loose.items():
+                self._judge_row(name, stamp, each.actual, each.reward)
+        row = self._rows.get(name)
+        if row is not None and not row.answered and row.misfit != bool(sizes):
+            self._count(row, -1)
+            row.misfit = bool(sizes)
+            self._count(row, 1)
+        if row is not None and row.answered and all(each.entries == 1 for each in loose.values()):
+            loose = {}
+        if not loose:
+            self._loose.pop(request_id, None)
+
+    def _judge_row(
+        self, name: str, stamp: str, actual: Said | None, reward: float | None
+    ) -> Outcome:
+        row = self._rows.get(name)
         outcome = self._outcome(row, row.judged if row else "", stamp)
         if outcome.changes:
-            row = self._open(document_id)
-            row.actual, row.reward = self._share(actual), reward
-            row.judged = stamp
+            row = self._open(name)
+            row.actual, row.reward, row.judged = actual, reward, stamp
             self._count(row, 1)
         return outcome
+
+    def _unjudge(self, name: str) -> None:
+        row = self._rows.get(name)
+        if row is None or not row.judged:
+            return
+        self._count(row, -1)
+        row.actual, row.reward, row.judged = None, None, ""
+        if row.answered:
+            self._count(row, 1)
+            return
+        del self._rows[name]
+        if self._capacity is not None:
+            self._capacity.held -= 1
 
     def _outcome(self, row: Row | None, known: str, stamp: str) -> Outcome:
         if row is None and self._capacity is not None and self._capacity.full:
@@ -162,11 +331,11 @@ class Scoreboard:
             return Outcome.OVER_LIMIT
         return order(known, stamp)
 
-    def _open(self, document_id: str) -> Row:
+    def _open(self, name: str) -> Row:
         """The row to change, taken out of the counts."""
-        row = self._rows.get(document_id)
+        row = self._rows.get(name)
         if row is None:
-            row = self._rows[document_id] = Row()
+            row = self._rows[name] = Row()
             if self._capacity is not None:
                 self._capacity.held += 1
         else:
@@ -174,13 +343,23 @@ class Scoreboard:
         return row
 
     def _count(self, row: Row, sign: int) -> None:
-        seen = verdict(row)
+        if row.away and not row.answered:
+            return
+        seen = verdict(self.output, row)
         self.states[seen.state] += sign
+        if seen.reason:
+            self.reasons[seen.reason] += sign
         if seen.correct is not None:
             self.correct += sign * seen.correct
             self.incorrect += sign * (not seen.correct)
         if seen.pair is not None:
             self.matrix.add(*seen.pair, sign)
+        if seen.labels is not None:
+            self.labels.add(*seen.labels, sign)
+        for name, number in seen.sums.items():
+            self.sums[name].add(number, sign)
+        if row.answered:
+            self.times.add(row.answered, row.judged, sign)
 
     def _share(self, value: _T) -> _T:
         """One object for equal values: there are few classes and many rows."""

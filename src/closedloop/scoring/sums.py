@@ -1,0 +1,41 @@
+"""Sums of floating-point numbers that do not depend on the order in which they are added.
+
+Every double is a whole number of 2⁻¹⁰⁷⁴, the smallest one, so a sum of such wholes is exact,
+and taking a number back leaves what was there before.
+"""
+
+_BITS = 1074
+_UNIT = 1 << _BITS
+
+
+class ExactSum:
+    """The sum of the numbers added and not taken back, and how many they are."""
+
+    __slots__ = ("_units", "count")
+
+    def __init__(self) -> None:
+        self._units = 0
+        self.count = 0
+
+    def add(self, number: float, sign: int = 1) -> None:
+        """Add a finite number, or take it back when `sign` is -1."""
+        numerator, denominator = number.as_integer_ratio()
+        self._units += sign * (numerator << (_BITS + 1 - denominator.bit_length()))
+        self.count += sign
+
+    @property
+    def total(self) -> float:
+        return self._units / _UNIT
+
+    @property
+    def mean(self) -> float | None:
+        return self._units / (_UNIT * self.count) if self.count else None
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ExactSum)
+            and self._units == other._units
+            and self.count == other.count
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # mutable

@@ -1,0 +1,59 @@
+"""How long truths take, and how many of an hour's answers are judged by now.
+
+Both are folds over the rows: a row that changes is taken back and counted anew.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import accumulate
+
+DELAYS = (1, 10, 60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400, 30 * 86_400)
+"""Upper bounds of the histogram's buckets, in seconds; above the last is one more."""
+
+_NANOSECONDS = 1_000_000_000
+_HOUR = 3600 * _NANOSECONDS
+
+
+class Times:
+    """Delays from answer to truth, and cohorts: the answers of an hour, by UTC clock."""
+
+    def __init__(self) -> None:
+        self._delays = [0] * (len(DELAYS) + 1)
+        self._nanoseconds = 0
+        self._cohorts: Counter[tuple[int, bool]] = Counter()
+
+    def add(self, answered: str, judged: str, sign: int) -> None:
+        """Count a row by its stamps, or take it back; a stamp of "" is of no feedback yet."""
+        began = moment(answered)
+        cohort = began // _HOUR, bool(judged)
+        self._cohorts[cohort] += sign
+        if not self._cohorts[cohort]:
+            del self._cohorts[cohort]
+        if judged:
+            # Truth that is older than its answer took no time.
+            delay = max(0, moment(judged) - began)
+            bucket = sum(delay > bound * _NANOSECONDS for bound in DELAYS)
+            self._delays[bucket] += sign
+            self._nanoseconds += sign * delay
+
+    def delays(self) -> list[int]:
+        """How many truths took at most each of `DELAYS`, and how many there are in all."""
+        return list(accumulate(self._delays))
+
+    @property
+    def delay_seconds(self) -> float:
+        """All delays together."""
+        return self._nanoseconds / _NANOSECONDS
+
+    def cohorts(self, now: float, hours: int) -> Iterator[tuple[int, int, int]]:
+        """(age in hours, judged, not judged yet) of the hours until `now`, in seconds since
+        the epoch."""
+        latest = int(now) // 3600
+        for age in range(hours):
+            hour = latest - age
+            yield age, self._cohorts[hour, True], self._cohorts[hour, False]
+
+
+def moment(stamp: str) -> int:
+    """Nanoseconds since the epoch of a stamp; a borrowed one begins with a hyphen."""
+    return int(stamp.removeprefix("-")[:21])

@@ -1,0 +1,169 @@
+"""What one row contributes to the counts, by its answer, its feedback and the declaration.
+
+Definitions: an error is the answer minus the truth, so a positive bias answers too high. The
+Brier score of two classes is (p - y)² of the second, in [0, 1]; of more, the sum over the
+classes, in [0, 2] (as scikit-learn's `brier_score_loss`). The log loss is -ln of the true
+class's probability, which is held between 2⁻⁵² and 1 - 2⁻⁵².
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from closedloop.output import Output, number_like
+from closedloop.scoring.reading import Reason, Said
+
+STATES = ("scored", "unlabelled", "unmatched", "unscorable")
+SUMS = ("error", "absolute_error", "squared_error", "brier", "log_loss", "reward")
+"""What is added up over rows, where a row has it."""
+
+_LEAST = 2.0**-52
+_NO_SUMS: Mapping[str, float] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one row contributes to the counts.
+
+    `state` is one of `STATES`; `reason` says why a row is unscorable. `correct` is None unless
+    the row is scored, and where a regression has no tolerance. `pair` is (predicted, actual)
+    where a truth scored a class, `labels` the same where a row has several, and `sums` has the
+    row's share in each of `SUMS`.
+    """
+
+    state: str
+    reason: str = ""
+    correct: bool | None = None
+    pair: tuple[str, str] | None = None
+    labels: tuple[frozenset[str], frozenset[str]] | None = None
+    sums: Mapping[str, float] = _NO_SUMS
+
+
+UNLABELLED = Verdict("unlabelled")
+UNMATCHED = Verdict("unmatched")
+
+
+def judge(
+    output: Output | None, predicted: Said, actual: Said | None, reward: float | None
+) -> Verdict:
+    """Judge a row that has both an answer and feedback; a truth goes before a reward."""
+    if actual is None:
+        return _judge_reward(output, reward)
+    for said in (predicted, actual):
+        if said.reason:
+            return unscorable(said.reason)
+    if output is None:
+        return _judge_undeclared(predicted, actual)
+    if output.kind == "regression":
+        return _judge_numbers(output, predicted.numbers, actual.numbers)
+    if predicted.labels is not None and actual.labels is not None:
+        same = predicted.labels == actual.labels
+        return Verdict("scored", correct=same, labels=(predicted.labels, actual.labels))
+    if predicted.label is None or actual.label is None:
+        return unscorable(Reason.TRUTH_UNREADABLE)
+    sums = _NO_SUMS
+    if predicted.numbers:
+        sums = _losses(predicted.numbers, output.by_name[actual.label])
+    return _pair(predicted.label, actual.label, sums)
+
+
+def unscorable(reason: str) -> Verdict:
+    return Verdict("unscorable", reason=reason)
+
+
+def _pair(predicted: str, actual: str, sums: Mapping[str, float] = _NO_SUMS) -> Verdict:
+    return Verdict("scored", correct=predicted == actual, pair=(predicted, actual), sums=sums)
+
+
+def _judge_reward(output: Output | None, reward: float | None) -> Verdict:
+    if reward is None:
+        return unscorable(Reason.TRUTH_UNREADABLE)
+    sums = {"reward": reward}
+    if output is not None and output.reward_threshold is not None:
+        return Verdict("scored", correct=reward >= output.reward_threshold, sums=sums)
+    if reward in (0.0, 1.0):
+        return Verdict("scored", correct=reward == 1.0, sums=sums)
+    return Verdict("unscorable", reason=Reason.UNDECLARED_REWARD, sums=sums)
+
+
+def _judge_numbers(
+    output: Output, predicted: tuple[float, ...], actual: tuple[float, ...]
+) -> Verdict:
+    if len(predicted) != len(actual):
+        return unscorable(Reason.TRUTH_SHAPE)
+    errors = [answer - truth for answer, truth in zip(predicted, actual, strict=True)]
+    squares = [error * error for error in errors]
+    if not math.isfinite(sum(squares)):
+        return unscorable(Reason.TRUTH_UNREADABLE)
+    count = len(errors)
+    correct = None
+    if output.tolerance is not None:
+        correct = all(abs(error) <= output.tolerance for error in errors)
+    return Verdict(
+        "scored",
+        correct=correct,
+        sums={
+            "error": math.fsum(errors) / count,
+            "absolute_error": math.fsum(map(abs, errors)) / count,
+            "squared_error": math.fsum(squares) / count,
+        },
+    )
+
+
+def _losses(shares: tuple[float, ...], actual: int) -> Mapping[str, float]:
+    squares = [(share - (index == actual)) ** 2 for index, share in enumerate(shares)]
+    brier = squares[1] if len(shares) == 2 else math.fsum(squares)
+    likelihood = min(max(shares[actual] / math.fsum(shares), _LEAST), 1 - _LEAST)
+    return {"brier": brier, "log_loss": -math.log(likelihood)}
+
+
+def _judge_undeclared(predicted: Said, actual: Said) -> Verdict:
+    """Score what is certain without a declaration, and nothing else."""
+    if predicted.label is not None:
+        certain = actual.label is not None and _same_words(predicted, actual)
+        return (
+            _pair(predicted.label, actual.label)
+            if certain and actual.label is not None
+            else unscorable(Reason.UNDECLARED_TRUTH)
+        )
+    index = _column(predicted, actual)
+    if index is None or predicted.index is None:
+        return unscorable(Reason.UNDECLARED_TRUTH)
+    names = predicted.names or tuple(str(i) for i in range(predicted.width))
+    return _pair(names[predicted.index], names[index])
+
+
+def _same_words(predicted: Said, actual: Said) -> bool:
+    """Whether two texts that differ are certainly two classes of one vocabulary."""
+    one, other = predicted.label or "", actual.label or ""
+    if predicted.width != actual.width:  # one is a boolean, one a text
+        return False
+    if one == other:
+        return True
+    if number_like(one) or number_like(other):
+        # `1` and `01`, or `2` and `virginica`, may be the same class.
+        return number_like(one) and number_like(other) and float(one) != float(other)
+    return one.casefold().strip() != other.casefold().strip()
+
+
+def _column(predicted: Said, actual: Said) -> int | None:
+    """Which of the answer's columns the truth names, where that is certain."""
+    names = predicted.names
+    if actual.label is not None:
+        return names.index(actual.label) if actual.label in names and not actual.width else None
+    index = actual.index
+    if index is None:
+        return None
+    if actual.width:  # one-hot
+        if actual.width != predicted.width:
+            return None
+        if names and actual.names and names != actual.names:
+            said = actual.names[index]
+            return names.index(said) if set(names) == set(actual.names) else None
+        return index
+    if index >= predicted.width:
+        return None
+    if any(number_like(name) for name in names) and names[index] != str(index):
+        return None
+    return index
