@@ -38,6 +38,13 @@ def test_everything_of_both_platforms_is_applied_by_a_step_or_a_notebook() -> No
         )
 
 
+def test_what_answers_mean_is_applied_before_those_who_read_it() -> None:
+    (together,) = (step.manifests for step in STEPS if "request-logger" in step.manifests)
+    applied = [one.key for one in in_apply_order(load(MANIFESTS, *together))]
+    before = applied.index("ConfigMap/seldon-logs/model-outputs")
+    assert before < applied.index("Deployment/seldon-logs/seldon-request-logger")
+
+
 def test_every_file_describes_one_object_and_no_object_is_described_twice() -> None:
     sources = [one.source for one in objects()]
     assert len(set(sources)) == len(sources)
@@ -49,5 +56,7 @@ def test_objects_of_a_folder_are_in_the_namespace_of_their_part() -> None:
     for one in objects():
         if one.source.split("/")[1] in ("request-logger", "metrics-server", "alert-logger"):
             assert one.namespace == "seldon-logs"
-        if one.source.startswith("manifests/models/"):
+        if one.source == "manifests/models/outputs.yaml":  # for those who read it
+            assert one.namespace == "seldon-logs"
+        elif one.source.startswith("manifests/models/"):
             assert one.namespace == "seldon"

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from elasticsearch import Elasticsearch
 
-from closedloop.documents import index_name
 from closedloop.models.train import CHALLENGER, CHAMPION, held_out
 from closedloop.waiting import until
 from tests.models.wrapper import FLOWERS, Wrapper, wrapper
@@ -15,7 +13,6 @@ from tests.models.wrapper import FLOWERS, Wrapper, wrapper
 pytestmark = pytest.mark.embedded
 
 SETOSA, VERSICOLOR, VIRGINICA = FLOWERS
-INDEX = index_name("ns", "iris", "default")
 
 
 @pytest.fixture(scope="module")
@@ -202,43 +199,3 @@ def test_two_workers_have_a_part_of_the_score_each(model_python: Path) -> None:
         assert max(values) < total
         workers = {sample.labels["worker_id"] for sample in model.samples("correct")}
         assert len(workers) == 2
-
-
-def test_it_stores_what_it_judged_and_restores_it(
-    model_python: Path, search: Elasticsearch, url: str
-) -> None:
-    parameters = {"restore": True, "store": True}
-    env = {"ELASTICSEARCH_URL": url}
-    with wrapper(model_python, parameters=parameters, **env) as model:
-        assert _score(model) == (0, 0)
-        model.predict(SETOSA, puid="a")
-        model.feedback({"truth": {"data": {"ndarray": [0]}}}, "a")
-        model.feedback(_about(SETOSA, 1), "b")
-        model.feedback(_about(SETOSA, 0), "b")
-        model.feedback(_about(VIRGINICA, 1), "c")
-        assert _score(model) == (2, 1)
-    document = search.get(index=INDEX, id="b")["_source"]
-    assert document["score"] == {
-        "state": "scored",
-        "correct": True,
-        "predicted": "0",
-        "actual": "0",
-    }
-    assert len(document["feedback_history"]) == 1
-    with wrapper(model_python, parameters=parameters, **env) as again:
-        assert _score(again) == (2, 1)
-        again.feedback({"truth": {"data": {"ndarray": [2]}}}, "c")  # it knows that answer
-        assert _score(again) == (3, 0)
-
-
-def test_feedback_that_cannot_be_stored_does_not_count(model_python: Path) -> None:
-    parameters: dict[str, str | bool] = {
-        "store": True,
-        "elasticsearch_url": "http://127.0.0.1:1",
-    }
-    with wrapper(model_python, parameters=parameters) as model:
-        answer = model.feedback(_about(SETOSA, 0))
-        assert answer.status_code == 503
-        assert "not stored and not counted" in answer.json()["status"]["info"]
-        assert _score(model) == (0, 0)
-        assert model.predict(SETOSA).status_code == 200

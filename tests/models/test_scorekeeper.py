@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.documents import Predictor, merge
+from closedloop.documents import Predictor
 from closedloop.events import InvalidEvent
 from closedloop.models.scorekeeper import Rows, Scorekeeper
 from closedloop.scoring import ConfusionMatrix
@@ -46,21 +46,6 @@ def test_the_matrix_is_a_recount_of_the_latest_truths(sent: list[tuple[str, int]
         recount.add(str(answers[request_id]), str(truth))
     assert keeper.board.matrix == recount
     assert keeper.board.correct == recount.correct
-
-
-@given(_REPLAY)
-def test_what_is_stored_restores_the_same_score(sent: list[tuple[str, int]]) -> None:
-    keeper, again = _keeper(), _keeper()
-    documents: dict[str, dict[str, object]] = {}
-    for request_id, truth in sent:
-        parts = keeper.read(request_id, _about((1, truth)))
-        keeper.apply(parts)
-        for part in parts:
-            documents[part.document_id], _ = merge(documents.get(part.document_id), part)
-    for document_id, document in documents.items():
-        again.restore(document_id, document)
-    assert again.board.matrix == keeper.board.matrix
-    assert again.gauges() == keeper.gauges()
 
 
 def test_a_batch_is_scored_row_by_row_and_null_says_nothing() -> None:

@@ -74,7 +74,6 @@ def environment(http: int, metrics: int, **more: str) -> dict[str, str]:
         "PREDICTIVE_UNIT_IMAGE": "closedloop/iris:0.1.0",
         "SELDON_DEPLOYMENT_ID": "iris",
         "PREDICTOR_ID": "default",
-        "POD_NAMESPACE": "ns",
         "SELDON_LOG_LEVEL": "WARNING",
         **more,
     }

@@ -17,7 +17,7 @@ def test_waits_for_the_broker_before_anything_sends_to_it() -> None:
     platform = FakePlatform()
     install_everything(platform, lambda _: None)
     assert platform.calls.index("wait Broker seldon-logs/default Ready") < platform.calls.index(
-        "apply request-logger"
+        "apply models/outputs.yaml request-logger"
     )
 
 

@@ -5,15 +5,14 @@ as the origin's did: Seldon names only the columns of two-dimensional answers.
 What the values mean is in the model's metadata.
 
 One worker, one thread. The score lives in the process that judged the
-feedback; with two workers each has a part of it, under a `worker_id` of its
-own, and neither is right.
+feedback, and begins at 0 with it; with two workers each has a part of it, under
+a `worker_id` of its own, and neither is right.
 """
 # ruff: noqa: ARG002  # the wrapper decides what its methods are called with
 
 import logging
 import os
 import threading
-from pathlib import Path
 from typing import Any, NoReturn
 
 import joblib
@@ -26,13 +25,10 @@ from seldon_core.user_model import SeldonNotImplementedError
 from closedloop.documents import Predictor
 from closedloop.events import PUID_HEADER, InvalidEvent
 from closedloop.models.folder import model_folder
-from closedloop.models.history import History, HistoryUnavailable
 from closedloop.models.scorekeeper import Gauge, Rows, Scorekeeper
 from closedloop.scoring.scoreboard import Capacity
 
 CLASS_NAMES = ("setosa", "versicolor", "virginica")
-
-_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 _log = logging.getLogger(__name__)
 
@@ -40,28 +36,14 @@ _log = logging.getLogger(__name__)
 class IrisClassifier:
     """A scikit-learn classifier of iris that scores the feedback it gets.
 
-    `model_name` is a joblib file in `model_folder()`, or a path. `restore`
-    takes the score from the inference log before the first answer, and no
-    answer is given until that succeeded; `store` writes judged feedback with
-    its answer to that log before it counts, for a deployment without a request
-    logger (with one, each feedback is in the log twice and still counts once).
-    Both need `elasticsearch_url` or ELASTICSEARCH_URL (and, where it asks for
-    them, ELASTICSEARCH_USERNAME and ELASTICSEARCH_PASSWORD), and the namespace from
-    `namespace`, POD_NAMESPACE or the pod's service account. At most `max_rows`
-    judged rows are held; later ones are not scored, and `over_limit` says so.
+    `model_name` is a joblib file in `model_folder()`, or a path. At most
+    `max_rows` judged rows are held; later ones are not scored, and `over_limit`
+    says so.
 
-    Raises `SeldonMicroserviceException` when these do not fit together.
+    Raises `SeldonMicroserviceException` when there is no such file.
     """
 
-    def __init__(
-        self,
-        model_name: str = "iris-lr.joblib",
-        restore: bool = False,
-        store: bool = False,
-        elasticsearch_url: str = "",
-        namespace: str = "",
-        max_rows: int = 200_000,
-    ) -> None:
+    def __init__(self, model_name: str = "iris-lr.joblib", max_rows: int = 200_000) -> None:
         path = model_folder() / model_name
         if not path.is_file():
             raise _refusal(
@@ -69,23 +51,10 @@ class IrisClassifier:
                 " name a file there, or train one with python -m closedloop.models.train"
             )
         self._model = joblib.load(path)
+        # A model does not learn its namespace, and keeps score of itself alone.
         predictor = Predictor(
-            namespace or _namespace(),
-            os.environ.get("SELDON_DEPLOYMENT_ID", ""),
-            os.environ.get("PREDICTOR_ID", ""),
+            "", os.environ.get("SELDON_DEPLOYMENT_ID", ""), os.environ.get("PREDICTOR_ID", "")
         )
-        self._history: History | None = None
-        if restore or store:
-            url = elasticsearch_url or os.environ.get("ELASTICSEARCH_URL", "")
-            if not url or not all(predictor):
-                raise _refusal(
-                    f"restore and store need elasticsearch_url ({url!r}), namespace"
-                    f" ({predictor.namespace!r}), SELDON_DEPLOYMENT_ID ({predictor.deployment!r})"
-                    f" and PREDICTOR_ID ({predictor.predictor!r}): set the empty ones"
-                )
-            self._history = History(url, predictor, _auth())
-        self._restore = restore
-        self._store = store
         labels = [str(label) for label in self._model.classes_]
         capacity = Capacity(max_rows)
         self._keeper = Scorekeeper(predictor, labels, self._classes_of, capacity)
@@ -94,18 +63,9 @@ class IrisClassifier:
         self._changed = True
 
     def load(self) -> None:
-        """Called by the wrapper in each worker. Raises `HistoryUnavailable`."""
+        """Called by the wrapper in each worker."""
         if os.environ.get("GUNICORN_WORKERS", "1") != "1":
             _log.warning("GUNICORN_WORKERS is not 1: each worker keeps a score of its own")
-        if not self._restore or self._history is None:
-            return
-        for document_id, document in self._history.judged():
-            try:
-                self._keeper.restore(document_id, document)
-            except InvalidEvent as error:
-                _log.warning("document %s not restored: %s", document_id, error)
-        board = self._keeper.board
-        _log.info("restored %d judged rows", len(board))
 
     def init_metadata(self) -> dict[str, object]:
         """Seldon's model metadata: what the class values mean."""
@@ -135,19 +95,13 @@ class IrisClassifier:
     def send_feedback(
         self, features: Any, feature_names: Any, reward: Any, truth: Any, routing: Any = None
     ) -> list[object]:
-        """Score one piece of feedback, as `Scorekeeper.read` says. Refuses with 400, or with 503
-        when it is to be stored and cannot be; then it does not count."""
+        """Score one piece of feedback, as `Scorekeeper.read` says. Refuses with 400."""
         feedback = self._call.__dict__.pop("feedback")
         with self._lock:
             try:
                 parts = self._keeper.read(_request_id(_meta(feedback)), feedback)
-                if self._store and self._history is not None:
-                    self._history.store(parts)
             except InvalidEvent as error:
                 raise _refusal(str(error)) from None
-            except HistoryUnavailable as error:
-                said = f"feedback not stored and not counted: {error}: send it again"
-                raise _refusal(said, 503, "MICROSERVICE_NOT_STORED") from None
             self._keeper.apply(parts)
             self._changed = True
         return []
@@ -193,21 +147,7 @@ def _meta(feedback: dict[str, object]) -> object:
     return {}
 
 
-def _namespace() -> str:
-    named = os.environ.get("POD_NAMESPACE", "")
-    if not named and _POD_NAMESPACE.is_file():
-        return _POD_NAMESPACE.read_text().strip()
-    return named
-
-
-def _auth() -> tuple[str, str] | None:
-    username = os.environ.get("ELASTICSEARCH_USERNAME", "")
-    return (username, os.environ.get("ELASTICSEARCH_PASSWORD", "")) if username else None
-
-
-def _refusal(
-    message: str, status: int = 400, reason: str = "MICROSERVICE_BAD_DATA"
-) -> SeldonMicroserviceException:
-    error = SeldonMicroserviceException(message, status_code=status, reason=reason)
+def _refusal(message: str) -> SeldonMicroserviceException:
+    error = SeldonMicroserviceException(message, status_code=400, reason="MICROSERVICE_BAD_DATA")
     error.args = (message,)  # so that a traceback says it too
     return error

@@ -12,7 +12,7 @@ process, and a request without id counts anew each time it is judged.
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from uuid import uuid4
@@ -26,7 +26,6 @@ from closedloop.documents import (
     document_id,
     parts_of,
     predicted_class,
-    row_of,
 )
 from closedloop.events import Event, InvalidEvent
 from closedloop.payload import feedback_of, rows_of
@@ -97,13 +96,6 @@ class Scorekeeper:
                 self.board.answer(part.document_id, part.stamp, *predicted_class(part.content))
             else:
                 self.board.judge(part.document_id, part.stamp, *actual_class(part.content))
-
-    def restore(self, document_id: str, document: Mapping[str, object]) -> None:
-        """Take in one judged document of the log. Raises `InvalidEvent` for another shape."""
-        row = row_of(document)
-        if row.answered and row.judged:
-            self.board.answer(document_id, row.answered, row.predicted, row.names)
-            self.board.judge(document_id, row.judged, row.actual, row.reward)
 
     def gauges(self) -> list[Gauge]:
         """The score as Seldon's custom metrics, new objects each time, as Seldon changes them.

@@ -38,8 +38,9 @@ STEPS = (
         wait=(("Broker", "default", "seldon-logs", "Ready"),),
     ),
     Step(
+        # What models' answers mean is there before those who read it start.
         "request logger",
-        manifests=("request-logger",),
+        manifests=("models/outputs.yaml", "request-logger"),
         wait=(("Deployment", "seldon-request-logger", "seldon-logs", "Available"),),
     ),
     Step(

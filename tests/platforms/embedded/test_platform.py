@@ -153,6 +153,64 @@ def test_apply_says_what_happened_and_the_service_answers(platform: EmbeddedPlat
     assert (row.state, row.restarts, row.url) == ("ready", 0, platform.url("default/echo"))
 
 
+# Answers with the file of a mounted ConfigMap, or that there is none.
+SERVE_FILE = SERVE.replace(
+    'os.environ["ANSWER"].encode()',
+    '"".join(open(f).read() for f in [os.environ["ANSWER"]] if os.path.exists(f)).encode()',
+)
+
+
+def _with_settings(*, optional: bool, name: str = "echo") -> Any:
+    document = _deployment(name, answer="/etc/settings/word", code=SERVE_FILE)
+    spec = document["spec"]["template"]["spec"]
+    spec["volumes"] = [{"name": "s", "configMap": {"name": "settings", "optional": optional}}]
+    spec["containers"][0]["volumeMounts"] = [{"name": "s", "mountPath": "/etc/settings"}]
+    return document
+
+
+def _settings(word: str) -> Any:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "settings"},
+        "data": {"word": word},
+    }
+
+
+def _pod_names(platform: EmbeddedPlatform) -> list[str]:
+    return [pod["metadata"]["name"] for pod in platform.objects("Pod")]  # type: ignore[index]  # plain JSON
+
+
+def test_files_of_a_config_map_change_under_a_pod_that_goes_on(platform: EmbeddedPlatform) -> None:
+    platform.apply(_with_settings(optional=True), _service())
+    _available(platform)
+    url, names = platform.url("default/echo"), _pod_names(platform)
+    assert _get(url) == ""
+    for word in ("one", "two"):
+        platform.apply(_settings(word))
+        assert _get(url) == word
+    platform.delete(_settings(""))
+    assert _get(url) == ""
+    assert _pod_names(platform) == names
+    assert {row.restarts for row in platform.status()} == {0}
+
+
+def test_a_pod_without_its_config_map_waits_and_says_why(platform: EmbeddedPlatform) -> None:
+    platform.apply(_with_settings(optional=False), _service())
+    why = "volume s: ConfigMap default/settings not found"
+    with pytest.raises(PlatformError, match=why):
+        platform.wait("Deployment", "echo", condition="Available", timeout=0.5)
+    assert _note(platform, "default/echo") == f"0 of 1 ready; {why}"
+    platform.apply(_settings("one"))
+    _available(platform)
+    url, names = platform.url("default/echo"), _pod_names(platform)
+    # Gone, it stays for who has it, as on a cluster.
+    platform.delete(_settings(""))
+    assert _get(url) == "one"
+    assert _pod_names(platform) == names
+    _available(platform)
+
+
 class _Caller(threading.Thread):
     """Calls a URL without a pause, on new connections and on one that is kept."""
 

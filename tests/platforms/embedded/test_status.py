@@ -17,13 +17,16 @@ def _pod(*, ready: bool = True, was_ready: bool | None = None, restarts: int = 0
     )
 
 
-def _workload(*pods: Any, wanted: int = 1, updated: int | None = None) -> Any:
+def _workload(
+    *pods: Any, wanted: int = 1, updated: int | None = None, waits_for: tuple[str, ...] = ()
+) -> Any:
     new = list(pods[: len(pods) if updated is None else updated])
     return SimpleNamespace(
         name="ns/a",
         target=(None,) * wanted,
         pods=list(pods),
         updated=new,
+        waits_for=waits_for,
         settled=len(pods) == len(new) == wanted and all(pod.ready for pod in pods),
     )
 
@@ -39,6 +42,15 @@ def test_deployment_says_why_it_is_not_available() -> None:
     assert now["conditions"][0]["message"] == "pod: exited with status 1"
     now = status.of_deployment(1, None, ["Secret s does not exist"])
     assert now["conditions"][0]["message"] == "Secret s does not exist"
+
+
+def test_what_keeps_a_pod_from_starting_is_said() -> None:
+    waiting = _workload(waits_for=("volume v: ConfigMap ns/c not found",))
+    deployment: Any = status.of_deployment(1, waiting)
+    seldon: Any = status.of_seldon_deployment([waiting], routed=False, address="http://a")
+    assert seldon["description"] == "volume v: ConfigMap ns/c not found"
+    for now in (deployment, seldon):
+        assert now["conditions"][0]["message"] == "volume v: ConfigMap ns/c not found"
 
 
 def test_deployment_without_replicas_is_available() -> None:

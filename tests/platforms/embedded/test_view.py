@@ -17,7 +17,9 @@ def _platform(model_python: Path, *workloads: Any) -> Any:
 
 
 def _workload(owner: str) -> Any:
-    return SimpleNamespace(name="ns/a", owner=owner, target=(), pods=(), updated=(), settled=True)
+    return SimpleNamespace(
+        name="ns/a", owner=owner, target=(), pods=(), updated=(), waits_for=(), settled=True
+    )
 
 
 def test_version_of_seldon_core_is_the_one_that_serves_the_models(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ class FakePod:
 
 
 def _pod(revision: str) -> Pod:
-    return Pod("ns/a", "Deployment/ns/a", {}, (), {}, revision)
+    """A pod of a revision; one with a question mark waits for something."""
+    waits_for = ("something",) if revision.endswith("?") else ()
+    return Pod("ns/a", "Deployment/ns/a", {}, (), {}, revision.rstrip("?"), waits_for)
 
 
 class Case:
@@ -66,6 +68,35 @@ def test_missing_pods_are_started() -> None:
     assert not case.workload.settled
     case.step()
     assert case.revisions == "1 1"
+
+
+def test_a_pod_that_waits_is_started_when_it_need_not_wait_any_more() -> None:
+    case = Case("1?")
+    case.step()
+    assert case.revisions == ""
+    assert not case.workload.settled
+    assert list(case.workload.waits_for) == ["something"]
+    case.aim("1")
+    case.step()
+    assert case.revisions == "1"
+    assert list(case.workload.waits_for) == []
+
+
+def test_what_runs_goes_on_when_what_it_needed_to_start_is_gone() -> None:
+    case = _settled("1")
+    case.aim("1?")
+    case.step(unseen=True)
+    assert case.revisions == "1"
+    assert case.workload.settled
+    assert case.workload.waits_for == ()
+
+
+def test_old_pods_stay_while_the_new_ones_wait() -> None:
+    case = _settled("1")
+    case.aim("2?")
+    case.step(unseen=True)
+    assert case.revisions == "1"
+    assert not case.workload.settled
 
 
 def test_old_pods_leave_only_when_the_new_ones_are_ready_and_traffic_has_moved() -> None:

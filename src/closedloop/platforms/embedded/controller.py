@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import aiohttp
 import structlog
 
 from closedloop.manifests import Manifest
-from closedloop.platforms.embedded import applied, reconcile
+from closedloop.platforms.embedded import applied, reconcile, volumes
 from closedloop.platforms.embedded.broker_sync import BrokerSync
 from closedloop.platforms.embedded.changes import Changes
 from closedloop.platforms.embedded.desired import Desired, ServicePort
@@ -129,8 +129,8 @@ class Controller:
                 if self.desired.rules.get(name) != groups
             }
             await check_rules(new, self._site.parts)
-            self.objects = objects
             self._aim(desired)
+            self.objects = objects
         for manifest, what in zip(manifests, happened, strict=True):
             if not what.endswith(" unchanged"):
                 self.note(manifest.key, what.rpartition(" ")[2])
@@ -142,9 +142,8 @@ class Controller:
             there = [key for key in keys if key in self.objects]
             objects = applied.without(self.objects, there)
             gone = self.objects.keys() - objects.keys()
-            desired = self._desired(objects)
+            self._aim(self._desired(objects))
             self.objects = objects
-            self._aim(desired)
         seen = -1
         while not all(self.is_gone(key) for key in gone):
             seen = await self.changes.after(seen)
@@ -196,12 +195,16 @@ class Controller:
         )
 
     def _aim(self, desired: Desired) -> None:
+        """Write the files of volumes and go for the rest. Raises `PlatformError` if they cannot."""
+        try:
+            volumes.write_all(desired.folders)
+        except OSError as error:
+            raise PlatformError(f"a ConfigMap cannot be written as files: {error}") from None
         self.desired = desired
         self.running.aim(desired.pods)
-        for key, problems in desired.problems.items():
-            for problem in problems:
-                if not any(event.endswith(problem) for event in self.events(key)):
-                    self.note(key, problem)
+        for key, problem in _bad_news(desired):
+            if not any(event.endswith(problem) for event in self.events(key)):
+                self.note(key, problem)
 
     async def _step(self) -> None:
         draining = {pod for pod in self.running.workload_pods if pod.draining}
@@ -262,6 +265,14 @@ class Controller:
         alive = {pod.name for pod in self.running.workload_pods}
         for name in self._seen.keys() - alive:
             del self._seen[name]
+
+
+def _bad_news(desired: Desired) -> Iterator[tuple[str, str]]:
+    """What objects, by key, lack."""
+    for key, problems in desired.problems.items():
+        yield from ((key, problem) for problem in problems)
+    for pod in desired.pods:
+        yield from ((pod.owner, reason) for reason in pod.waits_for)
 
 
 def _summary(pod: LivePod) -> tuple[str, str]:

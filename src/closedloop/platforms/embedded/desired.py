@@ -42,13 +42,26 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file of a volume."""
+
+    content: bytes
+    mode: int = 0o644
+
+
+# The files of a volume by their path in it.
+Files = Mapping[str, File]
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """Processes that live and die together under one loopback address.
 
     The placeholder `{pod_ip}` in argv and env is filled in when the pod gets
     its address; replace that text only, since other braces are JSON.
     `revision` changes with whatever makes it another pod. A workload with n
-    replicas is n equal pods.
+    replicas is n equal pods. While it `waits_for` something, no new one starts;
+    one that runs goes on.
     """
 
     workload: str  # "namespace/name" of the Deployment that a cluster would make
@@ -57,6 +70,7 @@ class Pod:
     processes: tuple[Process, ...]
     ports: Mapping[str, int]  # name to port, of the first container that has it, for targetPort
     revision: str
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +151,8 @@ class Desired:
 
     `problems` says, for objects by `kind/namespace/name`, what they refer to
     and is not there: what cannot do without it is left out until it comes, as
-    in a cluster, where such an object is accepted and not ready.
+    in a cluster, where such an object is accepted and not ready. `folders` are
+    volumes by their path on this machine; one that is not named keeps its files.
     """
 
     pods: tuple[Pod, ...] = ()
@@ -148,3 +163,4 @@ class Desired:
     scrapes: tuple[ScrapeTarget, ...] = ()
     rules: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # file name: groups
     problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    folders: Mapping[str, Files] = field(default_factory=dict)

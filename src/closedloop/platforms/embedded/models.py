@@ -46,4 +46,5 @@ class Models:
             python=sys.executable,
             model_python=self._python,
             models=self._models,
+            volumes=str(self._site.folder / "volumes"),
         )

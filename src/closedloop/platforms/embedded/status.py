@@ -33,7 +33,8 @@ def of_deployment(replicas: int, workload: Workload | None, problems: Sequence[s
     # The new pods must do it alone: Available is what a client waits for after a change.
     enough = not problems and sum(one.ready for one in updated) >= replicas
     settled = enough and (workload is None or workload.settled)
-    why = "; ".join(problems) or reasons(pods)
+    waits = workload.waits_for if workload else ()
+    why = "; ".join((*problems, *waits)) or reasons(pods)
     return {
         "replicas": len(pods),
         "updatedReplicas": len(updated),
@@ -60,7 +61,8 @@ def of_seldon_deployment(
     there = [one for one in workloads if one.target]
     ready = bool(there) and not problems and all(one.settled for one in workloads)
     hopeless = [one for one in pods if not one.was_ready and one.restarts >= _HOPELESS]
-    why = "; ".join(problems) or reasons(pods)
+    waits = [reason for one in workloads for reason in one.waits_for]
+    why = "; ".join((*problems, *waits)) or reasons(pods)
     unrouted = refusal or "the route waits for its pods"
     routed = routed and not refusal
     done = ready and routed

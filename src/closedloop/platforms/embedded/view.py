@@ -228,8 +228,9 @@ def _row(platform: Controller, one: Workload) -> PartStatus:
         state = "starting" if one.target else "stopped"
     seldon = one.owner.startswith("SeldonDeployment/")
     version = _wrapper_version(platform) if seldon else __version__
-    notes = [f"{ready} of {len(one.target)} ready"] if len(one.target) > 1 or waiting else []
-    notes += [status.reasons(waiting)] if waiting else []
+    several = len(one.target) > 1 or waiting or one.waits_for
+    notes = [f"{ready} of {len(one.target)} ready"] if several else []
+    notes += [*one.waits_for, *([status.reasons(waiting)] if waiting else [])]
     return PartStatus(
         one.name,
         version,

@@ -35,6 +35,12 @@ class Workload:
         return [one for one in self.pods if one.pod.revision in revisions and not one.draining]
 
     @property
+    def waits_for(self) -> tuple[str, ...]:
+        """What keeps pods that are missing from being started."""
+        missing = self.target[len(self.updated) :]
+        return tuple(dict.fromkeys(reason for pod in missing for reason in pod.waits_for))
+
+    @property
     def settled(self) -> bool:
         """Whether exactly the pods that should be there are, and all of them are ready."""
         return len(self.pods) == len(self.updated) == len(self.target) and all(
@@ -52,8 +58,9 @@ class Workload:
         fresh = sorted(self.updated, key=lambda one: not one.ready)
         surplus = fresh[len(self.target) :]
         fresh = fresh[: len(self.target)]
-        fresh += [self._start(self, pod) for pod in self.target[len(fresh) :]]
-        done = all(one.ready for one in fresh) and not (needed and not self.target)
+        fresh += [self._start(self, pod) for pod in self.target[len(fresh) :] if not pod.waits_for]
+        complete = len(fresh) == len(self.target) and all(one.ready for one in fresh)
+        done = complete and not (needed and not self.target)
         leaving = [
             one
             for one in self.pods

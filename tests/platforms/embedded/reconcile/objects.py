@@ -16,6 +16,7 @@ RUNTIME = Runtime(
     python="python",
     model_python="model-python",
     models={"gs://seldon-models/*/sklearn/iris": "/models/iris"},
+    volumes="/run/volumes",
     logger_endpoint="http://broker-ingress.knative-eventing.svc.cluster.local/seldon-logs/default",
 )
 

@@ -25,7 +25,9 @@ def test_the_request_logger_runs_as_its_manifest_says() -> None:
         "HOST": "{pod_ip}",
         "PORT": "8080",
         "ELASTICSEARCH_URL": "http://here/seldon-logs/elasticsearch/9200",
+        "MODEL_OUTPUTS": process.env["MODEL_OUTPUTS"],
     }
+    assert process.env["MODEL_OUTPUTS"].startswith("/run/volumes/seldon-logs/model-outputs-")
     assert process.readiness == Probe(8080, "/ready", period=2.0)
     assert process.liveness == Probe(8080, "/live", period=10.0)
     assert process.stop_grace == 20.0

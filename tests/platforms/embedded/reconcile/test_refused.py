@@ -126,13 +126,11 @@ CONTAINER = "spec.template.spec.containers.0"
         ),
         (
             f"{CONTAINER}.volumeMounts",
-            [{"name": "scratch", "mountPath": "/tmp"}],
+            [
+                {"name": "scratch", "mountPath": "/tmp"},
+                {"name": "model-outputs", "mountPath": "/etc/closedloop/model-outputs"},
+            ],
             f"{AT}.volumeMounts[0].name is 'scratch': no such volume",
-        ),
-        (
-            "spec.template.spec.volumes",
-            [{"name": "config", "configMap": {"name": "c"}, "emptyDir": {}}],
-            "spec.template.spec.volumes[0].configMap is not supported on one machine: remove it",
         ),
         (
             "metadata.annotations",
@@ -426,6 +424,7 @@ def test_everything_wrong_is_reported_together() -> None:
     ("value", "sentence"),
     [
         ("hunter2!", "is not text in base64: encode it, or use stringData"),
+        ("é", "is not text in base64: encode it, or use stringData"),
         (1234567, "is of type int: it must be a valid string"),
     ],
 )

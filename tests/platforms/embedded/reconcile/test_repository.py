@@ -34,13 +34,21 @@ def test_the_runtime_reads_the_values_of_the_repository() -> None:
         python="python",
         model_python="model-python",
         models=RUNTIME.models,
+        volumes=RUNTIME.volumes,
     )
     assert runtime == RUNTIME
 
 
 def test_values_without_the_logger_endpoint_are_refused() -> None:
     with pytest.raises(ManifestError) as caught:
-        runtime_from({"executor": {"requestLogger": {}}}, {}, python="", model_python="", models={})
+        runtime_from(
+            {"executor": {"requestLogger": {}}},
+            {},
+            python="",
+            model_python="",
+            models={},
+            volumes="",
+        )
     assert caught.value.sentences == (
         "seldon-core/values.yaml: executor.requestLogger.defaultEndpoint is missing: add it",
     )
@@ -139,7 +147,7 @@ def test_fields_without_effect_are_these_and_no_others() -> None:
         f"{model}.{field}"
         for model, fields in {
             "Namespace": ["spec"],
-            "ConfigMap": ["binaryData", "immutable"],
+            "ConfigMap": ["immutable"],
             "Secret": ["type", "immutable"],
             "Strategy": ["rollingUpdate"],
             "DeploymentSpec": [
@@ -159,7 +167,8 @@ def test_fields_without_effect_are_these_and_no_others() -> None:
                 "tolerations",
                 "topologySpreadConstraints",
             ],
-            "Volume": ["emptyDir"],
+            "EmptyDir": ["sizeLimit", "medium"],
+            "VolumeMount": ["readOnly"],
             "Container": [
                 "imagePullPolicy",
                 "resources",

@@ -39,6 +39,7 @@ def desired(objects: Iterable[Manifest], *, url_of: UrlOf, runtime: Runtime) -> 
         scrapes=tuple(monitoring.scrapes(context)),
         rules=monitoring.rules(context),
         problems={key: tuple(problems) for key, problems in context.problems.items()},
+        folders=context.folders,
     )
     if context.faults:
         raise ManifestError(context.faults)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from closedloop.platforms.embedded.desired import Files
 from closedloop.platforms.embedded.reconcile.environment import Texts
 from closedloop.platforms.embedded.reconcile.kinds.base import Path
 from closedloop.platforms.embedded.reconcile.kinds.broker import Broker
@@ -19,6 +20,7 @@ class Context:
 
     `faults` are sentences about what this machine can never run: they fail the
     whole. `problems`, by object, are references to what is not there yet.
+    `folders` collects what is in the volumes.
     """
 
     objects: list[Object]
@@ -26,9 +28,11 @@ class Context:
     url_of: UrlOf
     faults: list[str] = field(default_factory=list)
     problems: dict[str, list[str]] = field(default_factory=dict)
+    folders: dict[str, Files] = field(default_factory=dict)
     brokers: Mapping[tuple[str, str], Broker] = field(init=False)
     services: Mapping[tuple[str, str], Service] = field(init=False)
     _texts: dict[str, dict[tuple[str, str], Mapping[str, str]]] = field(init=False)
+    _config_maps: Mapping[tuple[str, str], ConfigMap] = field(init=False)
 
     def __post_init__(self) -> None:
         self.brokers = {
@@ -39,6 +43,10 @@ class Context:
             (one.manifest.namespace, one.manifest.name): service
             for one, service in of_kind(self.objects, Service)
         }
+        self._config_maps = {
+            (one.manifest.namespace, one.manifest.name): config_map
+            for one, config_map in of_kind(self.objects, ConfigMap)
+        }
         self._texts = {}
         for one in self.objects:
             if isinstance(one.model, (ConfigMap, Secret)):
@@ -48,6 +56,11 @@ class Context:
     def texts(self, namespace: str) -> Texts:
         """The ConfigMaps and Secrets of a namespace."""
         return self._texts.get(namespace, {})
+
+    def files(self, namespace: str, config_map: str) -> Mapping[str, bytes] | None:
+        """What a ConfigMap holds, by key; None when there is no such ConfigMap."""
+        found = self._config_maps.get((namespace, config_map))
+        return None if found is None else found.files()
 
     def fault(self, one: Object, path: Path, message: str) -> None:
         self.faults.append(one.sentence(path, message))

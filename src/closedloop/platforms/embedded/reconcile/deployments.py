@@ -12,6 +12,7 @@ from closedloop.platforms.embedded.reconcile.read import Object, of_kind
 from closedloop.platforms.embedded.reconcile.revision import revision
 from closedloop.platforms.embedded.reconcile.runtime import Unsupported
 from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
+from closedloop.platforms.embedded.reconcile.volumes import Mounts, check_named, fill, mounts
 
 _DEFAULT_GRACE = 30
 
@@ -32,6 +33,7 @@ def pods(context: Context) -> Iterator[Pod]:
             processes=processes,
             ports=first_ports(processes),
             revision=revision(processes, images, labels, template.metadata.annotations),
+            waits_for=fill(context, one, template.spec),
         )
         yield from [pod] * deployment.spec.replicas
 
@@ -81,13 +83,19 @@ def _processes(context: Context, one: Object, deployment: Deployment) -> tuple[P
             complete = False
             continue
         texts = [*argv, *env.values.values()]
+        there = mounts(context, one, spec, container)
+        check_named(context, one, ("spec", "template", "spec", "containers", index), there, texts)
         for service in missing(texts, context.url_of):
             context.problem(one, f"Service {service} does not exist")
+
+        def placed(text: str, there: Mounts = there) -> str:
+            return there.place(rewrite(text, context.url_of))
+
         processes.append(
             _process(
                 container,
-                tuple(rewrite(expand(word, env.values), context.url_of) for word in argv),
-                {name: rewrite(text, context.url_of) for name, text in env.values.items()},
+                tuple(placed(expand(word, env.values)) for word in argv),
+                {name: placed(text) for name, text in env.values.items()},
                 _DEFAULT_GRACE if grace is None else grace,
             )
         )

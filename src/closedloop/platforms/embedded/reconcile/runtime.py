@@ -62,12 +62,14 @@ class Runtime:
 
     `python` runs our components and the executor, `model_python` is that of
     the model servers' own environment. `models` maps a pattern of model URIs,
-    with `*` for any text, to the folder of a model trained here.
+    with `*` for any text, to the folder of a model trained here. ConfigMaps that
+    pods mount are folders below `volumes`.
     """
 
     python: str
     model_python: str
     models: Mapping[str, str]
+    volumes: str
     logger_endpoint: str  # executor.requestLogger.defaultEndpoint
     logger_queue_size: int = 10_000  # executor.requestLogger.workQueueSize
     logger_write_timeout_ms: int = 2_000  # executor.requestLogger.writeTimeoutMs
@@ -116,6 +118,7 @@ def runtime_from(
     python: str,
     model_python: str,
     models: Mapping[str, str],
+    volumes: str,
 ) -> Runtime:
     """A runtime with what `seldon-core/values.yaml` and `versions.yaml` say.
 
@@ -131,6 +134,7 @@ def runtime_from(
         python=python,
         model_python=model_python,
         models=models,
+        volumes=volumes,
         logger_endpoint=logger.default_endpoint,
         logger_queue_size=logger.work_queue_size,
         logger_write_timeout_ms=logger.write_timeout_ms,

@@ -13,6 +13,12 @@ from closedloop.platforms.embedded.reconcile.kinds.base import (
     PortRef,
     Strict,
 )
+from closedloop.platforms.embedded.reconcile.kinds.volume import (
+    Volume,
+    VolumeMount,
+    mount_faults,
+    volume_faults,
+)
 
 POD_IP = "status.podIP"
 
@@ -119,20 +125,6 @@ class Lifecycle(Strict):
     pre_stop: PreStop
 
 
-class VolumeMount(Strict):
-    """Scratch space; the one path that every machine has is `/tmp`."""
-
-    name: str
-    mount_path: Literal["/tmp"]  # noqa: S108 - a path in a manifest, nothing is opened
-
-
-class Volume(Strict):
-    """Scratch space."""
-
-    name: str
-    empty_dir: ClusterOnly
-
-
 class Container(Strict):
     """A container."""
 
@@ -189,16 +181,14 @@ class PodTemplate(Strict):
 
 def pod_faults(spec: PodSpec, path: Path) -> Iterator[Fault]:
     """Rules over several fields of a pod."""
-    volumes = {volume.name for volume in spec.volumes}
+    yield from volume_faults(spec.volumes, (*path, "volumes"))
     names: set[str] = set()
     for index, container in enumerate(spec.containers):
         at = (*path, "containers", index)
         if container.name in names:
             yield Fault((*at, "name"), f"is {container.name!r}, which another container has")
         names.add(container.name)
-        for i, mount in enumerate(container.volume_mounts):
-            if mount.name not in volumes:
-                yield Fault((*at, "volumeMounts", i, "name"), f"is {mount.name!r}: no such volume")
+        yield from mount_faults(container.volume_mounts, spec.volumes, (*at, "volumeMounts"))
         yield from _env_faults(container, at)
         for field, probe in (
             ("readinessProbe", container.readiness_probe),

@@ -7,6 +7,7 @@ from closedloop.platforms.embedded.desired import Probe, Process
 from closedloop.platforms.embedded.reconcile.environment import POD_IP_PLACEHOLDER
 from closedloop.platforms.embedded.reconcile.runtime import Runtime, Unsupported
 from closedloop.platforms.embedded.reconcile.seldon.placed import Placed
+from closedloop.platforms.embedded.reconcile.volumes import Mounts
 
 METRICS_PATH = "/prometheus"
 
@@ -24,7 +25,9 @@ def image(placed: Placed, runtime: Runtime) -> str:
     return placed.container.image or runtime.sklearn_image()
 
 
-def process(placed: Placed, own: Mapping[str, str], runtime: Runtime, *, grace: float) -> Process:
+def process(
+    placed: Placed, own: Mapping[str, str], runtime: Runtime, *, mounts: Mounts, grace: float
+) -> Process:
     """The process of a predictor's model; `own` is the environment that the manifest gives.
 
     Raises `UnsupportedAt` for an image or model that this machine cannot run.
@@ -33,7 +36,7 @@ def process(placed: Placed, own: Mapping[str, str], runtime: Runtime, *, grace: 
     return Process(
         name=placed.graph.name,
         argv=_argv(placed, runtime),
-        env=_env(placed, own, runtime),
+        env=_env(placed, own, runtime, mounts),
         # The operator probes TCP after 20 s. Here nothing waits that long, and the
         # port is open before the model is loaded, so a page of the worker is asked for.
         readiness=Probe(port=ports.http, path="/health/ping", timeout=5.0),
@@ -53,17 +56,19 @@ def _argv(placed: Placed, runtime: Runtime) -> tuple[str, ...]:
         raise UnsupportedAt(path, f"is {placed.container.image!r}: {error}") from None
 
 
-def _env(placed: Placed, own: Mapping[str, str], runtime: Runtime) -> dict[str, str]:
+def _env(
+    placed: Placed, own: Mapping[str, str], runtime: Runtime, mounts: Mounts
+) -> dict[str, str]:
     ports = placed.ports
     return {
         # The manifest's own variables win over these …
         "PREDICTIVE_UNIT_SERVICE_PORT": str(ports.http),
         "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(ports.http),
         "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": str(ports.grpc),
-        **_parameters(placed, runtime, prepackaged=False),
-        **own,
+        **_parameters(placed, runtime, mounts, prepackaged=False),
+        **{name: mounts.place(text) for name, text in own.items()},
         # … and the operator's over the manifest's.
-        **_parameters(placed, runtime, prepackaged=True),
+        **_parameters(placed, runtime, mounts, prepackaged=True),
         "PREDICTIVE_UNIT_ID": placed.graph.name,
         "PREDICTIVE_UNIT_IMAGE": image(placed, runtime),
         "PREDICTOR_ID": placed.predictor.name,
@@ -78,11 +83,14 @@ def _env(placed: Placed, own: Mapping[str, str], runtime: Runtime) -> dict[str, 
     }
 
 
-def _parameters(placed: Placed, runtime: Runtime, *, prepackaged: bool) -> dict[str, str]:
+def _parameters(
+    placed: Placed, runtime: Runtime, mounts: Mounts, *, prepackaged: bool
+) -> dict[str, str]:
     if placed.graph.prepackaged != prepackaged:
         return {}
     parameters = [
-        {"name": one.name, "value": one.value, "type": one.type} for one in placed.graph.parameters
+        {"name": one.name, "value": mounts.place(one.value), "type": one.type}
+        for one in placed.graph.parameters
     ]
     if prepackaged:
         try:

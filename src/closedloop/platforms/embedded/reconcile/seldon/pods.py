@@ -13,6 +13,7 @@ from closedloop.platforms.embedded.reconcile.seldon import executor, model
 from closedloop.platforms.embedded.reconcile.seldon.model import UnsupportedAt
 from closedloop.platforms.embedded.reconcile.seldon.placed import Placed, placed
 from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
+from closedloop.platforms.embedded.reconcile.volumes import Mounts, check_named, fill, mounts
 
 _DEFAULT_GRACE = 20
 
@@ -31,6 +32,9 @@ def pods(context: Context) -> Iterator[Pod]:
             processes=processes,
             ports=first_ports(processes),
             revision=revision(processes, images, one.labels, one.annotations),
+            waits_for=()
+            if one.component is None
+            else fill(context, one.object, one.component.spec),
         )
         yield from [pod] * one.replicas
 
@@ -46,7 +50,13 @@ def _processes(context: Context, one: Placed) -> tuple[Process, ...] | None:
     seconds = float(_DEFAULT_GRACE if grace is None else grace)
     try:
         processes = (
-            model.process(one, environments[0].values, context.runtime, grace=seconds),
+            model.process(
+                one,
+                environments[0].values,
+                context.runtime,
+                mounts=_mounts(context, one, environments[0]),
+                grace=seconds,
+            ),
             executor.process(one, environments[1].values, context.runtime, grace=seconds),
         )
     except UnsupportedAt as error:
@@ -55,6 +65,17 @@ def _processes(context: Context, one: Placed) -> tuple[Process, ...] | None:
     if not _complete(context, one, environments):
         return None
     return tuple(_reachable(context, one, process) for process in processes)
+
+
+def _mounts(context: Context, one: Placed, env: Environment) -> Mounts:
+    """The volumes of the model's container, each of which something must name."""
+    if one.component is None:
+        return Mounts({})
+    there = mounts(context, one.object, one.component.spec, one.container)
+    texts = [*env.values.values(), *(parameter.value for parameter in one.graph.parameters)]
+    path = (*one.path, "componentSpecs", 0, "spec", "containers", 0)
+    check_named(context, one.object, path, there, texts)
+    return there
 
 
 def _complete(context: Context, one: Placed, environments: list[Environment]) -> bool:

@@ -1,0 +1,111 @@
+"""ConfigMaps as folders: what is in them, and the paths by which containers name them.
+
+One machine has no mount namespaces: a process cannot have its own
+`/etc/closedloop`. So a volume is a folder of the platform's, and wherever a
+container's variables, command or arguments name the path at which it is
+mounted, they name that folder instead.
+"""
+
+import hashlib
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+
+from closedloop.platforms.embedded.desired import File, Files
+from closedloop.platforms.embedded.reconcile.context import Context
+from closedloop.platforms.embedded.reconcile.kinds.base import Path
+from closedloop.platforms.embedded.reconcile.kinds.pod import Container, PodSpec
+from closedloop.platforms.embedded.reconcile.kinds.volume import ConfigMapSource
+from closedloop.platforms.embedded.reconcile.read import Object
+
+# What a path may follow and be followed by, so that it is this path and not part of another.
+_BEFORE, _AFTER = r"(?<![\w.~)}-])", r"(?![\w.-])"
+
+
+class Mounts:
+    """The folders that stand for the mount paths of one container."""
+
+    def __init__(self, folders: Mapping[str, str]) -> None:
+        self.folders = folders
+        longest_first = sorted(folders, key=len, reverse=True)
+        paths = "|".join(re.escape(path) for path in longest_first)
+        self._pattern = re.compile(f"{_BEFORE}(?:{paths}){_AFTER}") if folders else None
+
+    def place(self, text: str) -> str:
+        """The text with every mount path, and what is below one, where it is on this machine."""
+        if self._pattern is None:
+            return text
+        return self._pattern.sub(lambda match: self.folders[match.group()], text)
+
+    def unnamed(self, texts: Iterable[str]) -> list[str]:
+        """The mount paths that none of these texts names: what a program could not find."""
+        said: set[str] = set()
+        if self._pattern is not None:
+            said = {path for text in texts for path in self._pattern.findall(text)}
+        return [path for path in self.folders if path not in said]
+
+
+def mounts(context: Context, one: Object, spec: PodSpec, container: Container) -> Mounts:
+    """Where a container's ConfigMaps are on this machine; scratch space is where it is."""
+    sources = {volume.name: volume.config_map for volume in spec.volumes}
+    folders = {}
+    for mount in container.volume_mounts:
+        source = sources.get(mount.name)
+        if source is not None:
+            path = posixpath.normpath(mount.mount_path)
+            folders[path] = _folder(context, one.manifest.namespace, source)
+    return Mounts(folders)
+
+
+def fill(context: Context, one: Object, spec: PodSpec) -> tuple[str, ...]:
+    """Note what is in the volumes of a pod; returns what keeps a new pod from starting.
+
+    A pod that runs already goes on with what was there last, as on a cluster.
+    """
+    missing = []
+    namespace = one.manifest.namespace
+    for volume in spec.volumes:
+        source = volume.config_map
+        if source is None:
+            continue
+        folder = _folder(context, namespace, source)
+        found = context.files(namespace, source.name)
+        if found is None and not source.optional:
+            missing.append(f"volume {volume.name}: ConfigMap {namespace}/{source.name} not found")
+            continue
+        absent = [item.key for item in source.items if item.key not in (found or {})]
+        if absent and not source.optional:
+            what = f"ConfigMap {namespace}/{source.name}"
+            missing += [f"volume {volume.name}: {what} has no key {key}" for key in absent]
+            continue
+        context.folders[folder] = _files(source, found or {})
+    return tuple(missing)
+
+
+def check_named(context: Context, one: Object, path: Path, there: Mounts, texts: list[str]) -> None:
+    """Refuse a mount path that a container's own texts do not name: nothing would be there."""
+    for unnamed in there.unnamed(texts):
+        context.fault(
+            one,
+            (*path, "volumeMounts"),
+            f"mount {unnamed}, which no env, command or args of the container names: on one"
+            " machine the folder is elsewhere, so give it in one of them",
+        )
+
+
+def _files(source: ConfigMapSource, found: Mapping[str, bytes]) -> Files:
+    if not source.items:
+        return {key: File(content, source.default_mode) for key, content in found.items()}
+    return {
+        item.path: File(found[item.key], source.default_mode if item.mode is None else item.mode)
+        for item in source.items
+        if item.key in found
+    }
+
+
+def _folder(context: Context, namespace: str, source: ConfigMapSource) -> str:
+    """One folder for all who mount the same of a ConfigMap; readable, and no two alike."""
+    shape = json.dumps(source.model_dump(), sort_keys=True)
+    digest = hashlib.sha256(shape.encode()).hexdigest()[:10]
+    return posixpath.join(context.runtime.volumes, namespace, f"{source.name}-{digest}")
