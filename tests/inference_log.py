@@ -1,7 +1,7 @@
 """An inference log in a search server, for tests of what reads such a log."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from elasticsearch import Elasticsearch, helpers
 
@@ -60,10 +60,12 @@ class Log:
         *classes: int,
         time: str = "2026-01-01T00:00:00Z",
         predictor: str = "default",
+        asked: Sequence[object] = (),
     ) -> None:
-        """A request for as many rows as there are classes, and its answer."""
+        """A request for as many rows as there are classes, and its answer; `asked` are the rows,
+        which are otherwise the same in every request."""
         for kind, rows in (
-            (events.REQUEST, [[1.0, float(i)] for i in range(len(classes))]),
+            (events.REQUEST, [*asked] or [[1.0, float(i)] for i in range(len(classes))]),
             (events.RESPONSE, [[value] for value in classes]),
         ):
             self.add(kind, request_id, {"data": {"ndarray": rows}}, time, predictor)

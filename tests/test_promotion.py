@@ -12,6 +12,7 @@ import yaml
 
 from closedloop.paths import manifests_folder
 from closedloop.platforms.protocol import Object, PartStatus, Platform
+from closedloop.present import ANNOTATION
 from closedloop.promotion import PromotionError, Roles, diff, promote, promoted, roles
 
 PROBES = [{"data": {"ndarray": [[float(i)]]}} for i in range(3)]
@@ -245,6 +246,21 @@ def test_undo_is_the_same_call() -> None:
         undone = promote(platform, "seldon", "iris-perf", probes=PROBES)
         assert fake.object == first
     assert undone.answered_after == "default"
+
+
+def test_a_promotion_writes_since_when_the_pair_is_the_same() -> None:
+    with loop() as (fake, platform):
+        metadata = cast(dict[str, object], fake.object["metadata"])
+        metadata.update(generation=7, creationTimestamp="2026-05-01T08:00:00Z")
+        promote(platform, "seldon", "iris-perf", probes=PROBES)
+        applied = cast(Mapping[str, object], fake.applied[0]["metadata"])
+        annotations = cast(Mapping[str, str], applied["annotations"])
+        assert json.loads(annotations[ANNOTATION]) == {
+            "since": "2026-05-01T08:00:00Z",
+            "generation": 8,
+        }
+        # What another promotion wrote is not carried on by itself.
+        assert "annotations" not in cast(dict[str, object], promoted(fake.object)["metadata"])
 
 
 def test_a_dry_run_changes_nothing() -> None:

@@ -11,7 +11,9 @@ first in the list, because `status.address` is the first one's
 
 In a cluster the flag changes a label of both predictors' pods, so both are
 replaced, a new pod before its old one; the gateway always has one to go to.
-The state that a model keeps in its own process starts anew.
+The state that a model keeps in its own process starts anew. The evidence goes
+on: since when the pair is the same is written into the object
+(`closedloop.present`).
 """
 
 import copy
@@ -25,13 +27,14 @@ from typing import cast
 import requests
 import yaml
 
+from closedloop import present
 from closedloop.body import parse_body
 from closedloop.events import InvalidEvent
 from closedloop.payload import rows_of
 from closedloop.platforms.protocol import Object, Platform
 from closedloop.waiting import until
 
-KIND = "SeldonDeployment"
+KIND = present.KIND
 
 # What belongs to the role and not to the model.
 _ROLE = ("shadow", "traffic")
@@ -117,7 +120,8 @@ def promoted(deployment: Object) -> dict[str, object]:
         name: metadata[name] for name in ("name", "namespace", "labels") if metadata.get(name)
     }
     annotations = dict(cast(Message, metadata.get("annotations") or {}))
-    annotations.pop(_APPLIED, None)
+    for mine in (_APPLIED, present.ANNOTATION):
+        annotations.pop(mine, None)
     if annotations:
         kept["annotations"] = annotations
     return {
@@ -173,7 +177,7 @@ def promote(
     gateway = _Prober(f"{base}/seldon/{namespace}/{name}", "the gateway")
     told = _told_apart(platform, now, before, probes) if probes else []
     answered_before = _who(gateway, told)
-    platform.apply(target)
+    platform.apply(present.annotated(target, now, present.present_pair(platform, namespace, name)))
     platform.wait(KIND, name, namespace, condition="Ready", timeout=timeout)
     answered_after = None
     if told:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,35 +34,39 @@ AlphaOption = Annotated[
         "--alpha",
         min=1e-9,
         max=0.5,
-        help="Chance of a decision between equal models, however often one looks.",
+        # closedloop.decision.ALPHA, which takes scipy to import
+        help="The chance, between two equally good models, of ever deciding for one of them,"
+        " however often one looks.",
+    ),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Count requests from this time on, such as 2026-05-01T12:00:00Z."
+        " (Default: since both predictors have their present models.)",
+        show_default=False,
     ),
 ]
 
 
 def compare(
     model: ModelArgument = "iris-perf",
-    since: Annotated[
-        str | None, typer.Option(help="Requests from this time on, such as 2026-05-01T12:00:00Z.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="Requests before this time.")] = None,
+    since: SinceOption = None,
+    until: Annotated[str | None, typer.Option(help="Count requests before this time.")] = None,
     alpha: AlphaOption = 0.05,
     namespace: NamespaceOption = "seldon",
     platform: PlatformOption = PlatformName.EMBEDDED,
 ) -> None:
     """Compare the model that serves with its shadow, row by row, from the log.
 
-    Only rows on which exactly one of the two is right tell them apart. The
-    verdict stays valid however often this is asked.
+    Only rows on which exactly one of the two is right tell them apart, and each
+    counts once, however often it is asked. The verdict stays valid however often
+    one looks, if --since is not chosen by looking at it.
     """
-    from closedloop.history.period import Period
-
-    try:
-        period = Period(since, until)
-    except ValueError as error:
-        raise CommandError(str(error)) from None
-    target = open_platform(platform)
-    found = _compare(target, namespace, model, period)
     console = Console()
+    target = open_platform(platform)
+    period = _period(console, target, namespace, model, since, until)
+    found = _compare(target, namespace, model, period)
     console.print(comparison_table(found))
     test = found.report()
     console.print(
@@ -70,6 +75,8 @@ def compare(
         f" one look: p = {test.p_value:.3g}.",
         highlight=False,
     )
+    if sentences := left_out(found):
+        console.print(" ".join(sentences), highlight=False)
     console.print(found.decide(alpha).sentence, style="bold", highlight=False)
 
 
@@ -82,6 +89,7 @@ def promote(
         bool,
         typer.Option("--anyway", help="Swap the two whatever the evidence says; also to undo."),
     ] = False,
+    since: SinceOption = None,
     alpha: AlphaOption = 0.05,
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds to wait until the answers have turned.")
@@ -96,12 +104,12 @@ def promote(
     """
     from closedloop import promotion
     from closedloop.decision import Verdict
-    from closedloop.history.period import ALWAYS
 
     target = open_platform(platform)
     console = Console()
+    period = _period(console, target, namespace, model, since)
     if not anyway:
-        decision = _compare(target, namespace, model, ALWAYS).decide(alpha)
+        decision = _compare(target, namespace, model, period).decide(alpha)
         console.print(decision.sentence, style="bold", highlight=False)
         if decision.verdict is not Verdict.PROMOTE and not dry_run:
             raise CommandError(
@@ -109,7 +117,7 @@ def promote(
             )
     try:
         who = promotion.roles(target.get(promotion.KIND, model, namespace))
-        probes = () if dry_run else _probes(target, namespace, model, who)
+        probes = () if dry_run else _probes(target, namespace, model, who, period)
         done = promotion.promote(
             target, namespace, model, probes=probes, dry_run=dry_run, timeout=timeout
         )
@@ -152,6 +160,49 @@ def told(done: "Promotion") -> str:
     )
 
 
+def left_out(found: "Comparison") -> list[str]:
+    """Which rows do not count, and which may count too often, in sentences."""
+    sentences = []
+    if found.repeats:
+        sentences.append(f"Left out: {found.repeats} repeats of rows that count already.")
+    if found.unlogged:
+        sentences.append(
+            f"{found.unlogged} rows count whose request is in no log: whether they are repeats"
+            " cannot be told."
+        )
+    if found.champion_unpaired or found.challenger_unpaired:
+        sentences.append(
+            f"Scored for one of the two only: {found.champion_unpaired} rows of the champion,"
+            f" {found.challenger_unpaired} of the challenger."
+        )
+    return sentences
+
+
+def _period(
+    console: Console,
+    platform: "Platform",
+    namespace: str,
+    model: str,
+    since: str | None,
+    until: str | None = None,
+) -> "Period":
+    """The rows to look at, and a sentence that says which."""
+    from closedloop.history.period import Period
+    from closedloop.present import present_pair
+
+    start: datetime | str | None = since
+    sentence = f"Rows asked since {since} count, as you say."
+    if since is None:
+        present = present_pair(platform, namespace, model)
+        start, sentence = present.since, present.sentence
+    try:
+        period = Period(start, until)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    console.print(sentence, highlight=False)
+    return period
+
+
 def _compare(platform: "Platform", namespace: str, model: str, period: "Period") -> "Comparison":
     """The serving predictor as champion against its shadow as challenger."""
     from closedloop import comparison, promotion
@@ -166,7 +217,7 @@ def _compare(platform: "Platform", namespace: str, model: str, period: "Period")
 
 
 def _probes(
-    platform: "Platform", namespace: str, model: str, who: "Roles"
+    platform: "Platform", namespace: str, model: str, who: "Roles", period: "Period"
 ) -> list[dict[str, object]]:
     """Logged requests that the two answered differently; none if nothing is logged."""
     from closedloop import comparison
@@ -174,7 +225,9 @@ def _probes(
 
     try:
         with _log(platform) as client:
-            found = comparison.disagreements(client, namespace, model, who.serving, who.shadow)
+            found = comparison.disagreements(
+                client, namespace, model, who.serving, who.shadow, period
+            )
             return [dict(request) for request in found]
     except NothingLoggedError:
         return []

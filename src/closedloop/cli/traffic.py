@@ -1,6 +1,7 @@
 """Send traffic to a model: `closedloop traffic`."""
 
-import random
+import secrets
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -51,16 +52,25 @@ def traffic(
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Requests under way at a time.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the order of the rows and all random choices.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Of the flowers and all random choices: the same seed sends the same flowers"
+            " again. (Default: another one each time.)",
+            show_default=False,
+        ),
+    ] = None,
     namespace: NamespaceOption = "seldon",
     platform: PlatformOption = PlatformName.EMBEDDED,
 ) -> None:
     """Send iris flowers to a model, and feedback about its answers.
 
-    Exit status 1 if a request failed.
+    The flowers are simulated, from a distribution fitted to the measured ones,
+    and no two are alike: every row is new to the models. Exit status 1 if a
+    request failed.
     """
-    from sklearn.datasets import load_iris
-
+    from closedloop.models.flowers import simulated
     from closedloop.traffic import Plan, Traffic
 
     if right_at_end is not None and right is None:
@@ -68,11 +78,11 @@ def traffic(
     if rate is not None and rate <= 0:
         raise CommandError(f"--rate is {rate:g}: give requests a second, more than 0")
     last = right if right_at_end is None else right_at_end
-    flowers = load_iris()
-    order = random.Random(seed).sample(range(len(flowers.data)), len(flowers.data))
+    seed = secrets.randbits(32) if seed is None else seed
+    flowers = list(islice(simulated(seed), count))
     plan = Plan(
-        [flowers.data[i].tolist() for i in order],
-        labels=[int(flowers.target[i]) for i in order] if right is None else None,
+        [flower.features for flower in flowers],
+        labels=[flower.label for flower in flowers] if right is None else None,
         right=None if right is None or last is None else lambda done: right + (last - right) * done,
         share=feedback,
         n=count,
@@ -81,6 +91,7 @@ def traffic(
     )
     url = f"{open_platform(platform).url(GATEWAY)}/seldon/{namespace}/{model}"
     console = Console()
+    console.print(f"{count} simulated flowers, --seed {seed}", highlight=False)
     with (
         Progress(console=console, disable=not console.is_terminal) as progress,
         Traffic(url, plan, threads=threads) as stream,

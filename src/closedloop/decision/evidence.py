@@ -10,9 +10,18 @@ a Beta(a, a) mixture of success probabilities over its likelihood under one
 half (H. Robbins, "Statistical methods related to the law of the iterated
 logarithm", Ann. Math. Stat. 41, 1970). Under equality it is a martingale that
 starts at 1, so by Ville's inequality it ever reaches 1/alpha with probability
-at most alpha, however often one looks. A challenger that is worse is promoted
-less often still: a path that leads it to promotion leads an equal one there
-too, so the chance is at most the equal one's, which by symmetry is alpha / 2.
+at most alpha, however often one looks, for whichever of the two. By symmetry
+it is at most alpha / 2 for each. A challenger that is worse is promoted less
+often still: give every row a number drawn evenly from 0 to 1, and let it be a
+win of the worse challenger below its chance p, of an equal one below one half.
+The equal one then has won at least as often at every row, so where the first
+is promoted and was not given up before, the second is promoted by then.
+
+The tosses must be new. A row that is asked again is no toss: its outcome is
+known, and counting it multiplies b and c by the number of repeats, until any
+difference decides. Who has a list of pairs leaves repeats out first, as
+`closedloop.comparison` does. What else alpha rests on is in
+`closedloop.decision`.
 """
 
 import math
@@ -21,6 +30,12 @@ from enum import StrEnum
 
 from scipy.special import betaln
 from scipy.stats import binomtest
+
+ALPHA = (
+    "The chance, between two equally good models, of ever deciding for one of them,"
+    " however often one looks."
+)
+"""What alpha is, in the words of every place that says it."""
 
 PRIOR = 1.0
 """Beta(1, 1), the uniform mixture: decides soonest for models that differ a lot, and costs little
@@ -60,7 +75,8 @@ class Decision:
     `log_evidence` is decisive at `log_threshold` = ln(1/alpha). `discordant_needed` is how
     many further rows with exactly one model right it takes to get there if they go on coming in
     the ratio seen; `rows_needed` the same in rows labelled for both, given how many of those were
-    discordant so far. Both are 0 once decided, and None while nothing can be said.
+    discordant so far. Both are 0 once decided, and None while nothing can be said. `repeats` is
+    how many pairs were left out because their row was counted already.
     """
 
     verdict: Verdict
@@ -71,6 +87,7 @@ class Decision:
     log_threshold: float
     discordant_needed: int | None
     rows_needed: int | None
+    repeats: int = 0
 
     @property
     def sentence(self) -> str:
@@ -80,6 +97,9 @@ class Decision:
             f"{seen}; evidence {_number(self.log_evidence)} to 1"
             f" against a threshold of {_number(self.log_threshold)}"
         )
+        if self.repeats:
+            rows = "row" if self.repeats == 1 else "rows"
+            grounds += f"; {self.repeats} repeated {rows} left out"
         if self.verdict is Verdict.PROMOTE:
             return f"Promote the challenger: {grounds}."
         if self.verdict is Verdict.KEEP:
@@ -124,14 +144,23 @@ def evidence(b: float, c: float, a: float = PRIOR) -> float:
 
 
 def decide(
-    b: int, c: int, alpha: float = 0.05, *, paired: int | None = None, a: float = PRIOR
+    b: int,
+    c: int,
+    alpha: float = 0.05,
+    *,
+    paired: int | None = None,
+    a: float = PRIOR,
+    repeats: int = 0,
 ) -> Decision:
     """Promote, keep or go on, at any moment and as often as one likes.
 
-    `paired` is the number of rows labelled for both models, b and c among them.
-    Whoever looks often acts on the first decision; one that was made stands,
-    also when later rows weaken the evidence. Raises ValueError for counts that
-    do not fit or an alpha outside (0, 1).
+    alpha is the chance, between two equally good models, of ever deciding for
+    one of them, however often one looks. `paired` is the number of rows labelled
+    for both models, b and c among them, each row once; `repeats`, which only the
+    sentence tells, how often a row came again. Whoever looks often acts on the
+    first decision; one that was made stands, also when later rows weaken the
+    evidence. Raises ValueError for counts that do not fit or an alpha outside
+    (0, 1).
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha}: give a number between 0 and 1")
@@ -148,7 +177,7 @@ def decide(
         rows = 0
     elif discordant is not None and paired:
         rows = math.ceil(discordant * paired / (b + c))
-    return Decision(verdict, b, c, alpha, log_evidence, threshold, discordant, rows)
+    return Decision(verdict, b, c, alpha, log_evidence, threshold, discordant, rows, repeats)
 
 
 def _rows_to(threshold: float, b: int, c: int, a: float) -> int | None:

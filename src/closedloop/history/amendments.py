@@ -14,7 +14,7 @@ from elasticsearch import Elasticsearch
 
 from closedloop.documents import actual_class, document_id, row_of
 from closedloop.events import PUID_HEADER, InvalidEvent
-from closedloop.history.log import open_index
+from closedloop.history.log import open_log
 from closedloop.payload import feedback_of
 from closedloop.scoring.scoreboard import verdict
 
@@ -109,12 +109,12 @@ def audit_trail(
     NothingLoggedError when the predictor has no log, LookupError when the
     request is not in it.
     """
-    index = open_index(client, namespace, deployment, predictor)
+    log = open_log(client, namespace, deployment, predictor)
     name = request_id if row is None else document_id(request_id, row, rows=2)
-    found = client.options(ignore_status=404).get(index=index, id=name)
-    if not found.get("found"):
+    found = client.options(ignore_status=404).get(index=log.index, id=name)
+    if not (found.get("found") and log.holds(found["_source"])):
         raise LookupError(
-            f"{name} is not in index {index}: check the request id, and the row of a batch"
+            f"{name} is not in index {log.index}: check the request id, and the row of a batch"
         )
     return versions(found["_source"])
 

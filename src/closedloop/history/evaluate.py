@@ -8,7 +8,7 @@ from typing import Literal
 
 from elasticsearch import Elasticsearch
 
-from closedloop.history.log import SCORED, open_index
+from closedloop.history.log import SCORED, Log, open_log
 from closedloop.history.period import ALWAYS, FEEDBACK_TIME, REQUEST_TIME, Filter, Period
 from closedloop.scoring import ConfusionMatrix
 from closedloop.scoring.scoreboard import STATES
@@ -113,10 +113,10 @@ def evaluate(
 
     Raises NothingLoggedError when it has no log.
     """
-    index = open_index(client, namespace, deployment, predictor)
-    filters = period.filters()
+    log = open_log(client, namespace, deployment, predictor)
+    filters = [*log.filters, *period.filters()]
     answer = client.search(
-        index=index,
+        index=log.index,
         size=0,
         query={"bool": {"filter": filters}},
         aggs={
@@ -130,7 +130,7 @@ def evaluate(
         predictor,
         correct=outcome["right"]["doc_count"],
         incorrect=outcome["wrong"]["doc_count"],
-        matrix=_confusions(client, index, filters),
+        matrix=_confusions(client, log, filters),
         states={state: counted.get(state, 0) for state in STATES},
     )
 
@@ -154,11 +154,11 @@ def over_time(
     """
     if not _INTERVAL.fullmatch(every):
         raise ValueError(f"every is {every!r}: give a number of s, m, h or d, such as '1h'")
-    index = open_index(client, namespace, deployment, predictor)
+    log = open_log(client, namespace, deployment, predictor)
     buckets = client.search(
-        index=index,
+        index=log.index,
         size=0,
-        query={"bool": {"filter": [SCORED, *period.filters()]}},
+        query={"bool": {"filter": [SCORED, *log.filters, *period.filters()]}},
         aggs={
             "times": {
                 "date_histogram": {
@@ -180,7 +180,7 @@ def over_time(
     ]
 
 
-def _confusions(client: Elasticsearch, index: str, filters: Sequence[Filter]) -> ConfusionMatrix:
+def _confusions(client: Elasticsearch, log: Log, filters: Sequence[Filter]) -> ConfusionMatrix:
     """Counts by (predicted, actual), paged: classes may be many."""
     matrix = ConfusionMatrix()
     pairs: dict[str, object] = {
@@ -191,7 +191,7 @@ def _confusions(client: Elasticsearch, index: str, filters: Sequence[Filter]) ->
     }
     while True:
         page = client.search(
-            index=index,
+            index=log.index,
             size=0,
             query={"bool": {"filter": [SCORED, *filters]}},
             aggs={"pairs": {"composite": pairs}},

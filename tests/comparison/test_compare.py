@@ -20,10 +20,13 @@ def row(
     challenger: int | None,
     minute: int = 0,
     truth: int | None = RIGHT,
+    asked: object = None,
+    at: str = "2026-01-01T00:00:00Z",
 ) -> None:
+    content = [request_id] if asked is None else asked
     for predictor, answer in ((CHAMPION, champion), (CHALLENGER, challenger)):
         if answer is not None:
-            log.answer(request_id, answer, predictor=predictor)
+            log.answer(request_id, answer, predictor=predictor, asked=[content], time=at)
         if truth is not None:
             time = f"2026-01-01T01:{minute:02}:00Z"
             log.judge(request_id, truth, time=time, predictor=predictor)
@@ -174,11 +177,11 @@ def test_disagreements_are_requests_that_can_be_sent_again(search: Elasticsearch
     for i in range(5):
         row(log, f"agree{i}", RIGHT, RIGHT)
         row(log, f"differ{i}", RIGHT, WRONG)
+    row(log, "again", RIGHT, WRONG, asked=["differ0"])
     log.write(search)
-    assert (
-        disagreements(search, "ns", "dep", CHAMPION, CHALLENGER, most=3)
-        == [{"data": {"names": [], "ndarray": [[1.0, 0.0]]}}] * 3
-    )
+    assert disagreements(search, "ns", "dep", CHAMPION, CHALLENGER, most=3) == [
+        {"data": {"names": [], "ndarray": [[name]]}} for name in ("differ0", "differ1", "differ2")
+    ]
 
 
 def test_no_disagreement_is_an_empty_list(search: Elasticsearch) -> None:
