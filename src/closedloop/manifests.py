@@ -251,7 +251,7 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in SafeLoader.yaml_implicit_resolvers.items()
 }
 # YAML 1.1 gives a plain `=` a type of its own, for which PyYAML resolves but constructs nothing.
-_Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: str(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: str(node.value))
 
 
 class _StrictLoader(_Loader):

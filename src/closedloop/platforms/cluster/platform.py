@@ -3,16 +3,18 @@
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
 
 from closedloop import paths
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load
-from closedloop.platforms.cluster import access, plan, workloads
+from closedloop.platforms.cluster import access, plan, routes, workloads
 from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.applying import Applier
 from closedloop.platforms.cluster.connection import NoSuchKind
+from closedloop.platforms.cluster.diagnosis import diagnose
 from closedloop.platforms.cluster.evidence import evidence
 from closedloop.platforms.cluster.forwarding import Forwarder
 from closedloop.platforms.cluster.helm import Helm
@@ -112,7 +114,17 @@ class ClusterPlatform:
         timeout: float = 120,
     ) -> dict[str, object]:
         self._demand_cluster()
-        return wait(self._api, kind, name, namespace, condition=condition, timeout=timeout)
+        began = time.monotonic()
+        found = wait(self._api, kind, name, namespace, condition=condition, timeout=timeout)
+        if kind == "SeldonDeployment" and condition == "Ready" and routes.has_route(found):
+            left = timeout - (time.monotonic() - began)
+            routes.await_answer(
+                self.url(routes.GATEWAY),
+                found,
+                timeout=left,
+                diagnose=partial(diagnose, self._api, kind, name, namespace),
+            )
+        return found
 
     def restart(self, part: str, *, kill: bool = False) -> None:
         self._demand_cluster()
