@@ -191,7 +191,7 @@ def _said_elsewhere(chart: Chart, shown: Iterable[str]) -> Sequence[str]:
             pilots = [re.sub(r"/pilot(?=[:@])", "/proxyv2", image) for image in shown]
             return [image for image in pilots if "/proxyv2" in image]
         case "seldon-core-operator":  # the operator's, for SKLEARN_SERVER with a modelUri
-            names = ("seldon-core-executor", "sklearnserver", "rclone-storage-initializer")
+            names = ("sklearnserver", "rclone-storage-initializer")
             return [f"seldonio/{name}:{chart.version}" for name in names]
     return []
 
