@@ -11,6 +11,11 @@ from pathlib import Path
 
 import yaml
 
+try:  # the CRDs of one chart are several megabytes
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML without libyaml
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 Document = Mapping[str, object]
 
 # What is no object although it lies among them.
@@ -154,6 +159,15 @@ def load_values(path: Path) -> dict[str, object]:
     return documents[0]
 
 
+def yaml_documents(text: str) -> list[object]:
+    """The documents of a YAML text of others, such as a chart's: as a cluster's tools read them.
+
+    Raises `yaml.YAMLError`.
+    """
+    found = yaml.load_all(text, Loader=_Loader)
+    return [document for document in found if document is not None]
+
+
 def _files(root: Path, source: str | Path) -> list[Path]:
     path = root / source
     if path.is_dir():
@@ -189,8 +203,7 @@ def _read(path: Path, display: str) -> list[Manifest]:
 def _documents(path: Path, display: str) -> list[object]:
     try:
         text = path.read_text(encoding="utf-8")
-        # The loader is PyYAML's safe one with two rules changed below.
-        documents = list(yaml.load_all(text, Loader=_Loader))
+        documents = list(yaml.load_all(text, Loader=_StrictLoader))
     except yaml.YAMLError as error:
         raise ManifestError([f"{display}: not YAML: {_where(error)}"]) from None
     except UnicodeDecodeError as error:
@@ -229,8 +242,20 @@ def _where(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as a cluster's tools read it: a date stays text, and no key twice."""
+class _Loader(SafeLoader):
+    """PyYAML's safe loader with two rules of a cluster's tools: a date is text, and so is `=`."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in SafeLoader.yaml_implicit_resolvers.items()
+}
+# YAML 1.1 gives a plain `=` a type of its own, for which PyYAML resolves but constructs nothing.
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: str(node.value))
+
+
+class _StrictLoader(_Loader):
+    """For what is ours to correct: no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         seen = set()
@@ -243,9 +268,3 @@ class _Loader(yaml.SafeLoader):
             seen.add(key)
         mapping: dict[object, object] = super().construct_mapping(node, deep)
         return mapping
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}

@@ -11,6 +11,7 @@ from closedloop import events
 from closedloop.manifests import Manifest
 from closedloop.platforms.cluster.access import _CREDENTIALS
 from closedloop.platforms.cluster.applying import GENERATE
+from closedloop.platforms.cluster.images import chart_images
 from closedloop.platforms.cluster.ports import host_ports, published
 from closedloop.platforms.embedded.broker.delivery import backoff, parse
 from tests.manifests.repository import MANIFESTS, objects
@@ -233,7 +234,7 @@ def test_monitors_scrape_ports_that_there_are() -> None:
 def test_images_are_those_of_versions_yaml_and_nowhere_latest() -> None:
     versions = values("versions.yaml")
     known = {*versions["images"].values(), versions["elasticsearch"]["cluster"]["image"]}
-    used = set()
+    used = set(chart_images(values("seldon-core/values.yaml")))
     for one in objects():
         used |= set(
             re.findall(

@@ -8,6 +8,7 @@ from closedloop.manifests import (
     in_apply_order,
     load,
     load_values,
+    yaml_documents,
 )
 
 
@@ -98,10 +99,7 @@ def test_dates_stay_text(root: Path) -> None:
         ),
         (
             "a: [",
-            (
-                "manifests/x.yaml: not YAML: line 1, column 5: expected the node content, but found"
-                " '<stream end>'"
-            ),
+            "manifests/x.yaml: not YAML: line 2, column 1: did not find expected node content",
         ),
         (
             "a: 1\nb: {c: 2, c: 3}",
@@ -162,3 +160,12 @@ def test_values_are_one_mapping(root: Path) -> None:
     (root / "values.yaml").write_text("- 1\n")
     with pytest.raises(ManifestError, match="must hold one YAML mapping"):
         load_values(root / "values.yaml")
+
+
+def test_a_plain_equals_sign_is_text_as_in_the_definitions_of_prometheus_operator() -> None:
+    text = "enum: ['!=', =, =~, !!str =]\n---\n---\nsince: 2026-01-02"
+    assert yaml_documents(text) == [{"enum": ["!=", "=", "=~", "="]}, {"since": "2026-01-02"}]
+
+
+def test_what_others_wrote_may_name_a_key_twice() -> None:
+    assert yaml_documents("a: 1\na: 2") == [{"a": 2}]

@@ -115,6 +115,14 @@ def test_our_image_is_built_and_loaded_once_when_a_manifest_wants_it(
     ]
 
 
+def test_our_image_is_built_when_the_values_of_a_chart_name_it(
+    on_kind: Open, programs: StandIns
+) -> None:
+    on_kind().install("seldon-core")
+    (built,) = programs.calls("docker build")
+    assert "--tag closedloop/executor:0.1.0" in built
+
+
 def test_a_changed_version_is_an_upgrade_and_replaces_seldons_manager(
     on_kind: Open, programs: StandIns, fake: FakeApi
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from closedloop.manifests import yaml_documents
 from closedloop.platforms.cluster.commands import CommandFailed, run, text
 from closedloop.platforms.cluster.versions import Chart
 
@@ -99,7 +100,7 @@ class Helm:
         shown = self._run("show", "crds", str(archive), cluster=False)
         return [
             document["metadata"]["name"]
-            for document in yaml.load_all(shown, Loader=_LOADER)
+            for document in yaml_documents(shown)
             if isinstance(document, dict) and document.get("kind") == "CustomResourceDefinition"
         ]
 
@@ -134,7 +135,3 @@ def by_hand(chart: Chart) -> str:
             "--wait",
         ]
     )
-
-
-# libyaml's where it is there: the CRDs of one chart are several megabytes.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

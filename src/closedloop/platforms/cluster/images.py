@@ -24,6 +24,15 @@ def images(document: Object) -> Iterator[str]:
                 yield from images(child)
 
 
+def chart_images(values: Object) -> Iterator[str]:
+    """The images that a chart's values name by repository and tag."""
+    if isinstance(values.get("repository"), str) and values.get("tag"):
+        yield f"{values['repository']}:{values['tag']}"
+    for value in values.values():
+        if isinstance(value, Mapping):
+            yield from chart_images(value)
+
+
 def mirrored(image: str, registry: str) -> str:
     """The name under which a mirror has an image: its path and tag or digest, without its host.
 

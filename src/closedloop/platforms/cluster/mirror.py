@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from closedloop.manifests import load
+from closedloop.manifests import load, yaml_documents
 from closedloop.platforms.cluster.commands import run
 from closedloop.platforms.cluster.images import mirrored, tagged
 from closedloop.platforms.cluster.kind import build
@@ -193,13 +191,13 @@ def _said_elsewhere(chart: Chart, shown: Iterable[str]) -> Sequence[str]:
             pilots = [re.sub(r"/pilot(?=[:@])", "/proxyv2", image) for image in shown]
             return [image for image in pilots if "/proxyv2" in image]
         case "seldon-core-operator":  # the operator's, for SKLEARN_SERVER with a modelUri
-            names = ("seldon-core-executor", "sklearnserver", "rclone-storage-initializer")
+            names = ("sklearnserver", "rclone-storage-initializer")
             return [f"seldonio/{name}:{chart.version}" for name in names]
     return []
 
 
 def _images_of(text: str) -> Iterator[str]:
-    for document in yaml.load_all(text, Loader=_LOADER):
+    for document in yaml_documents(text):
         if isinstance(document, dict) and document.get("kind") != "CustomResourceDefinition":
             yield from _images_in(document)
 
@@ -224,7 +222,3 @@ def _images_in(value: Any, key: str = "") -> Iterator[str]:
 def _short(image: str) -> str:
     """Docker Hub's images by their short names, so that none is there twice."""
     return image.removeprefix("docker.io/").removeprefix("library/")
-
-
-# libyaml's where it is there: rendered charts are long.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

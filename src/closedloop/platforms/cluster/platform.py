@@ -3,20 +3,22 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 
 from closedloop import paths
-from closedloop.manifests import Manifest, ManifestError, in_apply_order, load
-from closedloop.platforms.cluster import access, plan, workloads
+from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, load_values
+from closedloop.platforms.cluster import access, plan, routes, workloads
 from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.applying import Applier
 from closedloop.platforms.cluster.connection import NoSuchKind
+from closedloop.platforms.cluster.diagnosis import diagnose
 from closedloop.platforms.cluster.evidence import evidence
 from closedloop.platforms.cluster.forwarding import Forwarder
 from closedloop.platforms.cluster.helm import Helm
-from closedloop.platforms.cluster.images import chart_values, images
+from closedloop.platforms.cluster.images import chart_images, chart_values, images
 from closedloop.platforms.cluster.installing import Installer, to_stderr
 from closedloop.platforms.cluster.inventory import Inventory, Made
 from closedloop.platforms.cluster.kind import NAME, Kind, build
@@ -57,6 +59,12 @@ class ClusterPlatform:
             steps = plan.steps(self._versions, part)
             self._up()
             self._apply_files(f"namespaces/{n}.yaml" for n in self._namespaces_of(part))
+            values = [file for step in steps if step.chart for file in step.chart.values]
+            self._provide_images(
+                image
+                for file in values
+                for image in chart_images(load_values(self._manifests / file))
+            )
             rows = [
                 PartStatus(
                     step.name,
@@ -73,7 +81,7 @@ class ClusterPlatform:
         with _told():
             loaded = in_apply_order(load(self._manifests, *manifests))
             self._up()
-            self._provide_images(loaded)
+            self._provide_images(image for one in loaded for image in images(one.document))
             return self._applier.apply(loaded)
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:
@@ -112,7 +120,17 @@ class ClusterPlatform:
         timeout: float = 120,
     ) -> dict[str, object]:
         self._demand_cluster()
-        return wait(self._api, kind, name, namespace, condition=condition, timeout=timeout)
+        began = time.monotonic()
+        found = wait(self._api, kind, name, namespace, condition=condition, timeout=timeout)
+        if kind == "SeldonDeployment" and condition == "Ready" and routes.has_route(found):
+            left = timeout - (time.monotonic() - began)
+            routes.await_answer(
+                self.url(routes.GATEWAY),
+                found,
+                timeout=left,
+                diagnose=partial(diagnose, self._api, kind, name, namespace),
+            )
+        return found
 
     def restart(self, part: str, *, kill: bool = False) -> None:
         self._demand_cluster()
@@ -258,11 +276,11 @@ class ClusterPlatform:
             )
         self._is_up = True
 
-    def _provide_images(self, manifests: list[Manifest]) -> None:
-        """Our own images that these manifests use, onto the kind node."""
+    def _provide_images(self, named: Iterable[str]) -> None:
+        """Those of the images named that are our own, onto the kind node."""
         if self._kind is None or self._registry or self._offline:
             return  # a mirror has them, or they came with all others
-        wanted = {image for one in manifests for image in images(one.document)}
+        wanted = set(named)
         for folder, image in self._versions.images.items():
             if image not in wanted or image in self._ready_images:
                 continue

@@ -12,8 +12,9 @@ from closedloop.platforms.embedded.reconcile import Runtime, runtime_from
 
 _log = structlog.get_logger(__name__)
 
-# Whatever release of Seldon's examples is named: its iris model is trained here.
-_IRIS = "gs://seldon-models/*/sklearn/iris"
+# Where our image for models has its own, and whatever release of Seldon's examples is named: both
+# are the model that is trained here.
+_IRIS = ("file:///usr/local/share/closedloop/models", "gs://seldon-models/*/sklearn/iris")
 
 
 class Models:
@@ -35,7 +36,7 @@ class Models:
         requirements = self._site.manifests.parent / "docker" / "iris" / "requirements.txt"
         python = await model_environment(self._site.parts, requirements, _log.info, self._guardian)
         folder = await trained_models(python, _log.info, self._guardian)
-        self._python, self._models = str(python), {_IRIS: str(folder)}
+        self._python, self._models = str(python), dict.fromkeys(_IRIS, str(folder))
 
     def runtime(self) -> Runtime:
         """The interpreters and models there are. Raises `ManifestError` for values gone wrong."""

@@ -15,7 +15,7 @@ MANIFESTS = Path(__file__).parents[4] / "manifests"
 RUNTIME = Runtime(
     python="python",
     model_python="model-python",
-    models={"gs://seldon-models/*/sklearn/iris": "/models/iris"},
+    models={"file:///usr/local/share/closedloop/models": "/models/iris"},
     volumes="/run/volumes",
     logger_endpoint="http://broker-ingress.knative-eventing.svc.cluster.local/seldon-logs/default",
 )

@@ -338,7 +338,22 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
         ),
         (
             "spec.predictors[0].graph.modelUri is 's3://mine': no model was trained here for it"
-            " (there is one for: gs://seldon-models/*/sklearn/iris)"
+            " (there is one for: file:///usr/local/share/closedloop/models)"
+        ),
+    ),
+    (
+        lambda: seldon_deployment(_sklearn({"image": "seldonio/sklearnserver:1.17.1"})),
+        (
+            "spec.predictors[0].componentSpecs[0].spec.containers say how SKLEARN_SERVER runs:"
+            " only closedloop/iris with the command python -m closedloop.models.serve"
+            " closedloop.models.sklearn_server.SKLearnServer is supported, or none of them"
+        ),
+    ),
+    (
+        lambda: seldon_deployment(_sklearn({}, {"name": "warm-up"})),
+        (
+            "spec.predictors[0].componentSpecs[0].spec.initContainers[0].name is 'warm-up':"
+            " only classifier-model-initializer of a prepackaged server is supported"
         ),
     ),
     (
@@ -379,6 +394,21 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
         ),
     ),
 ]
+
+
+def _sklearn(container: dict[str, object], *initializers: Document) -> Document:
+    """A predictor with the prepackaged server, and what a manifest says of its container."""
+    return predictor(
+        graph={"name": "classifier", "implementation": "SKLEARN_SERVER", "modelUri": "gs://x"},
+        componentSpecs=[
+            {
+                "spec": {
+                    "containers": [{"name": "classifier", **container}],
+                    "initContainers": list(initializers),
+                }
+            }
+        ],
+    )
 
 
 @pytest.mark.parametrize(("document", "sentence"), WEBHOOK, ids=[text for _, text in WEBHOOK])

@@ -139,6 +139,19 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
 SERVER_SIDE = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
 
 
+POD = [
+    "automountServiceAccountToken",
+    "serviceAccountName",
+    "securityContext",
+    "imagePullSecrets",
+    "priorityClassName",
+    "affinity",
+    "nodeSelector",
+    "tolerations",
+    "topologySpreadConstraints",
+]
+
+
 def test_fields_without_effect_are_these_and_no_others() -> None:
     """A new one belongs here only if it cannot matter on one machine."""
     expected = {f"Metadata.{field}" for field in SERVER_SIDE}
@@ -156,16 +169,18 @@ def test_fields_without_effect_are_these_and_no_others() -> None:
                 "minReadySeconds",
             ],
             "TemplateMetadata": ["creationTimestamp"],
-            "PodSpec": [
-                "automountServiceAccountToken",
-                "serviceAccountName",
+            "PodSpec": POD,
+            "ComponentPodSpec": POD,
+            "Initializer": [
+                "image",
+                "imagePullPolicy",
+                "command",
+                "args",
+                "env",
+                "envFrom",
+                "resources",
                 "securityContext",
-                "imagePullSecrets",
-                "priorityClassName",
-                "affinity",
-                "nodeSelector",
-                "tolerations",
-                "topologySpreadConstraints",
+                "volumeMounts",
             ],
             "EmptyDir": ["sizeLimit", "medium"],
             "VolumeMount": ["readOnly"],

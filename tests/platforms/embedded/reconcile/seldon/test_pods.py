@@ -86,7 +86,7 @@ def test_the_prepackaged_server_gets_a_model_trained_here() -> None:
     assert pod.workload == "seldon/sklearn-default-0-classifier"
     model, _ = containers(pod)
     assert model.argv[-1] == "closedloop.models.sklearn_server.SKLearnServer"
-    assert model.env["PREDICTIVE_UNIT_IMAGE"] == "seldonio/sklearnserver:1.17.1"
+    assert model.env["PREDICTIVE_UNIT_IMAGE"] == "closedloop/iris:0.1.0"
     assert json.loads(model.env["PREDICTIVE_UNIT_PARAMETERS"]) == [
         {"name": "method", "value": "predict", "type": "STRING"},
         {"name": "model_uri", "value": "/models/iris", "type": "STRING"},
@@ -138,7 +138,7 @@ def test_the_executor_can_read_its_environment(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value.replace("{pod_ip}", "127.1.2.3"))
     settings = from_environment()
     assert settings.model_url == "http://127.1.2.3:9000"
-    assert settings.predictor.image == ("seldonio/sklearnserver", "1.17.1")
+    assert settings.predictor.image == ("closedloop/iris", "0.1.0")
     assert settings.sink == "http://here/knative-eventing/broker-ingress/80/seldon-logs/default"
 
 

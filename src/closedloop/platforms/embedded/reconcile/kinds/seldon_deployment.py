@@ -24,11 +24,26 @@ from closedloop.platforms.embedded.reconcile.kinds.base import (
     Strict,
     annotation_faults,
 )
-from closedloop.platforms.embedded.reconcile.kinds.pod import EnvVar, PodSpec, pod_faults
+from closedloop.platforms.embedded.reconcile.kinds.pod import (
+    Container,
+    EnvVar,
+    PodSpec,
+    pod_faults,
+)
 
 SVC_NAME = "seldon.io/svc-name"
+# The gateway here and the executors are on one machine: a connection does not break on the way.
+_RETRIES = ("seldon.io/istio-retries", "seldon.io/istio-retries-timeout")
 
 _NUMERIC = (QUEUE_SIZE, WRITE_TIMEOUT, REST_TIMEOUT)
+# A prepackaged server from an image of ours: what Seldon's does, with the packages of our models.
+OWN_SERVER_IMAGE = "closedloop/iris"
+OWN_SERVER = (
+    "python",
+    "-m",
+    "closedloop.models.serve",
+    "closedloop.models.sklearn_server.SKLearnServer",
+)
 # What the executor here reads of its environment, beside what the operator sets.
 _EXECUTOR_ENV = ("CORS_ALLOWED_ORIGINS", "LOG_LEVEL", "REQUEST_LOGGER_DEFAULT_ENDPOINT")
 
@@ -76,11 +91,32 @@ class ComponentMetadata(Strict):
     creation_timestamp: ClusterOnly = None
 
 
+class Initializer(Strict):
+    """What brings a prepackaged server's model in a cluster; here the models are in a folder."""
+
+    name: str
+    image: ClusterOnly = None
+    image_pull_policy: ClusterOnly = None
+    command: ClusterOnly = None
+    args: ClusterOnly = None
+    env: ClusterOnly = None
+    env_from: ClusterOnly = None
+    resources: ClusterOnly = None
+    security_context: ClusterOnly = None
+    volume_mounts: ClusterOnly = None
+
+
+class ComponentPodSpec(PodSpec):
+    """The pod of a predictor."""
+
+    init_containers: list[Initializer] = Field(default=[], max_length=1)
+
+
 class ComponentSpec(Strict):
     """The container of the graph's node."""
 
     metadata: ComponentMetadata = ComponentMetadata()
-    spec: PodSpec
+    spec: ComponentPodSpec
     replicas: int | None = Field(default=None, ge=0)
 
 
@@ -122,7 +158,7 @@ class SeldonDeploymentSpec(Strict):
 class SeldonDeployment(Manifested):
     """machinelearning.seldon.io/v1 SeldonDeployment."""
 
-    annotations: ClassVar = {}
+    annotations: ClassVar = dict.fromkeys(_RETRIES)
 
     api_version: Literal["machinelearning.seldon.io/v1"]
     kind: Literal["SeldonDeployment"]
@@ -130,7 +166,7 @@ class SeldonDeployment(Manifested):
 
     def faults(self) -> Iterator[Fault]:
         yield from super().faults()
-        known = dict.fromkeys(_NUMERIC)
+        known = dict.fromkeys((*_NUMERIC, *_RETRIES))
         yield from annotation_faults(self.spec.annotations, known, ("spec", "annotations"))
         for name in _NUMERIC:
             value = self.spec.annotations.get(name, "0")
@@ -186,10 +222,11 @@ def _predictor_faults(predictor: Predictor, at: Path) -> Iterator[Fault]:
                 (*at, "graph", "modelUri"),
                 "is missing: Predictive unit modelUri required when using standalone servers",
             )
-        if named is not None and (named.image or named.command or named.args):
+        if named is not None and not _runs_as_here(named):
             yield Fault(
                 (*at, "componentSpecs", 0, "spec", "containers"),
-                "say how SKLEARN_SERVER runs: an own image, command or args are not supported",
+                f"say how SKLEARN_SERVER runs: only {OWN_SERVER_IMAGE} with the command"
+                f" {' '.join(OWN_SERVER)} is supported, or none of them",
             )
     else:
         if named is None:
@@ -217,6 +254,14 @@ def _predictor_faults(predictor: Predictor, at: Path) -> Iterator[Fault]:
     for index, spec in enumerate(predictor.component_specs):
         path = (*at, "componentSpecs", index, "spec")
         yield from pod_faults(spec.spec, path)
+        for i, initializer in enumerate(spec.spec.init_containers):
+            # The operator takes one of this name for its own, which fetches modelUri.
+            wanted = f"{graph.name}-model-initializer"
+            if initializer.name != wanted or not graph.prepackaged:
+                yield Fault(
+                    (*path, "initContainers", i, "name"),
+                    f"is {initializer.name!r}: only {wanted} of a prepackaged server is supported",
+                )
         for i, container in enumerate(spec.spec.containers):
             place = (*path, "containers", i)
             if named is not None and container is not named:
@@ -226,3 +271,9 @@ def _predictor_faults(predictor: Predictor, at: Path) -> Iterator[Fault]:
                 )
             elif not graph.prepackaged and (container.command or container.args):
                 yield Fault(place, "has command or args: a model image is run as the wrapper runs")
+
+
+def _runs_as_here(container: Container) -> bool:
+    """Whether a prepackaged server's container says nothing of how it runs, or what we do."""
+    given = (container.image.partition(":")[0], (*container.command, *container.args))
+    return given in {("", ()), (OWN_SERVER_IMAGE, OWN_SERVER)}
