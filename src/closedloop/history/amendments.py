@@ -5,6 +5,7 @@ request's Seldon-Puid, so that the model, the metrics server and the log all
 learn of it. The newest counts; the log keeps the earlier ones.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -12,10 +13,13 @@ from typing import cast
 import requests
 from elasticsearch import Elasticsearch
 
-from closedloop.documents import actual_class, document_id, row_of
+from closedloop.documents import feedback_in, read_document, row_in
 from closedloop.events import PUID_HEADER, InvalidEvent
+from closedloop.history.declared import declared_outputs
 from closedloop.history.log import open_log
+from closedloop.output import Output
 from closedloop.payload import feedback_of
+from closedloop.scoring.keys import document_id
 from closedloop.scoring.scoreboard import verdict
 
 Document = Mapping[str, object]
@@ -66,7 +70,8 @@ class Amended:
 class Version:
     """One piece of feedback about a row, as the log has it.
 
-    `truth` is the label it states, None where it is a reward alone. `correct`
+    `truth` is the class it states, as JSON where it states another thing, None where it is a
+    reward alone. `correct`
     is what it says of the answer, None while there is no answer to compare, and
     where the two cannot be compared.
     The newest is the one that counts: `current`.
@@ -116,31 +121,39 @@ def audit_trail(
         raise LookupError(
             f"{name} is not in index {log.index}: check the request id, and the row of a batch"
         )
-    return versions(found["_source"])
+    output = declared_outputs(client).of((namespace, deployment, predictor))
+    return versions(found["_source"], output)
 
 
-def versions(document: Document) -> list[Version]:
-    """Everything that a document of the log says was ever said of its row, oldest first."""
+def versions(document: Document, output: Output | None = None) -> list[Version]:
+    """Everything that a document of the log says was ever said of its row, oldest first.
+
+    `output` is what the predictor's output is declared to be.
+    """
     latest = document.get("feedback")
     if not isinstance(latest, dict):
         return []
     history = document.get("feedback_history")
     earlier = cast(list[Document], history) if isinstance(history, list) else []
-    return [_version(document, each, current=each is latest) for each in (*earlier, latest)]
+    return [_version(document, each, output, current=each is latest) for each in (*earlier, latest)]
 
 
-def _version(document: Document, feedback: Document, *, current: bool) -> Version:
-    row = row_of({**document, "feedback": feedback})
-    label, reward = actual_class(feedback)
-    seen = verdict(row)
-    stated = None if label is None else label.resolve(row.names)
+def _version(
+    document: Document, feedback: Document, output: Output | None, *, current: bool
+) -> Version:
+    seen = verdict(output, row_in(read_document({**document, "feedback": feedback}), output))
+    said = feedback_in(feedback)
+    stated = None
+    if said.truths:
+        whole = said.whole()
+        stated = whole if isinstance(whole, str) else json.dumps(whole)
     truth = feedback.get("truth")
     meta = truth.get("meta") if isinstance(truth, dict) else None
     tags = meta.get("tags") if isinstance(meta, dict) else None
     return Version(
         time=str(feedback.get("ce-time", "")),
         truth=seen.pair[1] if seen.pair else stated,
-        reward=reward,
+        reward=said.reward,
         tags=tags if isinstance(tags, dict) else {},
         correct=seen.correct,
         current=current,

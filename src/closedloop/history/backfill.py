@@ -36,7 +36,9 @@ from closedloop.documents import (
     parts_of,
 )
 from closedloop.events import Event
+from closedloop.history.declared import declared_outputs
 from closedloop.history.records import Refused, Row, read
+from closedloop.observation import observe
 from closedloop.request_logger.mapping import TEMPLATES
 
 _T = TypeVar("_T")
@@ -159,6 +161,7 @@ class Index:
 
     def __init__(self, client: Elasticsearch) -> None:
         self._client = client
+        self._outputs = declared_outputs(client)
         for name, body in TEMPLATES.items():
             patterns = body["index_patterns"]
             if patterns == [INDEX_PATTERN] and not client.indices.exists_index_template(name=name):
@@ -169,7 +172,7 @@ class Index:
         report = Report()
         waiting: _Waiting = {}
         for row in rows:
-            parts = [part for event in row.events for part in parts_of(event)]
+            parts = [part for event in row.events for part in parts_of(observe(event), 1)]
             first = row.events[0]
             index = index_name(first.namespace, first.deployment, first.predictor)
             waiting.setdefault((index, parts[0].document_id), []).append((row, parts))
@@ -191,12 +194,13 @@ class Index:
             document = held
             for _, parts in waiting[key]:
                 for part in parts:
-                    document, _ = merge(document, part)
+                    document, _ = merge(document, part, self._outputs.of(part.owner))
             if document == held or document is None:
                 report.unchanged += len(waiting[key])
                 continue
-            logged = {**document, "logged_at": datetime.now(UTC).isoformat(timespec="milliseconds")}
             index, name = key
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            logged = {**document, "DocumentId": name, "logged_at": now}
             actions.append({"_index": index, "_id": name, "_source": logged, **version})
         again: _Waiting = {}
         for ok, said in helpers.streaming_bulk(

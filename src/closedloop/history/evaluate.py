@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch
 from closedloop.history.log import SCORED, Log, open_log
 from closedloop.history.period import ALWAYS, FEEDBACK_TIME, REQUEST_TIME, Filter, Period
 from closedloop.scoring import ConfusionMatrix
-from closedloop.scoring.scoreboard import STATES
+from closedloop.scoring.verdict import STATES
 
 _RIGHT_AND_WRONG = {
     "filters": {

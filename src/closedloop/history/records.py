@@ -30,9 +30,9 @@ from typing import cast
 from uuid import NAMESPACE_URL, uuid5
 
 from closedloop import events
-from closedloop.documents import Predictor, parts_of
+from closedloop.documents import Predictor
 from closedloop.events import Event, InvalidEvent
-from closedloop.payload import class_of
+from closedloop.observation import read_event
 
 NEEDED = ("request_id", "time", "prediction")
 OPTIONAL = ("truth", "reward", "feedback_time", "class_names", "tags", "features")
@@ -195,7 +195,6 @@ def _events(values: _Values, predictor: Predictor) -> Iterator[Event]:
             raise _BadLineError(f"{name} is missing")
     request_id, time = _text(values, "request_id"), _text(values, "time")
     class_names = _names(values)
-    class_of(values["prediction"], class_names)
     if features := _features(values):
         yield _event(events.REQUEST, request_id, time, predictor, features)
     answer = {"data": {"names": class_names, "ndarray": [values["prediction"]]}}
@@ -235,8 +234,7 @@ def _event(kind: str, request_id: str, time: str, predictor: Predictor, message:
         body=body,
     )
     # The same checks as for an event that arrives, before anything is sent.
-    parts_of(events.from_http(event.headers(), event.body))
-    return event
+    return read_event(event.headers(), event.body).event
 
 
 def _features(values: _Values) -> _Values | None:

@@ -10,6 +10,7 @@ a `worker_id` of its own, and neither is right.
 """
 # ruff: noqa: ARG002  # the wrapper decides what its methods are called with
 
+import json
 import logging
 import os
 import threading
@@ -22,13 +23,14 @@ from google.protobuf.json_format import MessageToDict
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.user_model import SeldonNotImplementedError
 
-from closedloop.documents import Predictor
 from closedloop.events import PUID_HEADER, InvalidEvent
 from closedloop.models.folder import model_folder
 from closedloop.models.scorekeeper import Gauge, Rows, Scorekeeper
+from closedloop.output import read_output
 from closedloop.scoring.scoreboard import Capacity
 
 CLASS_NAMES = ("setosa", "versicolor", "virginica")
+DEFAULT_OUTPUT = json.dumps({"kind": "class", "classes": CLASS_NAMES})
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +45,12 @@ class IrisClassifier:
     Raises `SeldonMicroserviceException` when there is no such file.
     """
 
-    def __init__(self, model_name: str = "iris-lr.joblib", max_rows: int = 200_000) -> None:
+    def __init__(
+        self,
+        model_name: str = "iris-lr.joblib",
+        output: str = DEFAULT_OUTPUT,
+        max_rows: int = 200_000,
+    ) -> None:
         path = model_folder() / model_name
         if not path.is_file():
             raise _refusal(
@@ -51,13 +58,11 @@ class IrisClassifier:
                 " name a file there, or train one with python -m closedloop.models.train"
             )
         self._model = joblib.load(path)
-        # A model does not learn its namespace, and keeps score of itself alone.
-        predictor = Predictor(
-            "", os.environ.get("SELDON_DEPLOYMENT_ID", ""), os.environ.get("PREDICTOR_ID", "")
-        )
-        labels = [str(label) for label in self._model.classes_]
-        capacity = Capacity(max_rows)
-        self._keeper = Scorekeeper(predictor, labels, self._classes_of, capacity)
+        try:
+            declared = read_output(json.loads(output), "output")
+        except ValueError as error:
+            raise _refusal(f"output is {output!r}: {error}") from None
+        self._keeper = Scorekeeper(declared, self._classes_of, Capacity(max_rows))
         self._lock = threading.Lock()
         self._call = threading.local()
         self._changed = True
@@ -95,14 +100,13 @@ class IrisClassifier:
     def send_feedback(
         self, features: Any, feature_names: Any, reward: Any, truth: Any, routing: Any = None
     ) -> list[object]:
-        """Score one piece of feedback, as `Scorekeeper.read` says. Refuses with 400."""
+        """Score one piece of feedback, as `Scorekeeper.judge` says. Refuses with 400."""
         feedback = self._call.__dict__.pop("feedback")
         with self._lock:
             try:
-                parts = self._keeper.read(_request_id(_meta(feedback)), feedback)
+                self._keeper.judge(_request_id(_meta(feedback)), feedback)
             except InvalidEvent as error:
                 raise _refusal(str(error)) from None
-            self._keeper.apply(parts)
             self._changed = True
         return []
 

@@ -10,92 +10,72 @@ feedback without an answer, it learns of nothing that did not reach its own
 process, and a request without id counts anew each time it is judged.
 """
 
-import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import chain
 from uuid import uuid4
 
 from closedloop import events
-from closedloop.documents import (
-    Document,
-    Part,
-    Predictor,
-    actual_class,
-    document_id,
-    parts_of,
-    predicted_class,
-)
-from closedloop.events import Event, InvalidEvent
-from closedloop.payload import feedback_of, rows_of
+from closedloop.events import InvalidEvent
+from closedloop.output import Output
+from closedloop.payload import feedback_of, judged_request, rows_of
 from closedloop.scoring.confusion import ConfusionMatrix
-from closedloop.scoring.scoreboard import Capacity, Scoreboard
+from closedloop.scoring.reading import ADVICE, Said, read_answer, read_truth
+from closedloop.scoring.scoreboard import Capacity, Feedback, Scoreboard
 
 Rows = list[object]
 Gauge = dict[str, object]
 
 _SERVED = 100_000  # answers remembered: a class index each and the id
-_SOURCE = "closedloop.models"
 
 
 class Scorekeeper:
-    """The score of one predictor.
+    """The score of one predictor, whose answers mean what `output` declares.
 
-    `classes` are the labels for which measures exist from the start, as zeros;
-    `predict` answers rows of features with one class each; `capacity` bounds
-    the judged rows that are held, past which new ones are not scored.
+    Measures of its classes exist from the start, as zeros. `predict` answers rows of features
+    with one value each; `capacity` bounds the judged rows that are held, past which new ones are
+    not scored.
     """
 
-    def __init__(
-        self,
-        predictor: Predictor,
-        classes: Sequence[str],
-        predict: Callable[[Rows], Rows],
-        capacity: Capacity,
-    ) -> None:
-        self.board = Scoreboard(capacity)
-        self._predictor = predictor
-        self._classes = tuple(classes)
+    def __init__(self, output: Output, predict: Callable[[Rows], Rows], capacity: Capacity) -> None:
+        self.board = Scoreboard(output, capacity)
+        self._output = output
         self._predict = predict
         self._served: OrderedDict[str, Rows] = OrderedDict()
 
     def remember(self, request_id: str, answer: Rows) -> None:
-        """Keep what was answered, one class a row, until feedback about it comes."""
+        """Keep what was answered, one value a row, until feedback about it comes."""
         self._served[request_id] = answer
         self._served.move_to_end(request_id)
         if len(self._served) > _SERVED:
             self._served.popitem(last=False)
 
-    def read(self, request_id: str, feedback: dict[str, object]) -> list[Part]:
-        """What feedback says, with the answer it is about unless the score has that; changes
-        nothing. Without a `request_id` it is feedback about a request of its own.
+    def judge(self, request_id: str, message: Mapping[str, object]) -> None:
+        """Score one piece of feedback. Without a `request_id` it is about a request of its own.
 
-        Raises `InvalidEvent` when it cannot be read or there is no answer for it.
+        A truth that is none of the declared classes costs no other row.
+
+        Raises `InvalidEvent` when it cannot be read, there is no answer for it, or nothing of it
+        can be scored; then it changes nothing.
         """
-        request_id = request_id or str(uuid4())
-        truth = feedback_of(feedback).truth
-        count = len(truth.rows) if truth else 1
-        judged = parts_of(self._event(events.FEEDBACK, request_id, feedback))
-        if all(self._holds_answer(document_id(request_id, i, count)) for i in range(count)):
-            return judged
-        answer = self._answer_to(request_id, feedback)
-        answered = parts_of(self._event(events.RESPONSE, request_id, answer))
-        if len(answered) != count:
+        request_id = judged_request(request_id, message) or str(uuid4())
+        said = feedback_of(message)
+        feedback = Feedback(reward=said.reward)
+        if said.truth is not None:
+            feedback = Feedback(tuple(said.truth.rows), said.truth.names)
+            self._refuse_unreadable(feedback)
+        answers = None if self.board.answered(request_id) else self._answer_to(request_id, message)
+        if answers is not None and len(answers) not in (1, feedback.entries):
             raise InvalidEvent(
                 "bad_feedback",
-                f"the feedback is about {count} rows and the answer has {len(answered)}:"
+                f"the feedback is about {feedback.entries} rows and the answer has {len(answers)}:"
                 " send one truth for each row of the answer",
             )
-        return [*answered, *judged]
-
-    def apply(self, parts: Iterable[Part]) -> None:
-        """Take what `read` returned into the score."""
-        for part in parts:
-            if part.section == "response":
-                self.board.answer(part.document_id, part.stamp, *predicted_class(part.content))
-            else:
-                self.board.judge(part.document_id, part.stamp, *actual_class(part.content))
+        stamp = events.stamp(datetime.now(UTC).isoformat(), str(uuid4()))
+        if answers is not None:
+            self.board.answer(request_id, stamp, answers)
+        self.board.judge(request_id, stamp, feedback)
 
     def gauges(self) -> list[Gauge]:
         """The score as Seldon's custom metrics, new objects each time, as Seldon changes them.
@@ -104,12 +84,13 @@ class Scorekeeper:
         """
         board, matrix = self.board, self.board.matrix
         scored = board.correct + board.incorrect
-        labels = list(dict.fromkeys(chain(self._classes, matrix.classes)))
+        labels = list(dict.fromkeys(chain(self._output.classes, matrix.classes)))
         counts = matrix.counts()
         return [
             _gauge("correct", board.correct),
             _gauge("incorrect", board.incorrect),
             _gauge("accuracy", board.correct / scored if scored else None),
+            _gauge("unscorable", board.states["unscorable"]),
             _gauge("over_limit", board.dropped),
             *chain.from_iterable(_measures(matrix, label) for label in labels),
             *(
@@ -124,39 +105,32 @@ class Scorekeeper:
             ),
         ]
 
-    def _holds_answer(self, document_id: str) -> bool:
-        row = self.board.row(document_id)
-        return row is not None and bool(row.answered)
+    def _refuse_unreadable(self, feedback: Feedback) -> None:
+        truths = [truth for truth in feedback.truths if truth is not None]
+        read = [
+            read_truth(self._output, truth, feedback.names) for truth in (*truths, feedback.whole())
+        ]
+        if all(each.reason for each in read):
+            raise InvalidEvent("bad_feedback", f"nothing is scored: {ADVICE[read[0].reason]}")
 
-    def _answer_to(self, request_id: str, feedback: dict[str, object]) -> Document:
+    def _answer_to(self, request_id: str, message: Mapping[str, object]) -> list[Said]:
         served = self._served.get(request_id)
+        names: tuple[str, ...] = ()
+        response, request = message.get("response"), message.get("request")
         if served is not None:
-            return {"data": {"names": [], "ndarray": served}}
-        response, request = feedback.get("response"), feedback.get("request")
-        if isinstance(response, dict) and "data" in response:
-            return {"data": response["data"]}
-        if isinstance(request, dict) and "data" in request:
-            return {"data": {"names": [], "ndarray": self._predict(rows_of(request).rows)}}
-        raise InvalidEvent(
-            "bad_feedback",
-            f"nothing was answered here to request {request_id!r} and the feedback carries neither"
-            " response nor request: send one of them, or the prediction's Seldon-Puid",
-        )
-
-    def _event(self, type_: str, request_id: str, message: Document) -> Event:
-        return Event(
-            id=str(uuid4()),
-            source=_SOURCE,
-            type=type_,
-            time=datetime.now(UTC).isoformat(),
-            request_id=request_id,
-            namespace=self._predictor.namespace,
-            deployment=self._predictor.deployment,
-            predictor=self._predictor.predictor,
-            model="",
-            content_type="application/json",
-            body=json.dumps(message).encode(),
-        )
+            rows = served
+        elif isinstance(response, Mapping) and response.get("data") is not None:
+            said = rows_of(response)
+            rows, names = said.rows, said.names
+        elif isinstance(request, Mapping) and request.get("data") is not None:
+            rows = self._predict(rows_of(request).rows)
+        else:
+            raise InvalidEvent(
+                "bad_feedback",
+                f"nothing was answered here to request {request_id!r} and the feedback carries"
+                " neither response nor request: send one, or the prediction's Seldon-Puid",
+            )
+        return [read_answer(self._output, row, names) for row in rows]
 
 
 def _measures(matrix: ConfusionMatrix, label: str) -> list[Gauge]:

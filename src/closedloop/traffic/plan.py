@@ -5,16 +5,27 @@ the request ids, which must not come twice.
 """
 
 import random
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal
 from uuid import uuid4
 
-from closedloop.payload import ClassLabel, class_of, rows_of
+from closedloop.events import InvalidEvent
+from closedloop.payload import rows_of
 
 Message = Mapping[str, object]
 Form = Literal["truth", "one-hot", "reward"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """The class that an answer states: by index, by name, or by both."""
+
+    index: int | None
+    name: str | None
+
 
 Right = float | Callable[[float], float] | Sequence[bool | None]
 """How often the answer is right: a probability, one as a function of the progress of the
@@ -127,15 +138,26 @@ def request_body(row: Sequence[object], names: Sequence[str] = ()) -> dict[str, 
     return {"data": {"names": list(names), "ndarray": [list(row)]}}
 
 
-def predicted(answer: Message) -> tuple[ClassLabel, int | None]:
+def predicted(answer: Message) -> tuple[Stated, int | None]:
     """The class that an answer of one row states, and the number of classes where it shows.
 
     Raises InvalidEvent when it states none.
     """
     said = rows_of(dict(answer))
     row = said.rows[0] if said.rows else None
-    label = class_of(row, said.names)
-    return label, len(row) if isinstance(row, list) and len(row) > 1 else None
+    while isinstance(row, list) and len(row) == 1:
+        row = row[0]
+    if isinstance(row, list) and row and all(isinstance(score, (int, float)) for score in row):
+        index = max(range(len(row)), key=row.__getitem__)
+        return Stated(index, said.names[index] if len(said.names) == len(row) else None), len(row)
+    if isinstance(row, str) and row:
+        return Stated(None, row), None
+    if isinstance(row, (int, float)) and row == int(row) >= 0:
+        return Stated(int(row), None), None
+    raise InvalidEvent(
+        "not_a_class",
+        f"the answer {reprlib.repr(row)} states no class: send the model feedback of your own",
+    )
 
 
 def feedback_body(
@@ -173,11 +195,11 @@ def feedback_body(
     return body, right
 
 
-def _value(label: ClassLabel) -> object:
+def _value(label: Stated) -> object:
     return label.name if label.index is None else label.index
 
 
-def _other(label: ClassLabel, classes: int | None, draw: float) -> object:
+def _other(label: Stated, classes: int | None, draw: float) -> object:
     """Another class than the answered one; any of them where their number is known."""
     if label.index is None:
         return f"not {label.name}"
