@@ -8,7 +8,7 @@ class's probability, which is held between 2⁻⁵² and 1 - 2⁻⁵².
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from closedloop.output import Output, number_like
@@ -37,7 +37,7 @@ class Verdict:
     correct: bool | None = None
     pair: tuple[str, str] | None = None
     labels: tuple[frozenset[str], frozenset[str]] | None = None
-    sums: Mapping[str, float] = _NO_SUMS
+    sums: Mapping[str, float] = field(default_factory=lambda: _NO_SUMS)
 
 
 UNLABELLED = Verdict("unlabelled")
