@@ -26,18 +26,18 @@ def feedback_metrics(recorded: Recorded) -> None:
     assert recorded["accuracy"] == 46 / 63
     assert [row[1:] for row in recorded["by date"]] == [[46, 63], [0, 0], [0, 0], [46, 63]]
     assert recorded["confusion matrix"] == [
-        ["t:0", "t:0", 16],
-        ["t:0", "t:1", 5],
-        ["t:1", "t:1", 15],
-        ["t:1", "t:2", 6],
-        ["t:2", "t:0", 6],
-        ["t:2", "t:2", 15],
+        ["setosa", "setosa", 16],
+        ["setosa", "versicolor", 5],
+        ["versicolor", "versicolor", 15],
+        ["versicolor", "virginica", 6],
+        ["virginica", "setosa", 6],
+        ["virginica", "virginica", 15],
     ]
     # By hand, from that matrix: precision, recall, specificity and F1 of each class.
     by_class = {
-        "t:0": [16 / 21, 16 / 22, 36 / 41, 32 / 43],
-        "t:1": [15 / 21, 15 / 20, 37 / 43, 30 / 41],
-        "t:2": [15 / 21, 15 / 21, 36 / 42, 30 / 42],
+        "setosa": [16 / 21, 16 / 22, 36 / 41, 32 / 43],
+        "versicolor": [15 / 21, 15 / 20, 37 / 43, 30 / 41],
+        "virginica": [15 / 21, 15 / 21, 36 / 42, 30 / 42],
     }
     seen = {name: values for name, *values in recorded["by class"]}
     assert seen.keys() == by_class.keys()
@@ -47,6 +47,22 @@ def feedback_metrics(recorded: Recorded) -> None:
         {"precision": 46 / 63, "recall": 0.730519, "specificity": 0.865219, "f1": 0.730060},
         abs=5e-7,
     )
+    # The same by scikit-learn, over the models' first 60 unseen rows.
+    assert recorded["regression"] == pytest.approx(
+        {
+            "mean absolute error": 43.636140,
+            "root mean squared error": 53.164022,
+            "bias": -2.635336,
+            "within the tolerance": 40,
+        },
+        abs=1e-4,
+    )
+    assert recorded["score with a threshold"] == [
+        ["benign", "benign", 41],
+        ["benign", "malignant", 1],
+        ["malignant", "malignant", 18],
+    ]
+    assert recorded["reason"] == "truth_unknown_class"
     # scipy.stats.binomtest(46, 63).proportion_ci(method="wilson")
     assert recorded["interval"] == pytest.approx([0.609701, 0.824162], abs=5e-7)
 

@@ -5,7 +5,8 @@
 - `iris-lr.joblib`, `iris-percept.joblib`: champion and challenger,
 - `model.joblib`: what the prepackaged scikit-learn server loads (the champion),
 - `held-out.csv` and `held-out.ndjson`: the unseen rows, for streams,
-- `report.json`: what was trained on what, and both accuracies on the unseen rows.
+- `report.json`: what was trained on what, and both accuracies on the unseen rows,
+- `diabetes/` and `breast-cancer/`: see `closedloop.models.others`.
 
 Everything is seeded: the same scikit-learn gives the same files' content. Data:
 R. A. Fisher, "The use of multiple measurements in taxonomic problems", Annals
@@ -28,6 +29,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from closedloop.models.folder import model_folder
+from closedloop.models.others import train_others
 
 CHAMPION = "iris-lr.joblib"
 CHALLENGER = "iris-percept.joblib"
@@ -84,6 +86,7 @@ def train(out: Path, seed: int = SEED) -> Report:
         accuracies={name: float(hits.mean()) for name, hits in right.items()},
         disagreements=int((right[CHAMPION] != right[CHALLENGER]).sum()),
     )
+    train_others(out, seed)
     (out / "report.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
     return report
 

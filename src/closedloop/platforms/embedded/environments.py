@@ -85,12 +85,13 @@ async def trained_models(
     Raises `PlatformError`.
     """
     environment = python.parent.parent
-    code = Path(closedloop.__file__).parent / "models" / "train.py"
-    name = "trained-" + hashlib.sha256(code.read_bytes()).hexdigest()[:12]
+    models = Path(closedloop.__file__).parent / "models"
+    code = b"".join((models / name).read_bytes() for name in ("train.py", "others.py"))
+    name = "trained-" + hashlib.sha256(code).hexdigest()[:12]
     trained = environment / name
     async with _exclusive(environment.parent, progress):
         if not trained.exists():
-            progress("training the iris models")
+            progress("training the models")
             async with _aside(environment, name) as building:
                 train = ("-m", "closedloop.models.train", "--out", building)
                 await _run([python, *train], progress, guardian)

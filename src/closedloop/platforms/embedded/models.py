@@ -12,9 +12,14 @@ from closedloop.platforms.embedded.reconcile import Runtime, runtime_from
 
 _log = structlog.get_logger(__name__)
 
-# Where our image for models has its own, and whatever release of Seldon's examples is named: both
-# are the model that is trained here.
-_IRIS = ("file:///usr/local/share/closedloop/models", "gs://seldon-models/*/sklearn/iris")
+# Where our image for models has its own, and whatever release of Seldon's examples is named: they
+# are the models that are trained here, each in a folder under that of all.
+_OURS = "file:///usr/local/share/closedloop/models"
+_FOLDERS = {
+    _OURS: ".",
+    "gs://seldon-models/*/sklearn/iris": ".",
+    **{f"{_OURS}/{name}": name for name in ("diabetes", "breast-cancer")},
+}
 
 
 class Models:
@@ -36,7 +41,8 @@ class Models:
         requirements = self._site.manifests.parent / "docker" / "iris" / "requirements.txt"
         python = await model_environment(self._site.parts, requirements, _log.info, self._guardian)
         folder = await trained_models(python, _log.info, self._guardian)
-        self._python, self._models = str(python), dict.fromkeys(_IRIS, str(folder))
+        self._python = str(python)
+        self._models = {uri: str(folder / name) for uri, name in _FOLDERS.items()}
 
     def runtime(self) -> Runtime:
         """The interpreters and models there are. Raises `ManifestError` for values gone wrong."""
