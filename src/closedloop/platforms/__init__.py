@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from closedloop.platforms.protocol import Platform, PlatformError
+from closedloop.proxies import spare_loopback
 
 NAMES = ("embedded", "cluster")
 
@@ -22,8 +23,10 @@ def connect(
     one of the kubeconfig; `registry` is a mirror that has every image,
     `offline` a folder with everything; by default they are what
     `$CLOSEDLOOP_CONTEXT`, `$CLOSEDLOOP_REGISTRY` and `$CLOSEDLOOP_OFFLINE` say.
+    A proxy of the environment is not asked for what is reached at loopback.
     Raises `PlatformError` for another name.
     """
+    spare_loopback()
     # Imported here: each platform has dependencies that the other has not.
     if name == "embedded":
         from closedloop.platforms.embedded.client import EmbeddedPlatform

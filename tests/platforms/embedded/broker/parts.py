@@ -66,6 +66,10 @@ class Part:
 
 
 class Nats(Part):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.limits = ""
+
     @property
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
@@ -75,6 +79,7 @@ class Nats(Part):
         config.write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
             f'jetstream {{ store_dir: "{self.folder}/store", max_mem: 64MB, max_file: 256MB }}\n'
+            f"{self.limits}\n"
         )
         return [str(NATS_SERVER), "-c", str(config)]
 
@@ -165,7 +170,7 @@ class Subscriber:
             self._loop.close()
 
     async def _serve(self) -> web.AppRunner:
-        app = web.Application()
+        app = web.Application(client_max_size=64 << 20)
         app.router.add_post("/", self._take)
         runner = web.AppRunner(app, shutdown_timeout=0)
         await runner.setup()

@@ -51,6 +51,42 @@ def test_entering_stamps_and_counts_down() -> None:
         admit(read(event(1, knativebrokerttl="1")), now)
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
+        ("2026-01-31T12:00:00.120Z", "2026-01-31T12:00:00.12Z"),
+        ("2026-01-31T12:00:00.1234567891Z", "2026-01-31T12:00:00.123456789Z"),
+        ("2026-01-31T00:30:00+19:00", "2026-01-30T05:30:00Z"),
+        ("2026-01-31T23:30:00-24:00", "2026-02-01T23:30:00Z"),
+        ("2026-01-31T1:02:03,5Z", "2026-01-31T01:02:03.5Z"),
+        ("2024-02-29T00:00:00Z", "2024-02-29T00:00:00Z"),
+        ("0001-01-01T00:00:00Z", None),
+    ],
+)
+def test_times_are_as_go_writes_them(said: str, kept: str | None) -> None:
+    assert read(event(1, time=said)).attributes.get("time") == kept
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("2026-01-31t12:00:00z", "2026-01-31T12:00:00z", "2026-01-31 12:00:00Z"),
+        *("2026-01-31T12:00:00", "2026-01-31T12:00:00.Z", "2026-01-31T24:00:00Z"),
+        *("2026-02-29T12:00:00Z", "2026-01-31T12:00:60Z", "2026-01-31T12:00:00+25:00"),
+        *("9999-12-31T23:00:00-02:00", "2026-01-31T12:00:00+0100", "٢026-01-31T12:00:00Z"),
+    ],
+)
+def test_other_times_are_refused(said: str) -> None:
+    with pytest.raises(InvalidCloudEvent, match="send RFC 3339"):
+        read(event(1, time=said))
+
+
+def test_of_a_header_that_comes_twice_the_first_counts() -> None:
+    twice = [*event(1).items(), ("ce-x", "a"), ("CE-X", "b")]
+    assert from_http(CIMultiDict(twice), b"").attributes["x"] == "a"
+
+
 def test_the_hops_are_never_delivered() -> None:
     one = admit(read(event(1, knativebrokerttl="7")), "2026-01-31T12:00:00Z")
     assert "ce-knativebrokerttl" not in to_http(one)

@@ -1,11 +1,14 @@
 import gzip
 import json
 import signal
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
 
+from closedloop.platforms.embedded.parts import nats as nats_part
 from tests.platforms.embedded.broker.parts import (
     BrokerProcess,
     Nats,
@@ -40,6 +43,8 @@ def test_every_request_has_the_status_of_knatives_ingress(broker: BrokerProcess)
         ("POST", post, event(1, id=""), 400),
         ("POST", post, event(1, time="yesterday"), 400),
         ("POST", post, event(1, time="2026-13-31T12:00:00Z"), 400),
+        ("POST", post, event(1, time="2026-01-31t12:00:00z"), 400),
+        ("POST", post, event(1, time="2026-01-31 12:00:00Z"), 400),
         ("POST", post, event(1, **{"my-name": "x"}), 400),
         ("POST", post, event(1, my_name="x"), 400),
         ("POST", post, {"content-type": "application/cloudevents-batch+json"}, 400),
@@ -47,12 +52,13 @@ def test_every_request_has_the_status_of_knatives_ingress(broker: BrokerProcess)
         ("POST", "/", event(1), 404),
         ("POST", "/seldon-logs/other", event(1), 404),
         ("POST", "/other/default", event(1), 404),
-        ("POST", "//", event(1), 404),
+        ("POST", "//", event(1), 400),
         ("POST", post + "?x=1", event(1), 404),
         ("POST", "/seldon-logs/other", {}, 400),
         ("POST", "/seldon-logs", event(1), 400),
         ("POST", post + "/more", event(1), 400),
-        ("POST", post + "/", event(1), 400),
+        ("POST", post + "/", event(1), 202),
+        ("POST", post + "//", event(1), 400),
         ("GET", post, {}, 405),
         ("GET", "/", {}, 405),
         ("PUT", post, event(1), 405),
@@ -110,7 +116,8 @@ def test_an_event_arrives_as_it_was_sent(broker: BrokerProcess, subscriber: Subs
     broker.configure(trigger("all", subscriber.url))
     broker.start()
     extra = {"knative-x": "1", "x-request-id": "r", "x-b3-traceid": "b", "Seldon-Puid": "p"}
-    sent = event(1, requestid="abc", time="2026-01-31T12:00:00Z", note="größer") | extra
+    notes = {"note": "größer", "quoted": 'a "b" \\ c', "escaped": "order%2042%C3%A9%"}
+    sent = event(1, requestid="abc", time="2026-01-31T12:00:00Z", **notes) | extra
     headers = {name: value.encode() for name, value in sent.items()}
     requests.post(broker.ingress, headers=headers, data=b"\x00\xff", timeout=60)
     until(lambda: len(subscriber.events) == 1)
@@ -137,23 +144,68 @@ def test_structured_mode_is_delivered_in_binary_mode(
     broker.configure(trigger("all", subscriber.url))
     broker.start()
     document = {"specversion": "1.0", "id": "s", "source": "s", "type": "t", "count": 3}
+    document |= {"time": "2026-01-31T13:00:00.50+01:00", "note": 'größer "%20"'}
     headers = {"content-type": STRUCTURED}
     body = json.dumps(document | {"data": {"a": [1]}}).encode()
     requests.post(broker.ingress, headers=headers, data=body, timeout=60)
     until(lambda: len(subscriber.events) == 1)
     got, body = subscriber.events[0]
     assert (got["ce-id"], got["ce-count"], got["content-type"]) == ("s", "3", "application/json")
+    assert (got["ce-time"], got["ce-note"]) == ("2026-01-31T12:00:00.5Z", 'größer "%20"')
     assert json.loads(body) == {"a": [1]}
 
 
-def test_the_same_source_and_id_is_one_event(broker: BrokerProcess, subscriber: Subscriber) -> None:
+def test_every_event_is_delivered_whatever_its_id(
+    broker: BrokerProcess, subscriber: Subscriber
+) -> None:
     broker.configure(trigger("all", subscriber.url))
     broker.start()
-    for headers in (event(1), event(1), event(1, source="http://elsewhere"), event(2)):
-        assert requests.post(broker.ingress, headers=headers, timeout=60).status_code == 202
-    until(lambda: len(subscriber.events) >= 3)
-    assert subscriber.ids == {"e1": 2, "e2": 1}
-    assert broker.status()["brokers"]["seldon-logs/default"] == {"accepted": 3, "duplicates": 1}
+    sent = [
+        (event(1), b"{}"),
+        (event(1), b"{}"),  # a sender that heard no answer sends it again
+        (event(1), b"[]"),
+        (event(1, type="io.seldon.serving.inference.request"), b"{}"),
+        (event(1, source="http://elsewhere"), b"{}"),
+    ]
+    for headers, body in sent:
+        answer = requests.post(broker.ingress, headers=headers, data=body, timeout=60)
+        assert answer.status_code == 202
+    until(lambda: len(subscriber.events) >= len(sent))
+    assert sorted(body for _, body in subscriber.events) == [b"[]", *[b"{}"] * 4]
+    assert broker.status()["brokers"]["seldon-logs/default"] == {"accepted": len(sent)}
+
+
+def test_large_events_pass_and_larger_ones_are_refused_and_counted(
+    broker: BrokerProcess, nats: Nats, subscriber: Subscriber
+) -> None:
+    nats.kill()
+    nats.limits = limits()
+    nats.start()
+    broker.configure(trigger("all", subscriber.url))
+    broker.max_bytes = 200 << 20
+    broker.start()
+    # More at once than is asked for of NATS at once.
+    bodies = [bytes([number]) * (16 << 20) for number in range(5)]
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        answers = pool.map(
+            lambda body: requests.post(broker.ingress, headers=event(1), data=body, timeout=60),
+            bodies,
+        )
+        assert [answer.status_code for answer in answers] == [202] * len(bodies)
+    until(lambda: len(subscriber.events) >= len(bodies))
+    assert sorted(body for _, body in subscriber.events) == bodies
+    answer = requests.post(broker.ingress, headers=event(2), data=b"x" * (18 << 20), timeout=60)
+    assert (answer.status_code, "send a smaller body" in answer.text) == (413, True)
+    assert broker.status()["refused"]["too_large"] == 1
+    assert answer.text in broker.log()
+
+
+def limits() -> str:
+    """The lines by which the platform's NATS bounds what it takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        nats_part.part("127.0.0.1", Path(folder))
+        lines = (Path(folder) / "nats.conf").read_text().splitlines()
+    return "\n".join(line for line in lines if line.startswith("max_"))
 
 
 def test_without_nats_a_sender_is_held_and_then_refused(broker: BrokerProcess, nats: Nats) -> None:

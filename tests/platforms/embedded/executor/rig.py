@@ -50,7 +50,7 @@ class Peer:
 @asynccontextmanager
 async def peer(answer: Callable[[], Awaitable[web.Response]]) -> AsyncIterator[Peer]:
     server = Peer(answer)
-    app = web.Application()
+    app = web.Application(client_max_size=64 << 20)
     app.router.add_route("*", "/{tail:.*}", server.handle)
     runner = web.AppRunner(app, auto_decompress=False, shutdown_timeout=0.1)
     await runner.setup()

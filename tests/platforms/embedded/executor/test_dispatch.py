@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import re
 import uuid
+from io import BytesIO
 from itertools import pairwise
 
 import pytest
@@ -20,6 +21,15 @@ async def _post(running: Rig, path: str = PREDICT, **headers: str) -> int:
     sent = {**JSON, **{name.replace("_", "-"): value for name, value in headers.items()}}
     async with running.client.post(path, data=BODY, headers=sent) as response:
         await response.read()
+        return response.status
+
+
+async def _bare(running: Rig, media_type: str) -> int:
+    """Post with this media type, or with none."""
+    headers = {"Content-Type": media_type} if media_type else {}
+    async with running.client.post(
+        PREDICT, data=BODY, headers=headers, skip_auto_headers=["Content-Type"]
+    ) as response:
         return response.status
 
 
@@ -112,21 +122,68 @@ async def test_the_request_is_sent_before_the_model_has_answered() -> None:
         assert await call == 200
 
 
-async def test_compressed_bodies_are_unpacked_for_the_log() -> None:
+async def test_compressed_answers_are_unpacked_for_the_log_and_requests_are_not() -> None:
     async def answer() -> web.Response:
         return web.Response(body=gzip.compress(ANSWER), headers={"Content-Encoding": "gzip"})
 
     async with rig(model_answer=answer) as running:
         headers = {**JSON, "Content-Encoding": "gzip"}
-        async with running.client.post(PREDICT, data=gzip.compress(BODY), headers=headers):
+        packed = gzip.compress(BODY)
+        async with running.client.post(PREDICT, data=packed, headers=headers):
             pass
-        assert {got.body for got in await running.sink.wait(2)} == {BODY, ANSWER}
+        sent = await running.sink.wait(2)
+        assert {got.body for got in sent} == {packed, ANSWER}
+        assert not [got for got in sent if "content-encoding" in got.headers]
 
 
-async def test_a_body_that_is_not_gzip_after_all_is_counted_as_failed(loop_rig: Rig) -> None:
-    assert await _post(loop_rig, Content_Encoding="gzip") == 200
-    await loop_rig.sink.wait(1)
+async def test_an_answer_that_is_not_gzip_after_all_is_counted_as_failed() -> None:
+    async def answer() -> web.Response:
+        return web.Response(body=ANSWER, headers={"Content-Encoding": "gzip"})
+
+    async with rig(model_answer=answer) as running:
+        async with running.client.post(PREDICT, data=BODY, headers=JSON) as response:
+            assert response.status == 200
+        await running.sink.wait(1)
+        await _until(running, "failed", "response", 1)
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "",
+        "application/x-www-form-urlencoded",
+        'multipart/form-data; boundary="a b"; charset=utf-8;',
+        "APPLICATION/JSON;charset=UTF-8",
+        "text",
+    ],
+)
+async def test_the_clients_media_type_is_the_events(loop_rig: Rig, media_type: str) -> None:
+    assert await _bare(loop_rig, media_type) == 200
+    (got,) = [
+        one for one in await loop_rig.sink.wait(2) if one.headers["ce-type"] == events.REQUEST
+    ]
+    assert got.headers.get("content-type", "") == media_type
+
+
+@pytest.mark.parametrize("media_type", ["a/b/c", "text/plain; charset", "; charset=utf-8", "a b"])
+async def test_an_event_of_no_media_type_is_not_sent(loop_rig: Rig, media_type: str) -> None:
+    assert await _bare(loop_rig, media_type) == 200
     await _until(loop_rig, "failed", "request", 1)
+
+
+async def test_an_id_is_sent_as_it_came(loop_rig: Rig) -> None:
+    for puid in ("order%2042%C3%A9", 'größer "42"'):
+        await _post(loop_rig, FEEDBACK, Seldon_Puid=puid)
+    sent = {got.headers["ce-requestid"] for got in await loop_rig.sink.wait(2)}
+    assert sent == {"order%2042%C3%A9", 'größer "42"'}
+
+
+async def test_sixteen_mebibytes_are_sent(loop_rig: Rig) -> None:
+    body = b"x" * (16 << 20)
+    async with loop_rig.client.post(FEEDBACK, data=BytesIO(body), headers=JSON) as response:
+        assert response.status == 200
+    (got,) = await loop_rig.sink.wait(1)
+    assert got.body == body
 
 
 async def test_a_sink_that_refuses_loses_the_event_and_says_so() -> None:

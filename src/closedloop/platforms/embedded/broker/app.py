@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -16,11 +17,14 @@ from closedloop.platforms.embedded.broker.store import EventTooLarge, Store, Sto
 
 BROKER: web.AppKey[Broker] = web.AppKey("broker", Broker)
 
-# NATS sets the limit that counts; this one keeps a sender from filling the memory.
-_MAX_BODY = 64 << 20
+# NATS sets the limit that counts; this one keeps a sender from filling the memory. An
+# event in structured mode may be a third longer than what is stored of it.
+_MAX_BODY = 32 << 20
 
 _ALLOW = {"Allow": "POST, OPTIONS"}
 _WEBHOOK = {"WebHook-Allowed-Origin": "*", "WebHook-Allowed-Rate": "*"}
+
+_log = structlog.get_logger(__name__)
 
 
 def create_app(store_of: Callable[[], Store], config_file: Path) -> web.Application:
@@ -61,8 +65,8 @@ async def _ingress(request: web.Request) -> web.Response:
     path = request.raw_path
     if path == "/":
         return _refuse(broker, 404, "unknown_broker", "no broker is named: POST /namespace/broker")
-    parts = path.split("/")
-    if len(parts) != 3:
+    path = path.removesuffix("/")
+    if path.count("/") != 2:
         return _refuse(broker, 400, "bad_path", f"path is {path!r}: POST /namespace/broker")
     try:
         body = await request.read()
@@ -91,6 +95,7 @@ async def _ingress(request: web.Request) -> web.Response:
 def _refuse(broker: Broker, status: int, reason: str, sentence: str) -> web.Response:
     broker.counts.refused[reason] += 1
     text = sentence.encode("utf-8", "replace").decode()
+    _log.warning("refused", reason=reason, status=status, error=text)
     return web.Response(status=status, text=text, headers=_ALLOW)
 
 

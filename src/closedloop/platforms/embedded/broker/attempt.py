@@ -1,6 +1,7 @@
 """One try to hand an event to a subscriber or a dead-letter sink over HTTP."""
 
 from collections.abc import Mapping
+from io import BytesIO
 
 import aiohttp
 
@@ -35,7 +36,7 @@ async def post(
     try:
         async with client.post(
             url,
-            data=event.body,
+            data=BytesIO(event.body),
             headers=headers,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=timeout),

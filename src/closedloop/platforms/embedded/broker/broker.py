@@ -71,17 +71,14 @@ class Broker:
         return broker in self._config.brokers
 
     async def accept(self, broker: str, event: CloudEvent) -> None:
-        """Store an event for the broker's triggers.
+        """Store an event for the broker's triggers: every one, as Knative does, whatever its id.
 
         Raises `InvalidCloudEvent` when its hops are spent, `StoreUnavailable`
         and `EventTooLarge`.
         """
         admitted = admit(event, datetime.now(UTC).isoformat().replace("+00:00", "Z"))
-        identity = f"{event.attributes['source']}\n{event.attributes['id']}"
-        if await self._store.publish(broker, identity, to_message(admitted)):
-            self.counts.accepted[broker] += 1
-        else:
-            self.counts.duplicates[broker] += 1
+        await self._store.publish(broker, to_message(admitted))
+        self.counts.accepted[broker] += 1
 
     async def reload(self) -> None:
         """Read the configuration file again and serve it.
@@ -130,10 +127,7 @@ class Broker:
             "ready": self.why_not_ready() is None,
             "reason": self.why_not_ready(),
             "brokers": {
-                broker: {
-                    "accepted": self.counts.accepted[broker],
-                    "duplicates": self.counts.duplicates[broker],
-                }
+                broker: {"accepted": self.counts.accepted[broker]}
                 for broker in sorted(self._config.brokers)
             },
             "refused": dict(self.counts.refused),
@@ -192,7 +186,6 @@ class Broker:
         self._config = config
         for broker in config.brokers:
             self.counts.accepted.setdefault(broker, 0)
-            self.counts.duplicates.setdefault(broker, 0)
         gone = [
             running.pop(name).stop()
             for running in (self._served, self._replays)

@@ -4,6 +4,11 @@ Wire format: CloudEvents 1.0 and its HTTP protocol binding, binary mode
 (section 3.1) and structured mode with JSON (3.2). The extensions
 `knativearrivaltime` and `knativebrokerttl` are those of Knative's broker
 ingress (`pkg/broker/ingress/ingress_handler.go`).
+
+As in Knative 1.22, whose SDK (cloudevents/sdk-go 2.16) leaves it out, nothing
+is percent-encoded or decoded (section 3.1.3.2 of the binding): a header's value
+goes through as it came, and one from structured mode as UTF-8. The SDK reads
+`time`, and writes it in UTC.
 """
 
 import base64
@@ -12,7 +17,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 TTL = "knativebrokerttl"
 ARRIVAL_TIME = "knativearrivaltime"
@@ -20,7 +25,11 @@ MAX_TTL = 255
 
 _REQUIRED = ("specversion", "id", "source", "type")
 _NAME = re.compile(r"[a-z0-9]+")
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+# What Go's time.Parse takes for RFC 3339.
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)T(\d{1,2}):(\d\d:\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_NO_TIME = "0001-01-01T00:00:00Z"  # Go's zero, which the SDK takes for none
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _STRUCTURED = "application/cloudevents"
 _CONTEXT_HEADERS = ("x-request-id", "retry-after", "traceparent", "tracestate")
@@ -72,14 +81,17 @@ def from_http(headers: Mapping[str, str], body: bytes) -> CloudEvent:
             )
         attributes, body = _structured(body)
     else:
-        attributes = {
-            name[3:].lower(): value
-            for name, value in headers.items()
-            if name[:3].lower() == "ce-" and name.lower() != "ce-datacontenttype"
-        }
+        attributes = {}
+        for name, value in headers.items():
+            if name[:3].lower() == "ce-" and name.lower() != "ce-datacontenttype":
+                attributes.setdefault(name[3:].lower(), value)  # of two, the first
         if "content-type" in headers:
             attributes["datacontenttype"] = headers["content-type"]
     _validate(attributes)
+    if "time" in attributes:
+        attributes["time"] = _utc(attributes["time"])
+        if attributes["time"] == _NO_TIME:
+            del attributes["time"]
     ttl = attributes.pop(TTL, None)
     context = {
         name.lower(): value
@@ -159,20 +171,30 @@ def _validate(attributes: Mapping[str, str]) -> None:
             raise InvalidCloudEvent(
                 f"attribute {name} is {value!r}: send printable UTF-8 without control characters"
             )
-    if "time" in attributes and not _is_time(attributes["time"]):
-        raise InvalidCloudEvent(
-            f"time is {attributes['time']!r}: send RFC 3339, such as 2026-01-31T12:00:00Z"
-        )
 
 
-def _is_time(text: str) -> bool:
-    if not _RFC3339.fullmatch(text):
-        return False
+def _utc(text: str) -> str:
+    """The moment in UTC with at most nine digits of a second, as Go writes it.
+
+    Raises `InvalidCloudEvent`.
+    """
+    match = _TIME.fullmatch(text)
     try:
-        datetime.fromisoformat(text[:19])
-    except ValueError:
-        return False
-    return True
+        if match is None:
+            raise ValueError
+        day, hour, rest, fraction, sign, hours, minutes = match.groups()
+        moment = datetime.fromisoformat(f"{day}T{hour:0>2}:{rest}")
+        if sign:
+            if int(hours) > 24 or int(minutes) > 60:  # as lax as Go is
+                raise ValueError
+            offset = timedelta(hours=int(hours), minutes=int(minutes))
+            moment = moment - offset if sign == "+" else moment + offset
+    except (ValueError, OverflowError):
+        raise InvalidCloudEvent(
+            f"time is {text!r}: send RFC 3339, such as 2026-01-31T12:00:00Z"
+        ) from None
+    digits = (fraction or "")[:9].rstrip("0")
+    return f"{moment.isoformat()}{digits and '.' + digits}Z"
 
 
 def _structured(document: bytes) -> tuple[dict[str, str], bytes]:

@@ -30,7 +30,6 @@ class Counts:
     """Everything counted since the process started; names are `namespace/name`."""
 
     accepted: Counter[str] = field(default_factory=Counter)
-    duplicates: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(REFUSALS, 0)))
     triggers: dict[str, TriggerCounts] = field(default_factory=dict)
 
@@ -44,9 +43,6 @@ class CountsCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         counts = self._counts
         yield _counter("events_accepted", "Events stored.", "broker", counts.accepted)
-        yield _counter(
-            "events_duplicate", "Events sent again and stored once.", "broker", counts.duplicates
-        )
         yield _counter("events_refused", "Requests refused.", "reason", counts.refused)
         for name, help_text in (
             ("delivered", "Events a subscriber took."),

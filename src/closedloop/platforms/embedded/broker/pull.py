@@ -23,6 +23,9 @@ from nats.errors import Error as NatsError
 from closedloop.platforms.embedded.broker.store import ACK_WAIT, STREAM, Store
 
 _BUFFER = 128
+# Of what is leased, and of what one request may bring of it: more than the largest message.
+_BUFFER_BYTES = 40 << 20
+_LEAST_BYTES = 18 << 20
 _EXPIRES = 30.0
 _HEARTBEAT = 2.0
 _PROGRESS_EVERY = ACK_WAIT / 4
@@ -49,6 +52,7 @@ class Pull:
         self._arrived: asyncio.Queue[Key] = asyncio.Queue()
         self._leased: dict[Key, Msg] = {}
         self._done: OrderedDict[Key, None] = OrderedDict()
+        self._leased_bytes = 0
         self._requested = 0
         self._heard = 0.0
 
@@ -95,9 +99,10 @@ class Pull:
         """Give back what is leased and stop asking."""
         if self._renewal is not None:
             self._renewal.cancel()
-        if self._subscription is not None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
             try:
-                await self._subscription.unsubscribe()
+                await subscription.unsubscribe()
             except NatsError:
                 _log.debug("no connection to unsubscribe on", consumer=self._consumer)
         for key in list(self._leased):
@@ -107,11 +112,13 @@ class Pull:
         message = self._leased.pop(key, None)
         if message is None:
             return
+        self._leased_bytes -= len(message.data)
         try:
             await self._store.client.publish(message.reply, payload)
         except NatsError as error:
             # The server will deliver again; `_done` knows what was dealt with.
             _log.debug("could not answer NATS", consumer=self._consumer, error=repr(error))
+        await self._request()
 
     async def _receive(self, message: Msg) -> None:
         self._heard = asyncio.get_running_loop().time()
@@ -123,6 +130,7 @@ class Pull:
         key = Key(metadata.sequence.stream, metadata.timestamp.timestamp())
         known = key in self._leased
         self._leased[key] = message
+        self._leased_bytes += 0 if known else len(message.data)
         if key in self._done:
             # The acknowledgement was lost with a killed server.
             await self._answer(key, Msg.Ack.Ack)
@@ -135,17 +143,21 @@ class Pull:
             return
         left = headers.get("Nats-Pending-Messages")
         self._requested = max(0, self._requested - int(left)) if left else 0
-        if headers["Status"] in ("404", "408"):
+        if headers["Status"] in ("404", "408") or "MaxBytes" in headers.get("Description", ""):
             await self._request()
         # Otherwise the consumer cannot be pulled now: `_renew` asks again a little later.
 
     async def _request(self) -> None:
-        room = _BUFFER - self._arrived.qsize() - self._requested
-        if room < _BUFFER // 2 or not self._store.connected.is_set():
+        """Ask for as much as there is room for, when the last request has been answered."""
+        room = _BUFFER - self._arrived.qsize()
+        space = _BUFFER_BYTES - self._leased_bytes
+        if self._requested or room < _BUFFER // 2 or space < _LEAST_BYTES:
             return
-        assert self._subscription is not None, "start() comes first"
+        if self._subscription is None or not self._store.connected.is_set():
+            return
         request = {
             "batch": room,
+            "max_bytes": space,
             "expires": int(_EXPIRES * 1e9),
             "idle_heartbeat": int(_HEARTBEAT * 1e9),
         }

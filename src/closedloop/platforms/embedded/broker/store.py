@@ -6,9 +6,9 @@ run again after each reconnect.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Iterable
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from nats.aio.client import Client
@@ -31,11 +31,12 @@ STREAM = "events"
 # After a broker died, NATS delivers again what it held once this has passed.
 ACK_WAIT = 5.0
 
-# A sender that got no answer tries again well within this time; NATS keeps the
-# ids of so long in memory.
+# Our own tries to store one event end well within this time; NATS keeps the ids
+# of so long in memory.
 _DUPLICATE_WINDOW = 120.0
 _MAX_ACK_PENDING = 20_000
 _TRY_TIMEOUT = 1.0
+_BYTES_PER_SECOND = 4 << 20  # of a large event, on a busy machine
 _PAUSE = 0.1
 
 _log = structlog.get_logger(__name__)
@@ -102,27 +103,24 @@ class Store:
         if not self.client.is_closed:
             await self.client.close()
 
-    async def publish(self, broker: str, event_key: str, data: bytes) -> bool:
-        """Store one event of `broker` (`namespace/name`); returns whether it is a new one.
+    async def publish(self, broker: str, data: bytes) -> None:
+        """Store one event of `broker` (`namespace/name`), once however often it takes to try.
 
-        Events of the same broker and `event_key` within two minutes are one
-        event. Waits up to `hold` seconds while NATS is away.
+        Waits up to `hold` seconds while NATS is away.
 
         Raises `StoreUnavailable` and `EventTooLarge`.
         """
-        digest = hashlib.sha256(f"{broker}\n{event_key}".encode()).hexdigest()
+        # A try whose answer was lost may have stored it: NATS knows the next one by this.
+        headers = {"Nats-Msg-Id": uuid4().hex}
+        patience = _TRY_TIMEOUT + len(data) / _BYTES_PER_SECOND
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.hold
-        tried = False
         while (remaining := deadline - loop.time()) > 0:
             try:
                 if not self.serving.is_set():
                     await asyncio.wait_for(self.serving.wait(), remaining)
-                ack = await self._js.publish(
-                    subject(broker),
-                    data,
-                    timeout=min(_TRY_TIMEOUT, remaining),
-                    headers={"Nats-Msg-Id": digest},
+                await self._js.publish(
+                    subject(broker), data, timeout=min(patience, remaining), headers=headers
                 )
             except MaxPayloadError:
                 raise EventTooLarge(
@@ -130,11 +128,9 @@ class Store:
                     "send a smaller body"
                 ) from None
             except (NatsError, TimeoutError):
-                tried = True
                 await asyncio.sleep(_PAUSE)
             else:
-                # A try whose answer was lost may have stored it: then it is a duplicate of ours.
-                return tried or not ack.duplicate
+                return
         raise StoreUnavailable(
             f"NATS at {self.url} did not store the event within {self.hold:g} s: send it again"
         )

@@ -151,9 +151,12 @@ class Executor:
         skip = {value.lower() for value in headers.getall("Seldon-Skip-Logging", ())}
         if self._dispatcher is None or skip & {"true", "on", "1"}:
             return
-        client = headers.get("Content-Type", ""), headers.get("Content-Encoding", "")
-        content_type, encoding = (reply.content_type, reply.content_encoding) if reply else client
-        self._dispatcher.publish(Payload(type_, headers[PUID_HEADER], body, content_type, encoding))
+        puid = headers[PUID_HEADER]
+        if reply is None:
+            payload = Payload(type_, puid, body, headers.get("Content-Type", ""))
+        else:
+            payload = Payload(type_, puid, body, reply.content_type, reply.content_encoding)
+        self._dispatcher.publish(payload)
 
     async def _ready(self, _: web.Request) -> web.Response:
         full = self._settings.full_health_checks

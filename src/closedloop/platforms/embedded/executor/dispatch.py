@@ -2,16 +2,19 @@
 
 As in Seldon's executor (`executor/logger`): a bounded queue, ten workers, a
 wait for room that ends in a dropped event, one attempt for each, no order
-between events. What the real one lacks: counters, a timeout for the sink (a
-sink that hangs holds a worker of the real one for good), gunzipped requests
-(the real one gunzips answers only) and a queue that is drained at the end.
+between events, answers gunzipped and requests not, no event of a media type
+that Go cannot parse. What the real one lacks: counters, a timeout for the sink
+(a sink that hangs holds a worker of the real one for good) and a queue that is
+drained at the end.
 """
 
 import asyncio
 import logging
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from secrets import token_hex
 from time import gmtime, strftime, time_ns
 from uuid import uuid4
@@ -31,6 +34,13 @@ SOURCE = "http://:8000/"
 # A few bytes of gzip can be gigabytes of nothing.
 _LARGEST = 256 * 2**20
 
+# What Go's mime.ParseMediaType takes.
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE = re.compile(
+    rf"{_WORD}(?:/{_WORD})?\s*"
+    rf'(?:;\s*{_WORD}\s*=\s*(?:{_WORD}|"(?:[^"\\\r\n]|\\.)*")\s*)*(?:;\s*)?'
+)
+
 _WORDS = {events.REQUEST: "request", events.RESPONSE: "response", events.FEEDBACK: "feedback"}
 
 _log = logging.getLogger(__name__)
@@ -38,13 +48,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """One body to publish: `type` is one of `events.TYPES`, `request_id` the Seldon-Puid."""
+    """One body to publish: `type` is one of `events.TYPES`, `request_id` the Seldon-Puid.
+
+    `content_encoding` is that of an answer; nobody looks at a request's.
+    """
 
     type: str
     request_id: str
     body: bytes
     content_type: str
-    content_encoding: str
+    content_encoding: str = ""
 
 
 class Dispatcher(Collector):
@@ -90,6 +103,7 @@ class Dispatcher(Collector):
             timeout=self._sink_timeout,
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Content-Type",),
         )
         self._workers = [asyncio.create_task(self._work(self._session)) for _ in range(WORKERS)]
 
@@ -191,8 +205,14 @@ class Dispatcher(Collector):
     async def _send(self, session: aiohttp.ClientSession, payload: Payload) -> None:
         event = self._event(payload)
         headers = event.headers() | {"ce-traceparent": f"00-{token_hex(16)}-{token_hex(8)}-00"}
+        if not event.content_type:
+            del headers["content-type"]
+        elif not _MEDIA_TYPE.fullmatch(event.content_type):
+            raise ValueError(
+                "datacontenttype: failed to parse media type, mime: invalid media parameter"
+            )
         async with session.post(
-            self._sink, data=event.body, headers=headers, allow_redirects=False
+            self._sink, data=BytesIO(event.body), headers=headers, allow_redirects=False
         ) as response:
             await response.read()
             if not 200 <= response.status < 300:
@@ -211,7 +231,7 @@ class Dispatcher(Collector):
             deployment=self._deployment,
             predictor=self._predictor,
             model=self._model,
-            content_type=payload.content_type or "application/json",
+            content_type=payload.content_type.strip(),
             body=_gunzip(body) if payload.content_encoding == "gzip" else body,
         )
 

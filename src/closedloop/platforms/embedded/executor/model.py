@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from dataclasses import dataclass
+from io import BytesIO
 from time import perf_counter
 from types import TracebackType
 from typing import Self
@@ -100,8 +101,9 @@ class ModelClient:
         url = f"{self.url}{path}"
         started = perf_counter()
         try:
+            data = None if body is None else BytesIO(body)
             async with self._session.request(
-                method, url, data=body, headers=headers, allow_redirects=False
+                method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
                 # Like Go's instrumented transport: up to the headers, and only if they came.
                 seconds = perf_counter() - started

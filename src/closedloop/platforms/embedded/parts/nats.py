@@ -7,11 +7,13 @@ from closedloop.platforms.embedded.desired import Probe, Process
 from closedloop.platforms.embedded.network import port_of_part
 from closedloop.platforms.embedded.parts.part import Part, package_version, script
 
-# The defaults would be port 4222 of all addresses, and most of the disk.
+# The defaults would be port 4222 of all addresses, and most of the disk. An event may
+# have 16 MiB and its attributes; what waits on one connection is what all triggers ask for.
 _CONFIG = """listen: {listen}
 http: {monitor}
 jetstream {{ store_dir: {store}, max_mem: 64MB, max_file: 2GB, sync_interval: "200ms" }}
-max_payload: 8MB
+max_payload: 17MB
+max_pending: 256MB
 """
 
 
