@@ -83,23 +83,35 @@ def metrics_in_the_model(recorded: Recorded) -> None:
 
 
 def two_models(recorded: Recorded) -> None:
-    paired = {"both": 116, "champion": 26, "challenger": 4, "neither": 4}
-    assert recorded["paired"] == paired
-    assert recorded["rows the client saw right"] == 142
-    told = {"logistic": [142, 8], "perceptron": [120, 30]}
+    # Both right, champion alone, challenger alone, both wrong: 75 measured flowers, each once.
+    assert recorded["held out"] == [58, 13, 2, 2]
+    assert recorded["held out evidence"] == 19.5
+    assert recorded["held out decision"] == "undecided"
+    assert recorded["repeats left out"] == 75
+    assert recorded["evidence of replay"] == 1264
+    assert recorded["rows the client saw right"] == 71
+    # New flowers until the evidence decides, and what is true of 200,000 of them.
+    assert recorded["streamed"] == [118, 22, 6, 4]
+    assert recorded["decision"] == "keep"
+    truly = {"logistic": 0.9558, "perceptron": 0.8481}
+    assert recorded["truly right"] == pytest.approx(truly, abs=5e-4)
+    alone = {"logistic": 0.1338, "perceptron": 0.0262}
+    assert recorded["truly alone right"] == pytest.approx(alone, abs=5e-4)
+    # 2 x 75 measured flowers, answers to repeats among them, and 150 simulated ones.
+    told = {"logistic": [282, 18], "perceptron": [244, 56]}
     assert recorded["told by the metrics server"] == told
     assert recorded["told by the models"] == told
-    assert recorded["decision"] == "keep"
     assert recorded["false alarms, peeking"] == 0.2669
     assert recorded["false alarms, evidence"] == 0.034
     assert recorded["swapped"] == ["logistic", "perceptron"]
+    assert recorded["streamed the other way"] == [122, 5, 22, 1]
     assert recorded["second decision"] == "promote"
     assert recorded["failed while promoting"] == 0
     assert (recorded["serving"], recorded["shadow"]) == ("logistic", "perceptron")
 
 
 def history(recorded: Recorded) -> None:
-    assert recorded["correct"] == {"logistic": 71, "perceptron": 60}
+    assert recorded["correct"] == {"logistic": 73, "perceptron": 65}
     places = ("log", "metrics server", "model")
     assert recorded["moved by one correction"] == {key: [-1, 1] for key in places}
     assert recorded["moved by a batch"] == {key: [-10, 10] for key in places}
