@@ -21,10 +21,13 @@ from closedloop.history import (
     backfill,
     evaluate,
 )
+from closedloop.output import Output
+from closedloop.request_logger.mapping import OUTPUTS
 from tests.inference_log import Log, empty, put_templates
 
 IRIS = Predictor("ns", "iris", "default")
 INDEX = index_name(*IRIS)
+OUTPUT = Output("class", classes=("0", "1", "2"))
 
 
 def history(folder: Path, rows: int, truth: Callable[[int], int] = lambda _: 1) -> Path:
@@ -38,6 +41,15 @@ def history(folder: Path, rows: int, truth: Callable[[int], int] = lambda _: 1) 
         lines.append(f"r{i},{stamp.format(hour)},1,{truth(i)},{stamp.format(hour + 1)},{i}")
     path.write_text("\n".join(lines))
     return path
+
+
+@pytest.fixture(autouse=True)
+def _declared(request: pytest.FixtureRequest) -> None:
+    """What the request logger wrote down: predictions are classes by number."""
+    if "search" in request.fixturenames:
+        search: Elasticsearch = request.getfixturevalue("search")
+        declared = {"output": OUTPUT.said()}
+        search.index(index=OUTPUTS, id="/".join(IRIS), document=declared, refresh=True)
 
 
 def test_rows_go_into_the_index_with_their_own_times(search: Elasticsearch, tmp_path: Path) -> None:
@@ -82,6 +94,38 @@ def test_lines_about_one_request_are_merged(search: Elasticsearch, tmp_path: Pat
     path.write_text(lines + "\nr1,2025-05-01T00:01:00Z,1,0,2025-05-09T00:00:00Z,1")
     assert backfill(path, IRIS, Index(search)).loaded == 4
     assert [each.truth for each in audit_trail(search, *IRIS, "r1")] == ["1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("second", "what"),
+    [
+        ("r1,2025-05-01T00:01:00Z,2,1,2025-05-01T01:01:00Z,1", "a prediction"),
+        ("r1,2025-05-01T00:01:00Z,1,0,2025-05-01T01:01:00Z,1", "a truth or reward"),
+        ("r1,2025-05-01T00:01:00Z,1,1,2025-05-01T01:01:00Z,7", "features"),
+        ("r1,2025-05-01T02:01:00+02:00,1,1,2025-05-01T03:01:00+02:00,7", "features"),
+    ],
+)
+def test_a_line_that_contradicts_an_earlier_one_is_refused(
+    search: Elasticsearch, tmp_path: Path, second: str, what: str
+) -> None:
+    path = history(tmp_path, 3)
+    path.write_text(f"{path.read_text()}\n{second}")
+    report = backfill(path, IRIS, Index(search))
+    assert (report.loaded, report.unchanged) == (3, 0)
+    (refused,) = report.refused
+    assert refused.line == 5
+    assert refused.reason.startswith(f"line 3 has {what} for 'r1' at 2025-05-01T0")
+    assert [each.truth for each in audit_trail(search, *IRIS, "r1")] == ["1"]
+
+
+def test_a_line_that_comes_again_is_there_already(tmp_path: Path) -> None:
+    path = history(tmp_path, 600)
+    *_, first, second = path.read_text().splitlines()[:3]
+    path.write_text(f"{path.read_text()}\n{second}\n{first}")
+    with broker() as (url, accepted, _):
+        report = backfill(path, IRIS, Pipeline(url))
+    assert (report.loaded, report.unchanged, report.refused) == (600, 2, [])
+    assert len(accepted) == 1800
 
 
 def test_an_index_without_template_gets_one(search: Elasticsearch, tmp_path: Path) -> None:
@@ -190,7 +234,7 @@ def test_the_pipeline_gets_the_same_documents_as_the_index(
         report = backfill(path, IRIS, Pipeline(url, threads=4))
     assert (report.loaded, len(accepted)) == (60, 180)
     assert counts["most at once"] == 4
-    log = Log()
+    log = Log(*IRIS[:2], output=OUTPUT)
     for event in accepted:
         log.observe(event)
     backfill(path, IRIS, Index(search))
@@ -260,4 +304,4 @@ def test_ids_that_are_not_ascii_reach_the_broker(tmp_path: Path) -> None:
     with broker() as (url, accepted, _):
         report = backfill(path, IRIS, Pipeline(url))
     assert report == Report(loaded=1)
-    assert accepted[0].request_id.encode("latin-1").decode() == "Anfrage-ü"
+    assert accepted[0].request_id == "Anfrage-ü"

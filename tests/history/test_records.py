@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from closedloop import events
 from closedloop.documents import Document, Predictor, merge, parts_of
 from closedloop.history.records import Refused, Row, read
+from closedloop.observation import observe
+from closedloop.output import Output
 
 IRIS = Predictor("ns", "iris", "default")
 CSV = "request_id,time,prediction,truth,feedback_time,sepal length,colour\n"
@@ -19,13 +21,26 @@ def lines(path: Path, text: str | bytes, kind: str = ".csv") -> list[Row | Refus
     return list(read(file, IRIS))
 
 
-def document(row: Row | Refused) -> Document:
+def document(row: Row | Refused, *classes: str) -> Document:
     assert isinstance(row, Row), row
+    output = Output("probabilities", classes=classes)
     merged: Document = {}
     for event in row.events:
-        for part in parts_of(event):
-            merged, _ = merge(merged, part)
+        for part in parts_of(observe(event), 1):
+            merged, _ = merge(merged, part, output)
     return merged
+
+
+def score(of: Document) -> dict[str, object]:
+    found = of["score"]
+    assert isinstance(found, dict)
+    return {name: found[name] for name in ("state", "correct", "predicted", "actual")}
+
+
+def instances(row: Row | Refused) -> list[object]:
+    """Prediction and truth of a line, as they are sent."""
+    found = document(row)
+    return [found[section]["instance"] for section in ("response", "feedback")]  # type: ignore[index]  # plain JSON
 
 
 def reasons(path: Path, text: str | bytes, kind: str = ".csv") -> dict[int, str]:
@@ -36,10 +51,10 @@ def test_a_csv_line_becomes_what_the_model_would_have_logged(tmp_path: Path) -> 
     (row,) = lines(
         tmp_path, CSV + 'r1,2025-05-01T10:00:00Z,"[0.1,0.9]",0,2025-05-02T00:00:00Z,5.1,red\n'
     )
-    found = document(row)
+    found = document(row, "0", "1")
     assert found["RequestId"] == "r1"
     assert found["@timestamp"] == "2025-05-01T10:00:00Z"
-    assert found["score"] == {
+    assert score(found) == {
         "state": "scored",
         "correct": False,
         "predicted": "1",
@@ -79,8 +94,8 @@ def test_class_names_tags_and_reward(tmp_path: Path) -> None:
         "features": [1, 2],
     }
     (row,) = lines(tmp_path, json.dumps(said), ".jsonl")
-    found = document(row)
-    assert found["score"] == {
+    found = document(row, "cat", "dog")
+    assert score(found) == {
         "state": "scored",
         "correct": True,
         "predicted": "dog",
@@ -110,6 +125,14 @@ def test_the_same_line_makes_the_same_events_and_another_line_others(tmp_path: P
     assert ids(0)[2] != ids(1)[2]
 
 
+def test_a_moment_is_the_same_however_it_is_written(tmp_path: Path) -> None:
+    texts = ("2025-05-01T10:00:00Z", "2025-05-01 12:00:00+02:00", "2025-05-01t10:00:00.000z")
+    found = [lines(tmp_path, CSV + f"r1,{text},1,0,,5.1,red\n") for text in texts]
+    assert found[0] == found[1] == found[2]
+    assert isinstance(found[0][0], Row)
+    assert {event.time for event in found[0][0].events} == {"2025-05-01T10:00:00Z"}
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -117,13 +140,11 @@ def test_the_same_line_makes_the_same_events_and_another_line_others(tmp_path: P
         ("r1,,1,0,,1,red", "time is missing"),
         ("r1,yesterday,1,0,,1,red", "yesterday"),
         ("r1,2025-05-01T10:00:00Z,,0,,1,red", "prediction is missing"),
-        ("r1,2025-05-01T10:00:00Z,-1,0,,1,red", "-1 states no class"),
-        ("r1,2025-05-01T10:00:00Z,nan,0,,1,red", "prediction is 'nan'"),
+        ("r1,2025-05-01T10:00:00Z,1e999,0,,1,red", "prediction is '1e999': give a number"),
+        ('r1,2025-05-01T10:00:00Z,1,"{""a"":1,""a"":2}",,1,red', "the key 'a' comes twice"),
         ("r1,2025-05-01T10:00:00Z,1,[0;1],,1,red", "truth is '[0;1]', not JSON"),
-        ("r1,2025-05-01T10:00:00Z,1,0.5,,1,red", "0.5 states no class"),
         ("r1,2025-05-01T10:00:00Z,1,0,later,1,red", "later"),
         ("r1,2025-05-01T10:00:00Z,1,,2025-05-01T10:00:00Z,1,red", "without truth or reward"),
-        ("r1,2025-05-01T10:00:00Z,1,0,,inf,red", "sepal length is 'inf'"),
         ("r1,2025-05-01T10:00:00Z,1,0", "4 cells where the heading has 7"),
         ('r1,2025-05-01T10:00:00Z,1,0,,1,"red"x', "not CSV"),
         (f"{'r' * 600},2025-05-01T10:00:00Z,1,0,,1,red", "600 bytes"),
@@ -147,7 +168,8 @@ GOOD = {"request_id": "g", "time": "2025-05-01T10:00:00Z", "prediction": 1}
         ("[]", "no JSON object"),
         (json.dumps({**GOOD, "request_id": 7}), "request_id is 7: give text"),
         (json.dumps({**GOOD, "prediciton": 1}), "the key 'prediciton' is unknown"),
-        (json.dumps({**GOOD, "prediction": [float("inf")]}), "states no class"),
+        (json.dumps({**GOOD, "prediction": [float("inf")]}), "cannot be sent as JSON"),
+        (json.dumps(GOOD)[:-1] + ', "prediction": 2}', "the key 'prediction' comes twice"),
         (json.dumps({**GOOD, "features": [float("nan")]}), "cannot be sent as JSON"),
         (json.dumps({**GOOD, "features": 3}), "features is 3"),
         (json.dumps({**GOOD, "reward": "a"}), "reward is 'a'"),
@@ -160,6 +182,32 @@ def test_a_bad_line_of_ndjson_is_refused_alone(tmp_path: Path, line: str, reason
     found = reasons(tmp_path, good + line + "\n" + good, ".ndjson")
     assert list(found) == [2]
     assert reason in found[2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1_0", "01234", "nan", "inf", "-Infinity", "+1", ".5", "1.", "0x1f", "1e", "--1", "00"),
+        *(" 7", "7 ", "٣", "true", "null", "1 000", "1,5", "७"),
+    ],
+)
+def test_what_is_no_number_in_json_is_a_name(tmp_path: Path, text: str) -> None:
+    (row,) = lines(tmp_path, CSV + f'r1,2025-05-01T10:00:00Z,"{text}","{text}",,"{text}",red\n')
+    assert instances(row) == [text, text]
+    request = document(row)["request"]
+    assert isinstance(request, dict)
+    assert request["elements"]["sepal length"] == text
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+def test_what_is_a_number_in_json_is_that_number(
+    tmp_path_factory: pytest.TempPathFactory, number: float
+) -> None:
+    text = json.dumps(number)
+    (row,) = lines(
+        tmp_path_factory.mktemp("numbers"), CSV + f"r1,2025-05-01T10:00:00Z,{text},{text},,1,red\n"
+    )
+    assert json.dumps(instances(row)) == json.dumps([number, number])
 
 
 def test_an_odd_byte_spoils_its_line_alone(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from closedloop.documents import (
 from closedloop.events import Event
 from closedloop.history.declared import declared_outputs
 from closedloop.history.records import Refused, Row, read
+from closedloop.history.repeats import Repeated, without_repeats
 from closedloop.observation import observe
 from closedloop.request_logger.mapping import TEMPLATES
 
@@ -83,16 +84,19 @@ def backfill(
     """Load a file into the log of `predictor`; see `closedloop.history.records` for its columns.
 
     A line that cannot be loaded is in the report, with its number and the
-    reason, and is no obstacle to the others. `progress` gets the report so far
+    reason, and is no obstacle to the others; so is one that contradicts an
+    earlier line, with the same id and time. `progress` gets the report so far
     after every few hundred lines. Raises ValueError for a file that is not of
     a known kind, and what the sink raises.
     """
     total = Report()
-    for lines in _batches(read(path, predictor), _BATCH):
-        rows = [line for line in lines if isinstance(line, Row)]
-        done = sink.load(rows)
+    for lines in _batches(without_repeats(read(path, predictor)), _BATCH):
+        again = sum(isinstance(line, Repeated) for line in lines)
+        done = sink.load(
+            [line for line in lines if isinstance(line, Row) and not isinstance(line, Repeated)]
+        )
         total.loaded += done.loaded
-        total.unchanged += done.unchanged
+        total.unchanged += done.unchanged + again
         total.refused += [*(line for line in lines if isinstance(line, Refused)), *done.refused]
         progress(total)
     total.refused.sort(key=lambda refused: refused.line)

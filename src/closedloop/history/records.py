@@ -6,23 +6,26 @@ Columns of a CSV file, keys of an object in an NDJSON file:
 |-----------------|--------|------------------------------------------------------------------|
 | `request_id`    | yes    | the Seldon-Puid; truth sent later with the same id joins         |
 | `time`          | yes    | when it was predicted, RFC 3339                                  |
-| `prediction`    | yes    | class index, class name, or a JSON list of scores                |
-| `truth`         |        | class index, class name, or a JSON list, one-hot                 |
-| `reward`        |        | a number, where no truth is known; above 0 is right              |
+| `prediction`    | yes    | the answer: a number, a name, or a JSON list with a row of it    |
+| `truth`         |        | the same of what was true                                        |
+| `reward`        |        | a number, where no truth is known                                |
 | `feedback_time` |        | when truth or reward became known; the row's `time` if absent    |
 | `class_names`   |        | a JSON list with the name of each score in `prediction`          |
 | `tags`          |        | a JSON object to keep with the feedback, such as `{"user": "x"}` |
 | `features`      |        | NDJSON: a list of values, or an object of names and values       |
 
 Any other column of a CSV file is a feature, named by its heading; in NDJSON any
-other key is refused. A line without features has no request in the log. Without
-`class_names` a truth by name says nothing of a prediction by index, nor the
-other way round: the row is unscorable.
+other key is refused. In CSV, what is a number in JSON is a number, what begins
+with a bracket or brace is JSON, and all else is text to the letter: `01234`,
+`1_0`, `nan`, `+1` and `true` are names. A line without features has no request
+in the log. What prediction, truth and reward mean is what the predictor's
+declaration says (`closedloop.output`).
 """
 
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +43,9 @@ OPTIONAL = ("truth", "reward", "feedback_time", "class_names", "tags", "features
 # Event ids are made from what the event says: the same line gives the same events.
 _NAMESPACE = uuid5(NAMESPACE_URL, "https://closedloop.dev/backfill")
 _SOURCE = "closedloop/backfill"
+
+# RFC 8259, section 6: Python's int and float read more than that as numbers.
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ def _read_ndjson(file: Iterator[str], _: Path) -> _Lines:
         if not text.strip():
             continue
         try:
-            values = json.loads(text)
+            values = _json(text)
         except (ValueError, RecursionError) as error:
             yield line, _BadLineError(f"not JSON: {error}")
             continue
@@ -166,23 +172,30 @@ def _from_cells(cells: Mapping[str, str]) -> _Values | _BadLineError:
 
 
 def _cell(name: str, text: str) -> object:
-    """A list or an object of JSON, a number, else the text itself."""
-    if text[:1] in ("[", "{"):
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise _BadLineError(f"{name} is {text[:80]!r}, not JSON: {error}") from None
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        number = float(text)
-    except ValueError:
+    """A list, an object or a number of JSON, else the text itself."""
+    if text[:1] not in ("[", "{") and not _NUMBER.fullmatch(text):
         return text
-    if not math.isfinite(number):
-        raise _BadLineError(f"{name} is {text!r}: give a finite number or leave it empty")
-    return number
+    try:
+        value = _json(text)
+    except (ValueError, RecursionError) as error:
+        raise _BadLineError(f"{name} is {text[:80]!r}, not JSON: {error}") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _BadLineError(f"{name} is {text[:80]!r}: give a number that is not so large")
+    return value
+
+
+def _json(text: str) -> object:
+    """JSON in which no key comes twice. Raises ValueError and RecursionError."""
+    return json.loads(text, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:80]!r} comes twice")
+    return found
 
 
 def _events(values: _Values, predictor: Predictor) -> Iterator[Event]:
@@ -217,8 +230,10 @@ def _events(values: _Values, predictor: Predictor) -> Iterator[Event]:
 def _event(kind: str, request_id: str, time: str, predictor: Predictor, message: _Values) -> Event:
     try:
         body = json.dumps(message, allow_nan=False).encode()
-    except ValueError as error:
+        json.dumps([request_id, message], ensure_ascii=False).encode()
+    except ValueError as error:  # a number that is none in JSON, text that is not UTF-8
         raise _BadLineError(f"a value cannot be sent as JSON: {error}") from None
+    time = events.rfc3339(time)  # one moment, however it is written
     identity = json.dumps([kind, request_id, time, *predictor, body.decode()])
     event = Event(
         id=str(uuid5(_NAMESPACE, identity)),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from closedloop import events
-from closedloop.documents import parts_of, predicted_class
+from closedloop.documents import parts_of
+from closedloop.observation import read_event
 from tests.models.wrapper import FLOWERS, Wrapper, wrapper
 from tests.platforms.embedded.executor.rig import Rig, rig
 
@@ -80,10 +81,9 @@ async def test_the_logged_answer_states_the_class_that_was_served(running: Rig) 
         served = (await response.json())["data"]["ndarray"]
     got = {one.headers["ce-type"]: one for one in await running.sink.wait(2)}
     logged = got[events.RESPONSE]
-    parts = parts_of(events.from_http(logged.headers, logged.body))
+    parts = parts_of(read_event(logged.headers, logged.body))
     assert [part.document_id for part in parts] == [f"batch-item-{i}" for i in range(3)]
-    labels = [predicted_class(part.content)[0] for part in parts]
-    assert [label.index if label else None for label in labels] == served == [0, 1, 2]
+    assert [part.content["instance"] for part in parts] == served == [0, 1, 2]
 
 
 async def test_feedback_through_the_executor_is_joined_by_its_puid(

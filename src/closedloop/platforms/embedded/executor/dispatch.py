@@ -24,7 +24,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from closedloop import events
-from closedloop.events import Event
 
 WORKERS = 10
 
@@ -203,37 +202,40 @@ class Dispatcher(Collector):
                 self._queue.task_done()
 
     async def _send(self, session: aiohttp.ClientSession, payload: Payload) -> None:
-        event = self._event(payload)
-        headers = event.headers() | {"ce-traceparent": f"00-{token_hex(16)}-{token_hex(8)}-00"}
-        if not event.content_type:
-            del headers["content-type"]
-        elif not _MEDIA_TYPE.fullmatch(event.content_type):
-            raise ValueError(
-                "datacontenttype: failed to parse media type, mime: invalid media parameter"
-            )
+        body = _gunzip(payload.body) if payload.content_encoding == "gzip" else payload.body
         async with session.post(
-            self._sink, data=BytesIO(event.body), headers=headers, allow_redirects=False
+            self._sink, data=BytesIO(body), headers=self._headers(payload), allow_redirects=False
         ) as response:
             await response.read()
             if not 200 <= response.status < 300:
                 raise _RefusedBySink(f"error sending cloudevent: {response.status}")
         self._count("sent", payload)
 
-    def _event(self, payload: Payload) -> Event:
-        body = payload.body
-        return Event(
-            id=str(uuid4()),
-            source=SOURCE,
-            type=payload.type,
-            time=_now(),
-            request_id=payload.request_id,
-            namespace=self._namespace,
-            deployment=self._deployment,
-            predictor=self._predictor,
-            model=self._model,
-            content_type=payload.content_type.strip(),
-            body=_gunzip(body) if payload.content_encoding == "gzip" else body,
-        )
+    def _headers(self, payload: Payload) -> dict[str, str]:
+        """Attributes as they are: the SDK that Seldon uses does not percent-encode them.
+
+        Raises ValueError for an event that the SDK does not send.
+        """
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-id": str(uuid4()),
+            "ce-source": SOURCE,
+            "ce-type": payload.type,
+            "ce-time": _now(),
+            "ce-requestid": payload.request_id,
+            "ce-namespace": self._namespace,
+            "ce-inferenceservicename": self._deployment,
+            "ce-endpoint": self._predictor,
+            "ce-modelid": self._model,
+            "ce-protocol": "seldon",
+            "ce-traceparent": f"00-{token_hex(16)}-{token_hex(8)}-00",
+        }
+        media_type = payload.content_type.strip()
+        if not media_type:
+            return headers
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            raise ValueError(f"datacontenttype: failed to parse media type {media_type!r}")
+        return headers | {"content-type": media_type}
 
     def _count(self, outcome: str, payload: Payload) -> None:
         self._counts[outcome, _WORDS[payload.type]] += 1
