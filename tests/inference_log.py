@@ -8,7 +8,12 @@ from elasticsearch import Elasticsearch, helpers
 from closedloop import events
 from closedloop.documents import Document, index_name, merge, parts_of
 from closedloop.events import Event
+from closedloop.observation import observe
+from closedloop.output import Output
 from closedloop.request_logger.mapping import TEMPLATES
+
+NUMBERED = Output("class", classes=tuple(map(str, range(2000))))
+"""Classes that are called 0, 1 and so on."""
 
 
 def put_templates(client: Elasticsearch) -> None:
@@ -24,9 +29,12 @@ def empty(client: Elasticsearch) -> None:
 class Log:
     """Builds documents event by event, as the request logger does, and writes them."""
 
-    def __init__(self, namespace: str = "ns", deployment: str = "dep") -> None:
-        self.namespace, self.deployment = namespace, deployment
+    def __init__(
+        self, namespace: str = "ns", deployment: str = "dep", output: Output | None = NUMBERED
+    ) -> None:
+        self.namespace, self.deployment, self.output = namespace, deployment, output
         self.documents: dict[tuple[str, str], Document] = {}
+        self._rows: dict[tuple[str, str], int] = {}  # of the answer to each request
         self._events = 0
 
     def add(
@@ -50,9 +58,14 @@ class Log:
 
     def observe(self, event: Event) -> None:
         index = index_name(event.namespace, event.deployment, event.predictor)
-        for part in parts_of(event):
+        seen = observe(event)
+        answer = (index, event.request_id)
+        if event.type == events.RESPONSE:
+            self._rows[answer] = seen.entries
+        for part in parts_of(seen, self._rows.get(answer)):
             key = index, part.document_id
-            self.documents[key], _ = merge(self.documents.get(key), part)
+            document, _ = merge(self.documents.get(key), part, self.output)
+            self.documents[key] = {**document, "DocumentId": part.document_id}
 
     def answer(
         self,
