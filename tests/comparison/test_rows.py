@@ -13,7 +13,8 @@ from closedloop import events
 from closedloop.comparison import Pair, compare, content_of, pairs, series
 from closedloop.comparison.rows import Rows
 from closedloop.decision import Verdict
-from closedloop.history import Period
+from closedloop.documents import Predictor, kept_apart
+from closedloop.history import Period, audit_trail
 from tests.inference_log import Log
 
 CHAMPION, CHALLENGER = "default", "shadow"
@@ -127,6 +128,35 @@ def test_a_row_whose_request_nobody_logged_counts_and_is_told(search: Elasticsea
     seen = compare(search, *NAMES)
     assert (seen.champion_only, seen.repeats, seen.unlogged) == (3, 0, 3)
     assert len(series(search, *NAMES)) == 3
+
+
+def test_a_row_that_was_too_large_to_log_counts_and_is_told(search: Elasticsearch) -> None:
+    log = Log()
+    for second, text in enumerate(("a" * (1 << 20), "b" * (1 << 20))):
+        ask(log, text[0], [[text]], [RIGHT], [WRONG], second)
+    ask(log, "null", [None], [RIGHT], [WRONG])
+    log.write(search)
+    seen = compare(search, *NAMES)
+    assert (seen.champion_only, seen.repeats, seen.unlogged) == (3, 0, 2)
+
+
+def test_a_row_is_a_pair_also_where_another_owner_has_its_id_in_one_index(
+    search: Elasticsearch,
+) -> None:
+    log = Log()
+    ask(log, "x", [[1], [2]], [RIGHT] * 2, [WRONG] * 2)
+    for (index, name), document in [*log.documents.items()]:
+        if index.endswith(CHALLENGER):
+            apart = kept_apart(name, Predictor("ns", "dep", CHALLENGER))
+            log.documents[index, apart] = {**document, "DocumentId": apart}
+            log.documents[index, name] = {**document, "Ce-Inferenceservicename": "Dep"}
+    log.write(search)
+    found = pairs(search, *NAMES)
+    assert [(each.document_id, each.discordant) for each in found] == [
+        ("x-item-0", True),
+        ("x-item-1", True),
+    ]
+    assert len(audit_trail(search, "ns", "dep", CHALLENGER, "x", row=1)) == 1
 
 
 def test_answers_to_two_requests_under_one_id_are_no_pair(search: Elasticsearch) -> None:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from closedloop.documents import index_name
 from closedloop.history import NothingLoggedError, Period, evaluate, over_time
 from closedloop.history.period import Moment
-from closedloop.payload import ClassLabel
 from closedloop.scoring import Scoreboard
-from tests.inference_log import Log, empty
+from closedloop.scoring.reading import read_answer
+from closedloop.scoring.scoreboard import Feedback
+from tests.inference_log import NUMBERED, Log, empty
 
 
 def test_counts_measures_and_coverage(search: Elasticsearch) -> None:
@@ -39,15 +40,15 @@ def test_the_aggregation_is_the_fold(
     search: Elasticsearch, rows: list[tuple[int, int | None]]
 ) -> None:
     empty(search)
-    log, board = Log(), Scoreboard()
+    log, board = Log(), Scoreboard(NUMBERED)
     log.answer("first", 0)
-    board.answer("first", "1", ClassLabel(0, None), ())
+    board.answer("first", "1", [read_answer(NUMBERED, [0])])
     for i, (predicted, actual) in enumerate(rows):
         log.answer(f"r{i}", predicted)
-        board.answer(f"r{i}", "1", ClassLabel(predicted, None), ())
+        board.answer(f"r{i}", "1", [read_answer(NUMBERED, [predicted])])
         if actual is not None:
             log.judge(f"r{i}", actual)
-            board.judge(f"r{i}", "1", ClassLabel(actual, None), None)
+            board.judge(f"r{i}", "1", Feedback((actual,)))
     log.write(search)
     seen = evaluate(search, "ns", "dep")
     assert seen.matrix == board.matrix

@@ -12,8 +12,12 @@ the same content the one that was asked first counts, and the others are left
 out and counted as `repeats`. The content is what the request says of the row,
 row i of a batch, whatever its id, as canonical JSON. To know a row again costs
 about 300 bytes of memory a row, for a digest of 16 bytes and who was right.
-A row whose request is in neither log cannot be told from a repeat. It counts,
-and `unlogged` says how many do: log requests (`logger.mode: all`) and it is 0.
+A row whose request is in neither log, or was too large for it, cannot be told
+from a repeat. It counts, and `unlogged` says how many do: log requests
+(`logger.mode: all`), of at most a megabyte, and it is 0.
+
+Compared are rows that are right or wrong. A regression has such rows where a
+tolerance is declared (`closedloop.output`).
 """
 
 from closedloop.comparison.compare import Comparison, Point, compare, series

@@ -19,6 +19,7 @@ _FIELDS = (
     REQUEST_TIME,
     "request.instance",
     "request.names",
+    "request.cut",
 )
 
 
@@ -127,7 +128,7 @@ def _with_requests(
     for key, ours, theirs in _join(left, right):
         for document_id in sorted(ours.keys() & theirs.keys()):
             one, other = ours[document_id], theirs[document_id]
-            logged = [each for each in map(_request, (one, other)) if "instance" in each]
+            logged = [*filter(_known, map(_request, (one, other)))]
             contents = {content_of(each["instance"]) for each in logged}
             if len(contents) > 1:  # answers to two different requests under one id are no pair
                 continue
@@ -170,6 +171,11 @@ def _canonical(value: object) -> object:
 
 def _request(source: Source) -> Source:
     return cast(Source, source.get("request") or {})
+
+
+def _known(request: Source) -> bool:
+    """Whether a row is in its request: one that is too large is logged without it."""
+    return "instance" in request and not (request.get("cut") and request["instance"] is None)
 
 
 def _asked(source: Source) -> str:

@@ -115,14 +115,15 @@ def audit_trail(
     request is not in it.
     """
     log = open_log(client, namespace, deployment, predictor)
-    name = request_id if row is None else document_id(request_id, row, rows=2)
-    found = client.options(ignore_status=404).get(index=log.index, id=name)
-    if not (found.get("found") and log.holds(found["_source"])):
+    name = document_id(request_id, row or 0, rows=1 if row is None else 2)
+    found = client.mget(index=log.index, ids=log.names(name))["docs"]
+    ours = [each["_source"] for each in found if each["found"] and log.holds(each["_source"])]
+    if not ours:
         raise LookupError(
             f"{name} is not in index {log.index}: check the request id, and the row of a batch"
         )
     output = declared_outputs(client).of((namespace, deployment, predictor))
-    return versions(found["_source"], output)
+    return versions(ours[0], output)
 
 
 def versions(document: Document, output: Output | None = None) -> list[Version]:

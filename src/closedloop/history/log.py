@@ -13,7 +13,7 @@ from typing import cast
 
 from elasticsearch import Elasticsearch, NotFoundError
 
-from closedloop.documents import Predictor, index_name
+from closedloop.documents import OWNER, Predictor, index_name, kept_apart, owned_by
 from closedloop.history.period import Filter
 
 Hit = Mapping[str, object]
@@ -24,8 +24,6 @@ SCORED: Filter = {"exists": {"field": "score.correct"}}
 
 # One page's hits are all that is held at a time.
 PAGE = 2000
-
-_OWNER = ("Ce-Namespace", "Ce-Inferenceservicename", "Ce-Endpoint")
 
 
 class NothingLoggedError(LookupError):
@@ -42,11 +40,19 @@ class Log:
     @property
     def filters(self) -> list[Filter]:
         """What every query of this log must filter by."""
-        return [{"term": {field: name}} for field, name in zip(_OWNER, self.predictor, strict=True)]
+        return [*owned_by(self.predictor)]
 
     def holds(self, document: Source) -> bool:
         """Whether a document that was read by its id is of this log."""
-        return tuple(document.get(field) for field in _OWNER) == self.predictor
+        return tuple(document.get(field) for field in OWNER) == self.predictor
+
+    def names(self, document_id: str) -> tuple[str, str]:
+        """The ids that a document can have here: its own, and where another owner has that one."""
+        return document_id, kept_apart(document_id, self.predictor)
+
+    def plain(self, document_id: str) -> str:
+        """A document's own id, the same in the log of another predictor."""
+        return document_id.removesuffix(kept_apart("", self.predictor))
 
 
 def open_log(client: Elasticsearch, namespace: str, deployment: str, predictor: str) -> Log:
@@ -79,7 +85,7 @@ def by_request(
     *,
     page: int = PAGE,
 ) -> Iterator[tuple[Key, dict[str, Source]]]:
-    """The documents of each (request id, row), in that order, by document id.
+    """The documents of each (request id, row), in that order, by their own id (`Log.plain`).
 
     Almost always there is one; two where an id was used for a single row and
     for a batch. Memory is bounded by the page.
@@ -97,7 +103,7 @@ def by_request(
                 " by their bytes, as Elasticsearch does"
             )
         before = key
-        yield key, {str(hit["_id"]): cast(Source, hit["_source"]) for hit in group}
+        yield key, {log.plain(str(hit["_id"])): cast(Source, hit["_source"]) for hit in group}
 
 
 def _sorted_hits(
