@@ -226,10 +226,11 @@ def _classes(
         or isinstance(codes, str)
         or len(codes) not in (0, len(labels))
         or not all(_is_finite(code) for code in codes)
-        or len({float(code) for code in codes}) != len(codes)
+        or len(set(codes)) != len(codes)
     ):
         raise InvalidOutput(f"{owner}: codes is {codes!r}: write one number for each class")
-    return labels, tuple(float(code) for code in codes)
+    # Whole ones stay whole: a double would round those past 2⁵³.
+    return labels, tuple(int(code) if code == int(code) else code for code in codes)
 
 
 def _label(value: object, owner: str) -> str:

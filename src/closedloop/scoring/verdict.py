@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from closedloop.output import Output, number_like
-from closedloop.scoring.reading import Reason, Said
+from closedloop.output import Output
+from closedloop.scoring.certain import compared
+from closedloop.scoring.said import Reason, Said
 
 STATES = ("scored", "unlabelled", "unmatched", "unscorable")
 SUMS = ("error", "absolute_error", "squared_error", "brier", "log_loss", "reward")
@@ -54,9 +55,10 @@ def judge(
         if said.reason:
             return unscorable(said.reason)
     if output is None:
-        return _judge_undeclared(predicted, actual)
+        pair = compared(predicted, actual)
+        return unscorable(Reason.UNDECLARED_TRUTH) if pair is None else _pair(*pair)
     if output.kind == "regression":
-        return _judge_numbers(output, predicted.numbers, actual.numbers)
+        return _judge_numbers(output, predicted, actual)
     if predicted.labels is not None and actual.labels is not None:
         same = predicted.labels == actual.labels
         return Verdict("scored", correct=same, labels=(predicted.labels, actual.labels))
@@ -87,12 +89,14 @@ def _judge_reward(output: Output | None, reward: float | None) -> Verdict:
     return Verdict("unscorable", reason=Reason.UNDECLARED_REWARD, sums=sums)
 
 
-def _judge_numbers(
-    output: Output, predicted: tuple[float, ...], actual: tuple[float, ...]
-) -> Verdict:
-    if len(predicted) != len(actual):
+def _judge_numbers(output: Output, predicted: Said, actual: Said) -> Verdict:
+    truths = actual.numbers
+    if predicted.names and actual.names and predicted.names != actual.names:
+        named = dict(zip(actual.names, truths, strict=True))
+        truths = tuple(named[name] for name in predicted.names if name in named)
+    if len(predicted.numbers) != len(truths):
         return unscorable(Reason.TRUTH_SHAPE)
-    errors = [answer - truth for answer, truth in zip(predicted, actual, strict=True)]
+    errors = [answer - truth for answer, truth in zip(predicted.numbers, truths, strict=True)]
     squares = [error * error for error in errors]
     if not math.isfinite(sum(squares)):
         return unscorable(Reason.TRUTH_UNREADABLE)
@@ -116,54 +120,3 @@ def _losses(shares: tuple[float, ...], actual: int) -> Mapping[str, float]:
     brier = squares[1] if len(shares) == 2 else math.fsum(squares)
     likelihood = min(max(shares[actual] / math.fsum(shares), _LEAST), 1 - _LEAST)
     return {"brier": brier, "log_loss": -math.log(likelihood)}
-
-
-def _judge_undeclared(predicted: Said, actual: Said) -> Verdict:
-    """Score what is certain without a declaration, and nothing else."""
-    if predicted.label is not None:
-        certain = actual.label is not None and _same_words(predicted, actual)
-        return (
-            _pair(predicted.label, actual.label)
-            if certain and actual.label is not None
-            else unscorable(Reason.UNDECLARED_TRUTH)
-        )
-    index = _column(predicted, actual)
-    if index is None or predicted.index is None:
-        return unscorable(Reason.UNDECLARED_TRUTH)
-    names = predicted.names or tuple(str(i) for i in range(predicted.width))
-    return _pair(names[predicted.index], names[index])
-
-
-def _same_words(predicted: Said, actual: Said) -> bool:
-    """Whether two texts that differ are certainly two classes of one vocabulary."""
-    one, other = predicted.label or "", actual.label or ""
-    if predicted.width != actual.width:  # one is a boolean, one a text
-        return False
-    if one == other:
-        return True
-    if number_like(one) or number_like(other):
-        # `1` and `01`, or `2` and `virginica`, may be the same class.
-        return number_like(one) and number_like(other) and float(one) != float(other)
-    return one.casefold().strip() != other.casefold().strip()
-
-
-def _column(predicted: Said, actual: Said) -> int | None:
-    """Which of the answer's columns the truth names, where that is certain."""
-    names = predicted.names
-    if actual.label is not None:
-        return names.index(actual.label) if actual.label in names and not actual.width else None
-    index = actual.index
-    if index is None:
-        return None
-    if actual.width:  # one-hot
-        if actual.width != predicted.width:
-            return None
-        if names and actual.names and names != actual.names:
-            said = actual.names[index]
-            return names.index(said) if set(names) == set(actual.names) else None
-        return index
-    if index >= predicted.width:
-        return None
-    if any(number_like(name) for name in names) and names[index] != str(index):
-        return None
-    return index
