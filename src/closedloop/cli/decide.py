@@ -62,6 +62,7 @@ def compare(
     target = open_platform(platform)
     found = _compare(target, namespace, model, period)
     console = Console()
+    piped = not console.is_terminal  # where nobody's window is, no line has to end
     console.print(comparison_table(found))
     test = found.report()
     console.print(
@@ -69,8 +70,9 @@ def compare(
         f" {found.champion_only}, challenger alone {found.challenger_only}. Exact test, valid for"
         f" one look: p = {test.p_value:.3g}.",
         highlight=False,
+        soft_wrap=piped,
     )
-    console.print(found.decide(alpha).sentence, style="bold", highlight=False)
+    console.print(found.decide(alpha).sentence, style="bold", highlight=False, soft_wrap=piped)
 
 
 def promote(
