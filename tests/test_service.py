@@ -1,6 +1,30 @@
+import logging
+from collections.abc import Iterator
+
 import pytest
 
-from closedloop.service import Settings, addresses
+from closedloop.service import Settings, addresses, configure_logs
+
+
+@pytest.fixture
+def root() -> Iterator[logging.Logger]:
+    """The root logger, which a service configures for its whole process."""
+    logger = logging.getLogger()
+    handlers, level = logger.handlers[:], logger.level
+    yield logger
+    logger.handlers[:], logger.level = handlers, level
+    logging.getLogger("elastic_transport").setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [("INFO", logging.WARNING), ("error", logging.ERROR), ("DEBUG", logging.DEBUG)],
+)
+def test_requests_to_elasticsearch_are_logged_when_everything_is_asked_for(
+    root: logging.Logger, asked: str, says: int
+) -> None:
+    configure_logs(asked)
+    assert logging.getLogger("elastic_transport.transport").getEffectiveLevel() == says
 
 
 def test_no_username_is_no_authentication() -> None:

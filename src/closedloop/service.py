@@ -61,6 +61,14 @@ def configure_logs(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # A line for each request to Elasticsearch, of which an idle service makes one a second.
+    _at_least(logging.WARNING, "elastic_transport", level)
+
+
+def _at_least(lowest: int, name: str, level: str) -> None:
+    """Let a library say what is of this level or above, unless everything is asked for."""
+    asked = logging.getLevelNamesMapping()[level.upper()]
+    logging.getLogger(name).setLevel(max(lowest, asked) if asked > logging.DEBUG else asked)
 
 
 def add_health(app: web.Application, why_not_ready: Callable[[], str | None]) -> None:

@@ -58,6 +58,28 @@ def test_logs_of_a_part(invoke: Invoke) -> None:
     assert invoke("logs", "envoy").output == "last words of envoy\n"
 
 
+def test_logs_of_a_piece_of_a_name(invoke: Invoke, platform: FakePlatform) -> None:
+    platform.up = True
+    assert invoke("logs", "logger").output == "last words of seldon-logs/logger\n"
+    assert invoke("logs", "nobody").output == "last words of nobody\n"
+
+
+def test_logs_of_a_piece_of_several_names(invoke: Invoke, platform: FakePlatform) -> None:
+    platform.up = True
+    result = invoke("logs", "o")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "o is a piece of several names: name one of envoy, seldon-logs/logger\n"
+    )
+
+
+def test_a_table_that_is_piped_is_not_cut(invoke: Invoke, platform: FakePlatform) -> None:
+    platform.note = "crashed " * 40
+    result = invoke("up")
+    (row,) = (line for line in result.output.splitlines() if "seldon-logs/logger" in line)
+    assert row.rstrip().endswith(platform.note.rstrip())
+
+
 def test_down(invoke: Invoke, platform: FakePlatform) -> None:
     assert invoke("down").exit_code == 0
     assert platform.calls == ["down"]

@@ -30,7 +30,7 @@ def _whole_loop(tmp_path_factory: pytest.TempPathFactory, shared_parts: Path) ->
         patch.delenv("CLOSEDLOOP_ELASTICSEARCH_URL", raising=False)
         platform = EmbeddedPlatform(parent_pid=os.getpid())
         try:
-            install_everything(platform, lambda _: None)
+            install_everything(platform, lambda *_: None)
         except BaseException:
             platform.down()
             raise

@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from closedloop.platforms.protocol import Object, PartStatus, PlatformError
+from closedloop.platforms.protocol import Object, PartStatus, PlatformError, Report
 
 PARAMETERS = 'platform = "embedded"  # where to run\nn = 2  # how many'
 
@@ -20,6 +20,10 @@ class FakePlatform:
         self.calls: list[str] = []
         self.up = up
         self.fail = fail
+        self.note = "crashed"
+
+    def start(self, report: Report) -> None:
+        report("machine", 0.5)
 
     def install(self, part: str) -> list[PartStatus]:
         self.up = True
@@ -69,7 +73,7 @@ class FakePlatform:
             return []
         return [
             PartStatus("envoy", "1.40.0", "ready", "http://127.0.0.1:8003"),
-            PartStatus("seldon-logs/logger", "0.1.0", "restarting", restarts=3, note="crashed"),
+            PartStatus("seldon-logs/logger", "0.1.0", "restarting", restarts=3, note=self.note),
         ]
 
     def down(self) -> None:

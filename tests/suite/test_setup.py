@@ -8,14 +8,14 @@ from tests.suite.fakes import FakePlatform
 
 def test_installs_every_part_in_order_after_the_namespaces() -> None:
     platform = FakePlatform()
-    install_everything(platform, lambda _: None)
+    install_everything(platform, lambda *_: None)
     assert platform.calls[0] == "apply namespaces"
     assert [c for c in platform.calls if c.startswith("install")] == [f"install {p}" for p in PARTS]
 
 
 def test_waits_for_the_broker_before_anything_sends_to_it() -> None:
     platform = FakePlatform()
-    install_everything(platform, lambda _: None)
+    install_everything(platform, lambda *_: None)
     assert platform.calls.index("wait Broker seldon-logs/default Ready") < platform.calls.index(
         "apply models/outputs.yaml request-logger"
     )
@@ -24,8 +24,8 @@ def test_waits_for_the_broker_before_anything_sends_to_it() -> None:
 def test_reports_each_step_before_it_begins() -> None:
     seen: list[tuple[str, int]] = []
     platform = FakePlatform()
-    install_everything(platform, lambda step: seen.append((step, len(platform.calls))))
-    assert [step for step, _ in seen] == [step.name for step in STEPS]
+    install_everything(platform, lambda step, _=None: seen.append((step, len(platform.calls))))
+    assert [step for step, _ in seen] == ["machine", *(step.name for step in STEPS)]
     assert seen[0][1] == 0
 
 
@@ -34,7 +34,7 @@ def test_a_failing_step_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(PlatformError):
         install_everything(platform)
     assert platform.calls[-1] == "install monitoring"
-    assert capsys.readouterr().out == "namespaces … istio … monitoring … \n"
+    assert capsys.readouterr().out == "machine … namespaces … istio … monitoring … \n"
 
 
 def test_every_manifest_that_is_named_exists() -> None:

@@ -64,6 +64,7 @@ def compare(
     one looks, if --since is not chosen by looking at it.
     """
     console = Console()
+    piped = not console.is_terminal  # where nobody's window is, no line has to end
     target = open_platform(platform)
     period = _period(console, target, namespace, model, since, until)
     found = _compare(target, namespace, model, period)
@@ -74,10 +75,11 @@ def compare(
         f" {found.champion_only}, challenger alone {found.challenger_only}. Exact test, valid for"
         f" one look: p = {test.p_value:.3g}.",
         highlight=False,
+        soft_wrap=piped,
     )
     if sentences := left_out(found):
-        console.print(" ".join(sentences), highlight=False)
-    console.print(found.decide(alpha).sentence, style="bold", highlight=False)
+        console.print(" ".join(sentences), highlight=False, soft_wrap=piped)
+    console.print(found.decide(alpha).sentence, style="bold", highlight=False, soft_wrap=piped)
 
 
 def promote(

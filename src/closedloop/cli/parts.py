@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from closedloop.cli.errors import CommandError
 from closedloop.cli.options import PlatformName, PlatformOption, open_platform
-from closedloop.cli.table import status_table
+from closedloop.cli.table import print_status
+from closedloop.platforms.protocol import PARTS, Platform
 
 
 def up(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
@@ -18,19 +21,27 @@ def up(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
     """
     from closedloop.suite.setup import STEPS, install_everything
 
-    console = Console()
     target = open_platform(platform)
+    names = {step.name for step in STEPS}
     done = 0
-    with console.status("starting") as spinner:
+    console = Console()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("starting", total=None)
 
-        def report(step: str) -> None:
+        def report(step: str, share: float | None = None) -> None:
             nonlocal done
-            done += 1
-            spinner.update(f"{step} ({done} of {len(STEPS)})")
-            console.print(f"[dim]{done:>2} of {len(STEPS)}[/]  {step}", highlight=False)
+            done += step in names
+            place = f"{done:>2} of {len(STEPS)}" if step in names else " " * 8
+            progress.update(
+                task, description=step, total=None if share is None else 1, completed=share or 0
+            )
+            console.print(f"[dim]{place}[/]  {step}", highlight=False, soft_wrap=True)
 
         install_everything(target, report)
-    console.print(status_table(target.status()))
+    print_status(target.status())
 
 
 def status(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
@@ -39,11 +50,7 @@ def status(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
     if not parts:
         Console().print("Nothing is running; `closedloop up` starts it.", highlight=False)
         raise typer.Exit(1)
-    # As wide as it needs to be when piped; a terminal has its own width.
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=250)
-    console.print(status_table(parts))
+    print_status(parts)
     if any(part.state != "ready" for part in parts):
         raise typer.Exit(1)
 
@@ -52,7 +59,7 @@ def logs(
     part: Annotated[
         str,
         typer.Argument(
-            help="A part as `closedloop status` names it, or a workload `namespace/name`.",
+            help="A part as `closedloop status` names it, or a piece of its name.",
             show_default=False,
         ),
     ],
@@ -60,7 +67,21 @@ def logs(
     platform: PlatformOption = PlatformName.EMBEDDED,
 ) -> None:
     """Print the last lines that a part logged."""
-    typer.echo(open_platform(platform).logs(part, lines).rstrip("\n"))
+    target = open_platform(platform)
+    typer.echo(target.logs(_named(target, part), lines).rstrip("\n"))
+
+
+def _named(platform: Platform, word: str) -> str:
+    """The one part that `word` names or is a piece of the name of, else the word itself."""
+    if word in PARTS or "/" in word:
+        return word
+    names = [part.part for part in platform.status()]
+    found = [name for name in names if word in name.rpartition("/")[2]]
+    if word in names or not found:
+        return word
+    if len(found) > 1:
+        raise CommandError(f"{word} is a piece of several names: name one of {', '.join(found)}")
+    return found[0]
 
 
 def down(platform: PlatformOption = PlatformName.EMBEDDED) -> None:

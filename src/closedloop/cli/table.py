@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from closedloop.platforms.protocol import PartStatus
 
+_ENDLESS = 100_000
 _COLOURS = {
     "ready": "green",
     "starting": "yellow",
@@ -14,6 +16,16 @@ _COLOURS = {
     "stopped": "dim",
     "failed": "red",
 }
+
+
+def print_status(parts: Iterable[PartStatus]) -> None:
+    """Print the table: as wide as it needs to be when piped, for a terminal has its own width."""
+    table = status_table(parts)
+    console = Console()
+    if not console.is_terminal:
+        wide = Console(width=_ENDLESS)
+        console = Console(width=wide.measure(table).maximum)
+    console.print(table)
 
 
 def status_table(parts: Iterable[PartStatus]) -> Table:

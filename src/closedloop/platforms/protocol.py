@@ -5,6 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+
+class Report(Protocol):
+    """Is told what is begun, and which share of it, from 0 to 1, is done where that is known."""
+
+    def __call__(self, what: str, share: float | None = None, /) -> None: ...
+
+
 # The parts, in the order in which they can be installed.
 PARTS = ("istio", "monitoring", "seldon-core", "knative-eventing", "elasticsearch")
 
@@ -40,6 +47,10 @@ class Platform(Protocol):
     """
 
     name: str
+
+    def start(self, report: Report) -> None:
+        """Start what the parts run on, unless it runs: a cluster and its images, for example."""
+        ...
 
     def install(self, part: str) -> list[PartStatus]:
         """Install one of `PARTS` and wait until it is ready; a part that is there stays."""

@@ -5,14 +5,15 @@ import platform as machine
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
 
 import yaml
 
-from closedloop.platforms.protocol import Platform
+from closedloop.platforms.protocol import PartStatus, Platform
 from closedloop.suite.errors import SuiteError
 
 _LINES = 5000
@@ -57,7 +58,7 @@ def write_bundle(platform: Platform, archive: Path, run: Path | None = None) -> 
 
 def _files(platform: Platform, run: Path | None, archive: Path) -> Files:
     yield "versions/python.txt", _versions().encode()
-    yield _file("status.txt", lambda: "\n".join(map(str, platform.status())))
+    yield _file("status.txt", lambda: _table(platform.status()))
     try:
         if callable(own := getattr(platform, "evidence", None)):
             yield from own()
@@ -81,6 +82,15 @@ def _by_protocol(platform: Platform) -> Files:
 
 def _objects(platform: Platform, kind: str) -> str:
     return str(yaml.safe_dump_all(platform.objects(kind), sort_keys=False))
+
+
+def _table(parts: Sequence[PartStatus]) -> str:
+    """The rows of `closedloop status`, each column as wide as its longest word."""
+    heads = [field.name for field in fields(PartStatus)]
+    rows = [heads, *([str(getattr(part, head)) for head in heads] for part in parts)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _versions() -> str:

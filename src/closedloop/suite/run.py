@@ -94,8 +94,8 @@ class Run:
         self._console.print(f"platform {self.plan.platform}", highlight=False)
         with self._console.status("") as status:
 
-            def report(step: str) -> None:
-                status.update(step)
+            def report(step: str, share: float | None = None) -> None:
+                status.update(step if share is None else f"{step}, {share:.0%}")
                 if not self._console.is_terminal:
                     self._console.print(f"  {step}", highlight=False)
 

@@ -5,12 +5,9 @@ install exactly this; where it is there already nothing changes.
 """
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from closedloop.platforms.protocol import PARTS, Platform
-
-Report = Callable[[str], None]
+from closedloop.platforms.protocol import PARTS, Platform, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +51,21 @@ STEPS = (
 def install_everything(platform: Platform, report: Report | None = None) -> None:
     """Do every step in its order; `report` is called with the name of each before it begins.
 
-    Without `report` the names appear on one line, as they come. Raises
-    `PlatformError` from the step that failed.
+    Before the first it is told what the platform does to start. Without
+    `report` the names appear on one line, as they come. Raises `PlatformError`
+    from the step that failed.
     """
     if report is not None:
         _do(platform, report)
         return
     try:
-        _do(platform, lambda name: _write(f"{name} … "))
+        _do(platform, _name)
     finally:
         _write("\n")
 
 
 def _do(platform: Platform, report: Report) -> None:
+    platform.start(report)
     for step in STEPS:
         report(step.name)
         if step.part:
@@ -75,6 +74,10 @@ def _do(platform: Platform, report: Report) -> None:
             platform.apply(*step.manifests)
         for kind, name, namespace, condition in step.wait:
             platform.wait(kind, name, namespace, condition=condition)
+
+
+def _name(what: str, share: float | None = None) -> None:  # noqa: ARG001  # a `Report`
+    _write(f"{what} … ")
 
 
 def _write(text: str) -> None:

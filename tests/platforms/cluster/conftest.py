@@ -111,6 +111,11 @@ KNATIVE: dict[str, list[dict[str, object]]] = {
     "mt-channel-broker.yaml": [
         _deployment("mt-broker-ingress"),
         {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "broker-ingress-hpa", "namespace": "knative-eventing"},
+        },
+        {
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": "broker-ingress", "namespace": "knative-eventing"},

@@ -35,7 +35,7 @@ def _pod(fake: FakeApi) -> None:
 def test_a_bundle_has_objects_logs_releases_and_the_run(
     on_kind: Open, fake: FakeApi, tmp_path: Path
 ) -> None:
-    install_everything(on_kind(), lambda _: None)
+    install_everything(on_kind(), lambda *_: None)
     _pod(fake)
     run = tmp_path / "run"
     run.mkdir()
@@ -51,7 +51,7 @@ def test_a_bundle_has_objects_logs_releases_and_the_run(
 
 
 def test_no_password_is_in_a_bundle(on_kind: Open, fake: FakeApi, tmp_path: Path) -> None:
-    install_everything(on_kind(), lambda _: None)
+    install_everything(on_kind(), lambda *_: None)
     secret = fake.get("Secret", "elasticsearch-credentials", "seldon-logs")
     assert secret is not None
     password = secret["data"]["password"].encode()

@@ -15,7 +15,7 @@ from tests.platforms.cluster.stand_ins import StandIns, workload
 
 
 def _install(open_platform: Open) -> None:
-    install_everything(open_platform(), lambda _: None)
+    install_everything(open_platform(), lambda *_: None)
 
 
 def _releases(programs: StandIns) -> list[str]:
@@ -121,6 +121,13 @@ def test_our_image_is_built_when_the_values_of_a_chart_name_it(
     on_kind().install("seldon-core")
     (built,) = programs.calls("docker build")
     assert "--tag closedloop/executor:0.1.0" in built
+
+
+def test_upstreams_kinds_that_we_leave_out_are_not_applied(on_kind: Open, fake: FakeApi) -> None:
+    on_kind().install("knative-eventing")
+    kinds = {each["kind"] for each in fake.objects.values()}
+    assert "HorizontalPodAutoscaler" not in kinds
+    assert "Deployment" in kinds
 
 
 def test_a_changed_version_is_an_upgrade_and_replaces_seldons_manager(
@@ -305,6 +312,30 @@ def test_on_a_context_down_leaves_exactly_what_was_there(
     assert {key: each["metadata"]["uid"] for key, each in fake.objects.items()} == before
     assert programs.state["releases"] == {}
     assert on_context().status() == []
+
+
+def test_a_kind_that_went_with_its_definition_is_no_longer_asked_for(
+    on_context: Open, fake: FakeApi
+) -> None:
+    _install(on_context)
+    fake.fail("GET", "/seldondeployments", 404, "404 page not found", times=99)
+    on_context().down()
+    assert fake.get("Namespace", "seldon") is None
+    assert fake.get("ConfigMap", NAME, "default") is None
+
+
+def test_what_charts_leave_without_a_word_is_removed_too(on_context: Open, fake: FakeApi) -> None:
+    fake.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}})
+    _install(on_context)
+    for name in ("istio-ca-root-cert", "istio-ca-crl"):
+        metadata = {"name": name, "namespace": "default"}
+        fake.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    metadata = {"name": "monitoring-kube-prometheus-admission", "namespace": "monitoring"}
+    fake.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+    on_context().down()
+    assert fake.get("Namespace", "monitoring") is not None
+    assert fake.get("Secret", metadata["name"], "monitoring") is None
+    assert not [each for each in fake.objects.values() if each["kind"] == "ConfigMap"]
 
 
 def test_on_a_context_a_release_of_others_is_used_and_stays(

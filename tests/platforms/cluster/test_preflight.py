@@ -112,7 +112,7 @@ def test_a_cluster_of_others_with_our_name(kind: Kind, programs: StandIns) -> No
 def test_ports_of_our_own_cluster_are_not_looked_at(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind.create()
+    kind.create(lambda: None)
     monkeypatch.setattr(preflight, "_is_free", lambda _: False)
     assert _sentences(kind, {"a/b": 1}) == []
 

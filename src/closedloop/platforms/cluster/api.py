@@ -67,15 +67,21 @@ class Api:
         items: list[Object] = []
         more: str | None = None
         while True:
-            page = self._connection.request(
-                "get",
-                path,
-                what=f"listing {kind}",
-                label_selector=labels or None,
-                field_selector=fields or None,
-                limit=500,
-                _continue=more,
-            )
+            try:
+                page = self._connection.request(
+                    "get",
+                    path,
+                    what=f"listing {kind}",
+                    label_selector=labels or None,
+                    field_selector=fields or None,
+                    limit=500,
+                    _continue=more,
+                )
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                # A list that is empty is one, too: the kind is gone since it was looked for.
+                raise self._connection.gone(kind) from None
             items += [
                 {"apiVersion": resource.group_version, "kind": kind, **item}
                 for item in page.get("items") or []

@@ -1,6 +1,8 @@
 """Objects into the cluster: server-side apply, retries by kind of error, others' left alone."""
 
 import base64
+import hashlib
+import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -52,15 +54,34 @@ class Applier:
         those that already are as asked for are used, for another the error
         says what to do. Raises `PlatformError`.
         """
+        there = [self._there(one) for one in manifests]
         self._inventory.add(
             Made(one.name, self._namespace(one), one.kind, str(one.document["apiVersion"]))
-            for one in manifests
-            if self._may_be_made(one)
+            for one, found in zip(manifests, there, strict=True)
+            if found is None or is_ours(found)
         )
         return [
-            f"{one.kind}/{one.name} {self.persist(partial(self._apply, one, upstream))}"
-            for one in manifests
+            f"{one.kind}/{one.name} {self.persist(partial(self._apply, one, found, upstream))}"
+            for one, found in zip(manifests, there, strict=True)
         ]
+
+    def digest(self, manifests: Sequence[Manifest]) -> str:
+        """Tells one content of manifests from another, as they are applied here."""
+        documents = [self._document(one) for one in manifests]
+        return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()
+
+    def has(self, manifests: Sequence[Manifest]) -> bool:
+        """Whether all these objects are there and ours, whatever they are like."""
+        wanted = {
+            (one.kind, str(one.document["apiVersion"]), self._namespace(one), one.name)
+            for one in manifests
+        }
+        for kind, version in {each[:2] for each in wanted}:
+            found, _ = self._api.list(kind, api_version=version, labels=f"{LABEL}={VALUE}")
+            for each in found:
+                own = each["metadata"]
+                wanted.discard((kind, version, own.get("namespace", ""), own["name"]))
+        return not wanted
 
     def persist(self, action: Callable[[], T]) -> T:
         """Do it, again while it fails for a reason that passes. Raises the last error."""
@@ -83,11 +104,10 @@ class Applier:
         )
         retrying(action)
 
-    def _apply(self, manifest: Manifest, upstream: bool) -> str:
+    def _apply(self, manifest: Manifest, there: Object | None, upstream: bool) -> str:
         document = self._document(manifest)
-        kind, name, namespace = manifest.kind, manifest.name, self._namespace(manifest)
-        there = self._api.get(kind, name, namespace, api_version=str(document["apiVersion"]))
-        if there is None:
+        # What was not there a moment ago may have been made by another process meanwhile.
+        if there is None and (there := self._there(manifest)) is None:
             self._api.apply(self._complete(document, None), force=True)
             return "created"
         if not is_ours(there):
@@ -137,14 +157,13 @@ class Applier:
         namespaced = manifest.namespace and self._api.is_namespaced(manifest.kind, api_version)
         return manifest.namespace if namespaced else ""
 
-    def _may_be_made(self, manifest: Manifest) -> bool:
-        there = self._api.get(
+    def _there(self, manifest: Manifest) -> Object | None:
+        return self._api.get(
             manifest.kind,
             manifest.name,
             self._namespace(manifest),
             api_version=str(manifest.document["apiVersion"]),
         )
-        return there is None or is_ours(there)
 
     def _await_cause(self, state: RetryCallState) -> None:
         """Wait for what the last error lacked, as far as it can be watched."""

@@ -134,6 +134,11 @@ class Connection:
             raise self._unreachable(error) from None
         return found
 
+    def gone(self, kind: str) -> NoSuchKind:
+        """The error about a kind that is no longer there; the kinds are looked for anew."""
+        self._dynamic = None
+        return NoSuchKind(f"the cluster no longer has the kind {kind}: apply its definition first")
+
     def request(self, method: str, path: str, *, what: str, **parameters: Any) -> Object:
         """The object in the answer; `what` begins the sentence of an error.
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from closedloop.manifests import yaml_documents
 from closedloop.platforms.cluster.commands import CommandFailed, run, text
 from closedloop.platforms.cluster.versions import Chart
 
+_GET = ("metadata", "values")
 _NOT_FOUND = "not found"
 _MARGIN = 30.0  # helm has its own deadline; ours is for a helm that hangs
 
@@ -39,8 +41,9 @@ class Helm:
         """The release, None if there is none. Raises `PlatformError`."""
         place = [name, "--namespace", namespace, "--output", "json"]
         try:
-            metadata = json.loads(self._run("get", "metadata", *place))
-            values = json.loads(self._run("get", "values", *place))
+            with ThreadPoolExecutor(2) as both:  # each takes helm a tenth of a second
+                asked = both.map(lambda what: self._run("get", what, *place), _GET)
+            metadata, values = map(json.loads, asked)
         except CommandFailed as error:
             if _NOT_FOUND in error.stderr:
                 return None

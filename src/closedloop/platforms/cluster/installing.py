@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from closedloop.manifests import Manifest, in_apply_order, load, load_values
 from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.applying import Applier
@@ -21,6 +23,14 @@ from closedloop.platforms.protocol import PlatformError
 _CHART = 600.0  # seconds for the images of a chart to come and its pods to be ready
 _WORKLOADS = {"Deployment": "Available", "StatefulSet": "Ready"}
 _DEFINITION = "CustomResourceDefinition"
+
+
+class _Changes(BaseModel, extra="forbid"):
+    """Our changes to a part that ships as manifests: its `values.yaml`."""
+
+    without: tuple[str, ...] = ()
+    replicas: Mapping[str, int] = {}
+
 
 Overrides = Callable[[Chart], Mapping[str, Any]]
 Progress = Callable[[str], None]
@@ -60,19 +70,31 @@ class Installer:
                 self._restart(step.restart)
         else:
             manifests = self._objects(step)
-            words = self._applier.apply(manifests, upstream=bool(step.url))
-            happened = _summary(words)
+            happened = self._apply(step, manifests)
             ready += _of(manifests)
         for each in ready:
             self._await(each)
+        return happened
+
+    def _apply(self, step: Step, manifests: Sequence[Manifest]) -> str:
+        """Of upstream's hundreds of objects it is enough that all are there, if none changed."""
+        if not step.url:
+            return _summary(self._applier.apply(manifests))
+        digest = self._applier.digest(manifests)
+        if self._inventory.applied(step.name) == digest and self._applier.has(manifests):
+            return f"{len(manifests)} unchanged"
+        happened = _summary(self._applier.apply(manifests, upstream=True))
+        self._inventory.note(step.name, digest)
         return happened
 
     def _objects(self, step: Step) -> list[Manifest]:
         if not step.url:
             return in_apply_order(load(self._manifests, *step.manifests))
         loaded = load(self._manifests, self._sources.file(step.url))
-        changed = _replicas(self._manifests / step.part / "values.yaml")
-        return [_scaled(one, changed) for one in _merged(loaded)]
+        file = self._manifests / step.part / "values.yaml"
+        changes = _Changes.model_validate(load_values(file)) if file.is_file() else _Changes()
+        wanted = [one for one in _merged(loaded) if one.kind not in changes.without]
+        return [_scaled(one, changes.replicas) for one in wanted]
 
     def _release(self, chart: Chart) -> str:
         made = Made(chart.release, chart.namespace)
@@ -134,7 +156,7 @@ class Installer:
             raise PlatformError(f"{error}, or its chart brought none") from None
 
 
-def to_stderr(line: str) -> None:
+def to_stderr(line: str, share: float | None = None) -> None:  # noqa: ARG001  # a `Report`
     """Progress for whoever watches: a line on standard error, unless nobody reads it."""
     if sys.stderr.isatty():
         sys.stderr.write(f"  {line}\n")
@@ -167,13 +189,6 @@ def _merged(manifests: Sequence[Manifest]) -> list[Manifest]:
         if one.kind != "Namespace"
     }
     return in_apply_order(list(last.values()))
-
-
-def _replicas(values: Path) -> Mapping[str, int]:
-    if not values.is_file():
-        return {}
-    replicas = load_values(values).get("replicas")
-    return replicas if isinstance(replicas, dict) else {}
 
 
 def _scaled(manifest: Manifest, replicas: Mapping[str, int]) -> Manifest:

@@ -4,7 +4,7 @@ Something is written down before it is made, so that an interruption leaves
 nothing behind that `down` would not find.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from closedloop.platforms.cluster.connection import ApiError
 
 NAME, NAMESPACE = "closedloop-inventory", "default"
 LABEL, VALUE = "app.kubernetes.io/managed-by", "closedloop"
-_RELEASE, _OBJECT, _DATA = "release", "object", "made"
+_RELEASE, _OBJECT = "release", "object"
+_DATA, _APPLIED = "made", "applied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +67,41 @@ class Inventory:
         gone = set(things)
         self._change(lambda made: [thing for thing in made if thing not in gone])
 
-    def _change(self, change: Any) -> None:
+    def applied(self, what: str) -> str:
+        """The digest that was noted of manifests that were applied; empty without one."""
+        return _digests(self._api.get("ConfigMap", NAME, NAMESPACE)).get(what, "")
+
+    def note(self, what: str, digest: str) -> None:
+        """Write down the digest of manifests that are applied now."""
+        self._change(lambda made: made, {what: digest})
+
+    def _change(self, change: Any, digests: Mapping[str, str] | None = None) -> None:
         while True:
             found = self._api.get("ConfigMap", NAME, NAMESPACE)
-            before = _lines(found)
+            before, noted = _lines(found), _digests(found)
             after: list[Made] = change(before)
-            if after == before:
+            notes = {**noted, **(digests or {})}
+            if after == before and notes == noted:
                 return
             try:
-                self._write(found, after)
+                self._write(found, after, notes)
             except ApiError as error:
                 if error.status != 409:  # someone else wrote: read again
                     raise
             else:
                 return
 
-    def _write(self, found: dict[str, Any] | None, made: list[Made]) -> None:
+    def _write(
+        self, found: dict[str, Any] | None, made: list[Made], digests: Mapping[str, str]
+    ) -> None:
         document: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {LABEL: VALUE}},
-            "data": {_DATA: "".join(f"{thing}\n" for thing in made)},
+            "data": {
+                _DATA: "".join(f"{thing}\n" for thing in made),
+                _APPLIED: "".join(f"{digest} {what}\n" for what, digest in digests.items()),
+            },
         }
         if found is None:
             self._api.create(document)
@@ -101,6 +116,12 @@ def is_ours(thing: dict[str, Any]) -> bool:
     """Whether an object carries our label."""
     labels = thing["metadata"].get("labels") or {}
     return bool(labels.get(LABEL) == VALUE)
+
+
+def _digests(found: dict[str, Any] | None) -> dict[str, str]:
+    text = (found or {}).get("data", {}).get(_APPLIED, "")
+    parted = (line.partition(" ") for line in text.splitlines())
+    return {what: digest for digest, _, what in parted}
 
 
 def _lines(found: dict[str, Any] | None) -> list[Made]:

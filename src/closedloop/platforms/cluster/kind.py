@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 from closedloop.platforms.cluster.commands import CommandFailed, run
 from closedloop.platforms.cluster.images import tagged
-from closedloop.platforms.protocol import PlatformError
+from closedloop.platforms.protocol import PlatformError, Report
 
 NAME = "closedloop"
 _CREATE = 900.0  # the node's image is about 400 MB
@@ -38,10 +39,12 @@ class Kind:
         state = self._state() or {}
         return bool(state.get("complete")) and state.get("digest") == self._digest()
 
-    def create(self, node: Path | None = None) -> None:
+    def create(self, await_nodes: Callable[[], None], node: Path | None = None) -> None:
         """Make it, with the node's image from the archive `node` if that is given.
 
-        One of ours that was left half made is removed first.
+        One of ours that was left half made is removed first. It is complete
+        when `await_nodes` has returned: kind itself only warns of a node that
+        is not ready in time.
 
         Raises `PlatformError` for one that is not ours or was made for other
         ports or another version.
@@ -71,9 +74,10 @@ class Kind:
             image = tagged(image)
         self._kind(
             *("create", "cluster", "--config", str(self._config)),
-            *("--image", image, "--wait", "180s"),
+            *("--image", image),
             timeout=_CREATE,
         )
+        await_nodes()
         self._write({"complete": True, "digest": self._digest()})
 
     def delete(self) -> None:
@@ -88,25 +92,36 @@ class Kind:
         """Put an image of this machine's docker onto the node."""
         run(["kind", "load", "docker-image", image, "--name", NAME], timeout=_CREATE)
 
-    def load_archives(self, archives: Sequence[Path]) -> None:
-        """Put the images of `docker save` archives onto the node, each once."""
-        state = self._state() or {}
-        loaded = list(cast(list[str], state.get("loaded") or []))
-        for archive in archives:
-            if archive.name not in loaded:
-                run(
-                    ["kind", "load", "image-archive", str(archive), "--name", NAME],
-                    timeout=_CREATE,
-                )
-                loaded.append(archive.name)
-                self._write({**state, "loaded": loaded})
+    def load_archives(self, archives: Sequence[Path], report: Report) -> set[str]:
+        """Put the images of `docker save` archives onto the node, each once.
 
-    def by_hand(self) -> str:
-        """The command with which a person would make it."""
-        return (
-            f"kind create cluster --name {NAME} --image {self._image}"
-            " --config manifests/kind/values-cluster.yaml"
-        )
+        Returns the names of those of which the node had another content
+        before: pods that run go on with that.
+        """
+        loaded = dict(cast(dict[str, dict[str, str]], (self._state() or {}).get("loaded") or {}))
+        wanted = {archive: images_of(archive) for archive in archives}
+        missing = [archive for archive, has in wanted.items() if loaded.get(archive.name) != has]
+        before = {name: content for has in loaded.values() for name, content in has.items()}
+        changed: set[str] = set()
+        total = sum(archive.stat().st_size for archive in missing)
+        done = 0
+        for archive in missing:
+            size = archive.stat().st_size
+            report(f"images: {archive.name} ({size / 1e6:,.0f} MB)", done / total)
+            run(["kind", "load", "image-archive", str(archive), "--name", NAME], timeout=_CREATE)
+            done += size
+            has = wanted[archive]
+            changed |= {name for name in has if before.get(name, has[name]) != has[name]}
+            loaded[archive.name] = has
+            self._write({**(self._state() or {}), "loaded": loaded})
+        return changed
+
+    def by_hand(self, node: Path | None = None) -> str:
+        """The command with which a person would make it, with the archive `node` if given."""
+        create = f"kind create cluster --name {NAME} --config manifests/kind/values-cluster.yaml"
+        if node is None:
+            return f"{create} --image {self._image}"
+        return f"docker load --input {node} && {create} --image {tagged(self._image)}"
 
     def _kind(self, *arguments: str, timeout: float = 120.0) -> None:
         run(
@@ -127,6 +142,23 @@ class Kind:
     def _write(self, state: dict[str, object]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self._folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
+
+
+def images_of(archive: Path) -> dict[str, str]:
+    """The names of the images in a `docker save` archive, with the digest of each one's content.
+
+    Raises `PlatformError` for a file that is none.
+    """
+    try:
+        with tarfile.open(archive) as packed:
+            file = packed.extractfile("manifest.json")
+            assert file is not None
+            listed = json.load(file)
+        return {str(tag): str(one["Config"]) for one in listed for tag in one["RepoTags"] or ()}
+    except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
+        raise PlatformError(
+            f"{archive} is no archive of `docker save` ({error}): fill the folder again"
+        ) from None
 
 
 def build(image: str, dockerfile: Path, checkout: Path) -> None:

@@ -29,9 +29,10 @@ from closedloop.platforms.cluster.removing import remove, remove_everything
 from closedloop.platforms.cluster.sources import Sources
 from closedloop.platforms.cluster.versions import Versions, read
 from closedloop.platforms.cluster.waiting import wait
-from closedloop.platforms.protocol import PARTS, Object, PartStatus, PlatformError
+from closedloop.platforms.protocol import PARTS, Object, PartStatus, PlatformError, Report
 
 _MODELS = "seldon"
+_NODE = 180.0  # seconds for a node of a new cluster to be ready
 
 
 class ClusterPlatform:
@@ -53,6 +54,10 @@ class ClusterPlatform:
         self._manifests = paths.manifests_folder()
         self._is_up = False
         self._ready_images: set[str] = set()
+
+    def start(self, report: Report) -> None:
+        with _told():
+            self._up(report)
 
     def install(self, part: str) -> list[PartStatus]:
         with _told():
@@ -238,25 +243,38 @@ class ClusterPlatform:
             progress=to_stderr,
         )
 
-    def _up(self) -> None:
+    def _up(self, report: Report = to_stderr) -> None:
         """A cluster that answers, checked and made if it must be."""
         if self._is_up:
             return
         pinned = self._versions.kubernetes
         if self._kind is not None:
+            node = self._offline / NODE if self._offline else None
             if not (self._kind.is_current() and self._kind.exists()):
                 ports = {s: entry.host_port for s, entry in self._published.items()}
                 disk = self._manifests
                 demand(findings(for_kind(self._kind, pinned, ports, disk)), _warn)
-            to_stderr(f"kind: {self._kind.by_hand()}")
-            self._kind.create(self._offline / NODE if self._offline else None)
+                report(f"kind cluster, by hand: {self._kind.by_hand(node)}")
+            self._kind.create(self._await_nodes, node)
             if self._offline:
-                self._kind.load_archives(sorted((self._offline / IMAGES).glob("*.tar")))
+                archives = sorted((self._offline / IMAGES).glob("*.tar"))
+                self._replace_pods(self._kind.load_archives(archives, report))
         elif not self._inventory_is_there():
             checks = for_context(lambda: self._api, pinned, self._registry)
             demand(findings(checks), _warn)
         self._api.version()
         self._is_up = True
+
+    def _await_nodes(self) -> None:
+        for node in self._api.list("Node")[0]:
+            wait(self._api, "Node", node["metadata"]["name"], timeout=_NODE)
+
+    def _replace_pods(self, changed: set[str]) -> None:
+        """Those whose image the node has another content of now, under the same name."""
+        for namespace in self._namespaces() if changed else ():
+            for pod in self._api.list("Pod", namespace)[0]:
+                if changed & set(images(pod)):
+                    self._api.delete("Pod", pod["metadata"]["name"], namespace)
 
     def _inventory_is_there(self) -> bool:
         """Whether an earlier run passed the checks; why a cluster does not answer, they report."""

@@ -13,8 +13,10 @@ _RELEASE_NAME, _RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/r
 _GONE = 180.0
 # Whose objects in a namespace of ours would be someone's loss.
 _WORKLOADS = ("SeldonDeployment", "Deployment", "StatefulSet")
-# What istiod writes into every namespace and nobody takes back.
-_LEFT_BY_ISTIO = "istio-ca-root-cert"
+# ConfigMaps that istiod writes into every namespace and nobody takes back.
+_LEFT_BY_ISTIO = ("istio-ca-root-cert", "istio-ca-crl")
+# Secrets that jobs of a release write into its namespace, by the release: helm does not know them.
+_LEFT_BY_JOBS = {"monitoring": "monitoring-kube-prometheus-admission"}
 
 Progress = Callable[[str], None]
 
@@ -34,6 +36,8 @@ def remove_everything(api: Api, helm: Helm, inventory: Inventory, progress: Prog
             left += _definitions_of(api, thing)
             if thing.name == "istiod":
                 _forget_certificates(api)
+            if secret := _LEFT_BY_JOBS.get(thing.name):
+                api.delete("Secret", secret, thing.namespace)
         elif reason := _remove(api, thing, releases):
             left.append(reason)
             continue  # it stays in the list: a later `down` can take it
@@ -128,5 +132,6 @@ def _used_by_others(api: Api, namespace: str, releases: set[Made]) -> str:
 
 
 def _forget_certificates(api: Api) -> None:
-    for each in api.list("ConfigMap", fields=f"metadata.name={_LEFT_BY_ISTIO}")[0]:
-        api.delete("ConfigMap", _LEFT_BY_ISTIO, each["metadata"]["namespace"])
+    for name in _LEFT_BY_ISTIO:
+        for each in api.list("ConfigMap", fields=f"metadata.name={name}")[0]:
+            api.delete("ConfigMap", name, each["metadata"]["namespace"])

@@ -16,7 +16,7 @@ from closedloop import paths
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load
 from closedloop.platforms.embedded import logs, state
 from closedloop.platforms.embedded.state import DaemonState
-from closedloop.platforms.protocol import Object, PartStatus, PlatformError
+from closedloop.platforms.protocol import Object, PartStatus, PlatformError, Report
 
 _DAEMON = "closedloop.platforms.embedded.daemon"
 _START = 30.0  # seconds until a daemon must answer
@@ -38,6 +38,9 @@ class EmbeddedPlatform:
         self._parent_pid = parent_pid
         self._folder = paths.platform_folder()
         self._manifests = paths.manifests_folder()
+
+    def start(self, report: Report) -> None:
+        """Nothing: what is installed or applied first starts the daemon."""
 
     def install(self, part: str) -> list[PartStatus]:
         body = {
