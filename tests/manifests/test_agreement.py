@@ -1,5 +1,6 @@
 """What one manifest says of another is true: names, ports, labels, keys, images."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,7 +9,10 @@ import pytest
 import yaml
 
 from closedloop import events
+from closedloop.declared import parse_outputs
+from closedloop.documents import Predictor
 from closedloop.manifests import Manifest
+from closedloop.output import Outputs, read_output
 from closedloop.platforms.cluster.access import _CREDENTIALS
 from closedloop.platforms.cluster.applying import GENERATE
 from closedloop.platforms.cluster.images import chart_images
@@ -361,3 +365,33 @@ def test_whoever_may_forward_a_port_may_do_it_by_a_websocket() -> None:
         if "pods/portforward" in rule["resources"]
     ]
     assert verbs == [{"get", "create"}] * 2
+
+
+def declared() -> Outputs:
+    return parse_outputs(values("models/outputs.yaml")["data"]["outputs.yaml"])
+
+
+def predictors() -> Iterator[tuple[Predictor, Document]]:
+    """Every predictor of a SeldonDeployment of ours."""
+    for one, document in of("SeldonDeployment"):
+        for predictor in document["spec"]["predictors"]:
+            yield Predictor(one.namespace, one.name, predictor["name"]), predictor
+
+
+def test_every_predictor_says_what_its_answers_mean() -> None:
+    found = [names for names, _ in predictors()]
+    assert len(found) >= 5
+    for names in found:
+        assert declared().of(names) is not None, names
+
+
+def test_a_model_scores_itself_by_what_is_declared_of_it() -> None:
+    stated = [
+        (names, parameter["value"])
+        for names, predictor in predictors()
+        for parameter in predictor["graph"].get("parameters", ())
+        if parameter["name"] == "output"
+    ]
+    assert len(stated) == 3
+    for names, text in stated:
+        assert read_output(json.loads(text)) == declared().of(names), names

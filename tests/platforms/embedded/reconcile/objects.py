@@ -15,7 +15,11 @@ MANIFESTS = Path(__file__).parents[4] / "manifests"
 RUNTIME = Runtime(
     python="python",
     model_python="model-python",
-    models={"file:///usr/local/share/closedloop/models": "/models/iris"},
+    models={
+        "file:///usr/local/share/closedloop/models": "/models/iris",
+        "file:///usr/local/share/closedloop/models/diabetes": "/models/diabetes",
+        "file:///usr/local/share/closedloop/models/breast-cancer": "/models/breast-cancer",
+    },
     volumes="/run/volumes",
     logger_endpoint="http://broker-ingress.knative-eventing.svc.cluster.local/seldon-logs/default",
 )

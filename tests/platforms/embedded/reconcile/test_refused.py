@@ -338,7 +338,9 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
         ),
         (
             "spec.predictors[0].graph.modelUri is 's3://mine': no model was trained here for it"
-            " (there is one for: file:///usr/local/share/closedloop/models)"
+            " (there is one for: file:///usr/local/share/closedloop/models,"
+            " file:///usr/local/share/closedloop/models/diabetes,"
+            " file:///usr/local/share/closedloop/models/breast-cancer)"
         ),
     ),
     (
