@@ -21,6 +21,9 @@ _KINDS = {
     "io.seldon.serving.inference.response": "response",
     "io.seldon.serving.feedback": "feedback",
 }
+# As manifests/models/outputs.yaml declares both models: an answer has an index or one
+# probability for each.
+_CLASSES = ("setosa", "versicolor", "virginica")
 
 
 @dataclass
@@ -85,28 +88,23 @@ class Stream:
 
 def scores(events: Iterable[Accepted]) -> dict[str, Score]:
     """The score of each `deployment/predictor` that has one, recounted from its events."""
-    answers: dict[tuple[str, str], tuple[tuple[str, str, str], str, list[str]]] = {}
+    answers: dict[tuple[str, str], tuple[tuple[str, str, str], str]] = {}
     truths: dict[tuple[str, str], tuple[tuple[str, str, str], object, object]] = {}
     for event in events:
         for row, said in _rows(event):
             key = (event.who, row)
             if event.kind == "response":
-                names = (event.body or {})["data"].get("names") or []
-                answers[key] = max(
-                    answers.get(key, (("",) * 3, "", [])), (event.stamp, said, names)
-                )
+                answers[key] = max(answers.get(key, (("",) * 3, "")), (event.stamp, said))
             elif event.kind == "feedback":
-                truth = (event.stamp, said, (event.body or {}).get("reward"))
+                truth = (event.stamp, said, (event.body or {}).get("reward", 0))
                 truths[key] = max(
                     truths.get(key, (("",) * 3, "", 0)), truth, key=lambda one: one[0]
                 )
     result: dict[str, Score] = {}
     for key in answers.keys() & truths.keys():
-        _, predicted, names = answers[key]
+        _, predicted = answers[key]
         _, actual, reward = truths[key]
-        if actual is not None:
-            actual = names[int(str(actual))] if names else str(actual)
-        right = predicted == actual if actual is not None else float(str(reward)) > 0
+        right = predicted == actual if actual is not None else reward == 1
         score = result.setdefault(key[0], Score())
         score.right, score.wrong = score.right + right, score.wrong + (not right)
         if actual is not None:
@@ -128,29 +126,29 @@ def counted(events: Iterable[Accepted]) -> Counter[str]:
 def _rows(event: Accepted) -> Iterator[tuple[str, Any]]:
     """Document id and content of each row: what is asked, the class answered, the truth or None
     for a reward alone. What says nothing that counts has no rows."""
-    body = event.body or {}
+    body, puid = event.body or {}, event.puid
     try:
         if event.kind == "feedback":
-            if "truth" not in body and isinstance(body["reward"], (int, float)):
-                yield event.puid, None
+            # Where the client gave no id, that of the answer which it quotes.
+            puid = body.get("response", {}).get("meta", {}).get("puid", puid)
+            if "truth" not in body and ("reward" in body or "response" in body):
+                yield puid, None
                 return
             body = body["truth"]
         rows = body["data"]["ndarray"]
-        names = body["data"].get("names") or []
     except (KeyError, TypeError, AttributeError):
         return
     if not isinstance(rows, list):
         return
     for number, row in enumerate(rows):
         one = row[0] if isinstance(row, list) and len(row) == 1 else row
-        if event.kind == "feedback" and (type(one) is not int or one not in (0, 1, 2)):
-            continue
-        if event.kind == "response" and isinstance(one, list):
-            best = one.index(max(one))
-            one = names[best] if names else str(best)
+        if event.kind == "feedback":
+            if one not in (0, 1, 2) or isinstance(one, bool):
+                continue
+            one = _CLASSES[int(one)]
         elif event.kind == "response":
-            one = str(one)
-        yield event.puid if len(rows) == 1 else f"{event.puid}-item-{number}", one
+            one = _CLASSES[one.index(max(one)) if isinstance(one, list) else int(one)]
+        yield puid if len(rows) == 1 else f"{puid}-item-{number}", one
 
 
 def _accepted(event: CloudEvent) -> Accepted:
