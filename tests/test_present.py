@@ -99,6 +99,24 @@ def test_a_deployment_that_never_had_another_template_counts_from_its_creation()
     assert server.since().since == moment(MADE) + timedelta(seconds=20)
 
 
+def test_what_a_real_cluster_said_after_two_swaps() -> None:
+    """Kubernetes 1.35.4 and the operator of Seldon Core 1.17.1; only what is looked at."""
+    server = Server(
+        **{
+            "iris-perf-logistic-0-classifier": rollout("2026-11-27T11:03:11Z", revision=3),
+            "iris-perf-perceptron-0-classifier": rollout("2026-11-27T11:03:05Z", revision=3),
+        }
+    )
+    server.seldon["metadata"].update(
+        creationTimestamp="2026-11-27T10:58:33Z",
+        managedFields=[
+            {"manager": "closedloop", "operation": "Apply", "time": "2026-11-27T11:02:33Z"},
+            {"manager": "manager", "subresource": "status", "time": "2026-11-27T11:03:11Z"},
+        ],
+    )
+    assert server.since().since == moment("2026-11-27T11:03:31Z")
+
+
 def test_a_change_that_the_operator_has_not_seen_yet_starts_anew() -> None:
     server = Server(one=rollout("2026-05-01T09:00:00Z"))
     assert server.since().since == moment(CHANGED)
