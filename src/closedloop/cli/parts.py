@@ -6,8 +6,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from closedloop.cli.options import PlatformName, PlatformOption, open_platform
-from closedloop.cli.table import status_table
+from closedloop.cli.options import PROMETHEUS, PlatformName, PlatformOption, open_platform
+from closedloop.cli.table import not_counted_table, status_table
+from closedloop.platforms.protocol import Platform, PlatformError
+
+# What manifests/monitoring/rules.yaml records.
+NOT_COUNTED = "model:feedback_not_counted > 0"
 
 
 def up(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
@@ -34,8 +38,12 @@ def up(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
 
 
 def status(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
-    """Show every part: version, state, URL, restarts. Exit status 1 if one is not ready."""
-    parts = open_platform(platform).status()
+    """Show every part: version, state, URL, restarts; then the feedback that did not count.
+
+    Exit status 1 if a part is not ready.
+    """
+    target = open_platform(platform)
+    parts = target.status()
     if not parts:
         Console().print("Nothing is running; `closedloop up` starts it.", highlight=False)
         raise typer.Exit(1)
@@ -44,8 +52,22 @@ def status(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
     if not console.is_terminal:
         console = Console(width=250)
     console.print(status_table(parts))
+    _show_not_counted(target, console)
     if any(part.state != "ready" for part in parts):
         raise typer.Exit(1)
+
+
+def _show_not_counted(platform: Platform, console: Console) -> None:
+    from closedloop.dashboards import Prometheus, QueryError
+
+    try:
+        found = Prometheus(platform.url(PROMETHEUS), timeout=5).query(NOT_COUNTED)
+    except (PlatformError, QueryError) as error:
+        sentence = f"Whether all feedback counted is not known: {error}"
+        console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        return
+    if found:
+        console.print(not_counted_table([(one.labels, one.value) for one in found]))
 
 
 def logs(
