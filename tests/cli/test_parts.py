@@ -2,10 +2,14 @@ import io
 import tarfile
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
+from closedloop.cli.parts import NOT_COUNTED
 from closedloop.cli.table import status_table
-from closedloop.platforms.protocol import PARTS, PartStatus
+from closedloop.dashboards import Prometheus, Series
+from closedloop.paths import manifests_folder
+from closedloop.platforms.protocol import PARTS, PartStatus, PlatformError
 from closedloop.suite.setup import STEPS
 from tests.cli.conftest import Invoke
 from tests.suite.fakes import FakePlatform
@@ -40,11 +44,72 @@ def test_status_is_a_table_and_its_exit_status_tells_whether_all_is_ready(
 ) -> None:
     platform.up = True
     result = invoke("status")
-    head, envoy, logger = result.output.splitlines()
+    head, envoy, logger, unknown = result.output.splitlines()
     assert head.split() == ["part", "version", "state", "URL", "restarts", "note"]
     assert envoy.split() == ["envoy", "1.40.0", "ready", "http://127.0.0.1:8003", "0"]
     assert logger.split() == ["seldon-logs/logger", "0.1.0", "restarting", "3", "crashed"]
+    assert unknown.startswith("Whether all feedback counted is not known: Prometheus at http://")
+    assert unknown.endswith("is the platform up?")
     assert result.exit_code == 1
+
+
+LABELS = ("deployment_namespace", "deployment_name", "predictor_name", "outcome", "reason")
+
+
+@pytest.fixture
+def counted(platform: FakePlatform, monkeypatch: pytest.MonkeyPatch) -> list[Series]:
+    """What Prometheus answers to the platform that is up."""
+    found: list[Series] = []
+
+    def query(_: Prometheus, promql: str) -> list[Series]:
+        assert promql == NOT_COUNTED
+        return found
+
+    monkeypatch.setattr(Prometheus, "query", query)
+    platform.up = True
+    return found
+
+
+def piece(count: float, *values: str) -> Series:
+    return Series(dict(zip(LABELS, values, strict=True)), [(0, count)])
+
+
+def test_status_lists_feedback_that_did_not_count(invoke: Invoke, counted: list[Series]) -> None:
+    counted += [
+        piece(12, "seldon", "sklearn", "default", "unscorable", "no_classes"),
+        piece(3, "seldon", "iris-perf", "logistic", "unmatched", "no_answer"),
+        piece(1, "", "", "", "refused", "bad_[json]"),
+    ]
+    lines = invoke("status").output.splitlines()
+    assert lines[3].strip() == "Feedback that did not count"
+    assert [line.split() for line in lines[4:8]] == [
+        ["predictor", "outcome", "reason", "pieces"],
+        ["(unknown)", "refused", "bad_[json]", "1"],
+        ["seldon/iris-perf/logistic", "unmatched", "no_answer", "3"],
+        ["seldon/sklearn/default", "unscorable", "no_classes", "12"],
+    ]
+
+
+@pytest.mark.usefixtures("counted")
+def test_status_says_nothing_of_feedback_where_all_counted(invoke: Invoke) -> None:
+    assert len(invoke("status").output.splitlines()) == 3
+
+
+def test_status_goes_on_where_prometheus_is_not_installed(
+    invoke: Invoke, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def url(service: str, port: str | int | None = None) -> str:
+        raise PlatformError(f"there is no Service {service}: install it")
+
+    monkeypatch.setattr(platform, "url", url)
+    platform.up = True
+    said = "Whether all feedback counted is not known: there is no Service monitoring/"
+    assert said in invoke("status").output
+
+
+def test_what_status_asks_for_is_recorded() -> None:
+    rules = (manifests_folder() / "monitoring" / "rules.yaml").read_text()
+    assert f"record: {NOT_COUNTED.split()[0]}\n" in rules
 
 
 def test_names_are_not_read_as_markup() -> None:

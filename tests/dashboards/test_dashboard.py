@@ -1,12 +1,16 @@
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from closedloop.dashboards import DashboardError, load, parse
 from closedloop.dashboards.dashboard import Target
 
 FOLDER = Path(__file__).parents[2] / "manifests" / "dashboards"
-PANEL = {
+PANEL: dict[str, Any] = {
     "title": "Accuracy",
     "type": "timeseries",
     "gridPos": {"x": 0, "y": 0, "w": 12, "h": 8},
@@ -42,7 +46,71 @@ def test_an_absent_panel_is_named_with_those_there_are() -> None:
         parse({"title": "d", "panels": [PANEL]}).panel("x")
 
 
-def test_the_bands_of_an_interval_are_read() -> None:
-    panel = load(FOLDER / "accuracy.yaml").panel("Accuracy")
-    assert panel.bands == {"all feedback upper": "all feedback lower"}
-    assert panel.threshold == 0.5
+def variable(name: str, value: str) -> dict[str, Any]:
+    return {"name": name, "type": "query", "current": {"text": value, "value": value}}
+
+
+ASKING: dict[str, Any] = {
+    "title": "d",
+    "templating": {"list": [variable("model", "iris"), variable("way", "a")]},
+    "panels": [
+        {**PANEL, "targets": [{"expr": 'up{m="$model", w="${way}"}', "legendFormat": "$model"}]}
+    ],
+}
+
+
+def test_variables_have_the_values_that_the_json_gives_them() -> None:
+    (panel,) = parse(ASKING).panels
+    assert panel.targets == (Target('up{m="iris", w="a"}', "iris"),)
+
+
+def test_variables_can_be_given_other_values() -> None:
+    (panel,) = parse(ASKING, model="wine").panels
+    assert panel.targets == (Target('up{m="wine", w="a"}', "wine"),)
+
+
+def test_a_variable_that_a_dashboard_does_not_have_is_named_with_those_it_has() -> None:
+    with pytest.raises(DashboardError, match="d has no variable 'modle': it has model, way"):
+        parse(ASKING, modle="wine")
+
+
+def test_a_query_with_an_unknown_variable_is_none() -> None:
+    with pytest.raises(DashboardError, match=r"d asks for \$model and has none: define it"):
+        parse({"title": "d", "panels": ASKING["panels"]})
+
+
+def test_the_groups_of_a_pattern_are_no_variables() -> None:
+    target = {"expr": 'label_replace(up, "a", "$1", "b", "(.+)$")'}
+    (panel,) = parse({"title": "d", "panels": [{**PANEL, "targets": [target]}]}).panels
+    assert panel.targets[0].expr == target["expr"]
+
+
+def test_a_dashboard_is_of_any_model() -> None:
+    """Which one is said by variables alone."""
+    for path in FOLDER.glob("*.yaml"):
+        asked = [target.expr for panel in load(path).panels for target in panel.targets]
+        others = load(path, **dict.fromkeys(variables(path), "other"))
+        assert not re.search("sklearn|iris", str(others)), path.stem
+        if variables(path):
+            assert asked != [target.expr for panel in others.panels for target in panel.targets]
+
+
+def variables(path: Path) -> list[str]:
+    (text,) = yaml.safe_load(path.read_text())["data"].values()
+    return [each["name"] for each in json.loads(text)["templating"]["list"]]
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_line_of_a_share_has_room_above_and_the_interval_around_it(path: Path) -> None:
+    for panel in load(path).panels:
+        if panel.kind == "timeseries" and panel.unit == "percentunit":
+            assert (panel.maximum or 0) > 1.03, panel.title
+            names = {target.legend for target in panel.targets}
+            lines = {name for name in names if not name.endswith((" lower", " upper"))}
+            assert names == {name + end for name in lines for end in ("", " lower", " upper")}
+
+
+def test_the_threshold_of_the_alert_is_that_of_the_chart() -> None:
+    board = load(FOLDER / "accuracy.yaml")
+    assert board.panel("Accuracy").threshold == 0.5
+    assert board.panel("Feedback scored in 30 s").threshold == 50

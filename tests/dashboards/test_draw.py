@@ -1,7 +1,9 @@
+import math
 import time
 from typing import Any, cast
 
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from closedloop.dashboards import Prometheus, Series, draw, draw_panel, parse
@@ -74,16 +76,60 @@ def test_a_panel_without_data_says_so(kind: str) -> None:
     assert "no data" in [text.get_text() for text in drawn(panel(kind)).texts]
 
 
-def test_an_interval_is_a_band_below_its_line(line: Series) -> None:
-    override = {
-        "matcher": {"options": "one upper"},
-        "properties": [{"id": "custom.fillBelowTo", "value": "one lower"}],
-    }
-    upper = Series({"a": "one upper"}, line.samples)
-    lower = Series({"a": "one lower"}, line.samples)
-    axes = drawn(panel("timeseries", fieldConfig={"overrides": [override]}), line, upper, lower)
-    assert len(axes.lines) == 1
-    assert len(axes.collections) == 1
+def test_a_panel_says_what_its_json_has_for_no_value() -> None:
+    model = panel("stat", fieldConfig={"defaults": {"noValue": "none"}})
+    assert [text.get_text() for text in drawn(model).texts] == ["none"]
+
+
+def test_what_is_no_number_is_no_value(line: Series) -> None:
+    nan = Series(line.labels, [(time, math.nan) for time, _ in line.samples])
+    assert "no data" in [text.get_text() for text in drawn(panel("timeseries"), nan).texts]
+
+
+def named(name: str, line: Series) -> Series:
+    return Series({"a": name}, line.samples)
+
+
+def test_an_interval_is_a_band_around_its_line(line: Series) -> None:
+    other = named("two", line)
+    bounds = [named(f"{name} {end}", line) for name in ("one", "two") for end in ("lower", "upper")]
+    axes = drawn(panel("timeseries"), line, other, *bounds)
+    assert len(axes.lines) == 2
+    bands = [band.get_facecolor()[0][:3] for band in axes.collections]
+    assert [tuple(band) for band in bands] == [to_rgb(line.get_color()) for line in axes.lines]
+
+
+def test_the_frame_leaves_room_above_a_whole(line: Series) -> None:
+    defaults = {"unit": "percentunit", "min": 0, "max": 1.05}
+    whole = Series({"a": "one"}, [(time, 1.0) for time, _ in line.samples])
+    axes = drawn(panel("timeseries", fieldConfig={"defaults": defaults}), whole)
+    assert axes.get_ylim() == (0, 1.05)
+    assert max(tick for tick in axes.get_yticks() if tick <= 1.05) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("joined", "breaks"), [(True, 0), (False, 1)])
+def test_a_line_is_broken_where_there_is_no_value(joined: bool, breaks: int) -> None:
+    gap = Series({"a": "one"}, [(at, 0.5) for at in (1, 2, 3, 9, 10)])
+    bounds = [named("one lower", gap), named("one upper", gap)]
+    custom = {"defaults": {"custom": {"spanNulls": joined}}}
+    axes = drawn(panel("timeseries", fieldConfig=custom), gap, *bounds)
+    assert sum(math.isnan(value) for value in axes.lines[0].get_ydata()) == breaks
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 ms"),
+        (0.0123, "12.3 ms"),
+        (1, "1 s"),
+        (90, "1.5 min"),
+        (7200, "2 h"),
+        (2e5, "2.31 days"),
+    ],
+)
+def test_a_duration_has_the_unit_that_fits(seconds: float, text: str) -> None:
+    axes = drawn(panel("stat", fieldConfig={"defaults": {"unit": "s"}}), Series({}, [(0, seconds)]))
+    assert [drawn.get_text() for drawn in axes.texts] == [text]
 
 
 def test_a_dashboard_asks_every_query_once(line: Series) -> None:

@@ -8,9 +8,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from closedloop.cli.errors import CommandError
-from closedloop.cli.options import PlatformName, PlatformOption, open_platform
-from closedloop.cli.table import print_status
-from closedloop.platforms.protocol import PARTS, Platform
+from closedloop.cli.options import PROMETHEUS, PlatformName, PlatformOption, open_platform
+from closedloop.cli.table import not_counted_table, print_status, print_table
+from closedloop.platforms.protocol import PARTS, Platform, PlatformError
+
+# What manifests/monitoring/rules.yaml records.
+NOT_COUNTED = "model:feedback_not_counted > 0"
 
 
 def up(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
@@ -45,14 +48,32 @@ def up(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
 
 
 def status(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
-    """Show every part: version, state, URL, restarts. Exit status 1 if one is not ready."""
-    parts = open_platform(platform).status()
+    """Show every part: version, state, URL, restarts; then the feedback that did not count.
+
+    Exit status 1 if a part is not ready.
+    """
+    target = open_platform(platform)
+    parts = target.status()
     if not parts:
         Console().print("Nothing is running; `closedloop up` starts it.", highlight=False)
         raise typer.Exit(1)
     print_status(parts)
+    _show_not_counted(target)
     if any(part.state != "ready" for part in parts):
         raise typer.Exit(1)
+
+
+def _show_not_counted(platform: Platform) -> None:
+    from closedloop.dashboards import Prometheus, QueryError
+
+    try:
+        found = Prometheus(platform.url(PROMETHEUS), timeout=5).query(NOT_COUNTED)
+    except (PlatformError, QueryError) as error:
+        sentence = f"Whether all feedback counted is not known: {error}"
+        Console().print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        return
+    if found:
+        print_table(not_counted_table([(one.labels, one.value) for one in found]))
 
 
 def logs(

@@ -1,6 +1,6 @@
-"""The table of `closedloop status`."""
+"""The tables of `closedloop status`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -19,8 +19,12 @@ _COLOURS = {
 
 
 def print_status(parts: Iterable[PartStatus]) -> None:
-    """Print the table: as wide as it needs to be when piped, for a terminal has its own width."""
-    table = status_table(parts)
+    """Print the table of the parts."""
+    print_table(status_table(parts))
+
+
+def print_table(table: Table) -> None:
+    """Print a table: as wide as it needs to be when piped, for a terminal has its own width."""
     console = Console()
     if not console.is_terminal:
         wide = Console(width=_ENDLESS)
@@ -44,4 +48,31 @@ def status_table(parts: Iterable[PartStatus]) -> Table:
             Text(str(part.restarts), style="yellow" if part.restarts else ""),
             Text(part.note),
         )
+    return table
+
+
+def not_counted_table(found: Iterable[tuple[Mapping[str, str], float]]) -> Table:
+    """A row for each predictor, outcome and reason: labels, and how many pieces."""
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title="Feedback that did not count",
+        title_style="bold yellow",
+        title_justify="left",
+        caption="unmatched: no answer is known for it, for a minute; unscorable: no answer can be"
+        " compared with it; refused, dead_letter: since the services started",
+        caption_style="dim",
+        caption_justify="left",
+    )
+    for heading in ("predictor", "outcome", "reason"):
+        table.add_column(heading, overflow="fold", no_wrap=True)
+    table.add_column("pieces", justify="right")
+    names = ("deployment_namespace", "deployment_name", "predictor_name")
+    rows = []
+    for labels, count in found:
+        owner = "/".join(filter(None, (labels.get(name) for name in names))) or "(unknown)"
+        rows.append((owner, labels.get("outcome", ""), labels.get("reason", ""), f"{count:.0f}"))
+    for row in sorted(rows):
+        table.add_row(*map(Text, row))
     return table

@@ -1,12 +1,14 @@
 """A Grafana dashboard as read from its JSON, as far as we draw it.
 
 Source of the shape: Grafana's dashboard JSON model, schemaVersion 39 and
-later: `panels[].{title,type,gridPos,targets,fieldConfig,transformations}`.
+later: `panels[].{title,type,gridPos,targets,fieldConfig,transformations}` and
+`templating.list[].{name,current}`. A variable, `$name` in a query or a legend,
+has the value that the JSON gives it as `current`, where nobody chooses another.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import yaml
 
 PANEL_TYPES = ("timeseries", "stat", "bargauge", "table")
 _TEMPLATE = re.compile(r"\{\{\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*\}\}")
+_VARIABLE = re.compile(r"\$(?:\{([a-zA-Z_]\w*)\}|([a-zA-Z_]\w*))")
 
 
 class DashboardError(ValueError):
@@ -40,8 +43,9 @@ class Panel:
     """One panel. `x`, `y`, `width`, `height` are in Grafana's grid of 24 columns.
 
     `matrix` is (row label, column label) where a table is a matrix, as by
-    Grafana's transformation `groupingToMatrix`. `bands` maps the name of an
-    upper bound's series to that of its lower bound.
+    Grafana's transformation `groupingToMatrix`. `nothing` is shown in place of
+    data, `joined` says whether a line goes on over what is absent. Series named
+    `<line> lower` and `<line> upper` bound that line.
     """
 
     title: str
@@ -56,7 +60,8 @@ class Panel:
     maximum: float | None
     threshold: float | None
     matrix: tuple[str, str] | None
-    bands: Mapping[str, str]
+    nothing: str
+    joined: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +80,44 @@ class Dashboard:
         raise DashboardError(f"{self.title} has no panel {title!r}: it has {titles}")
 
 
-def load(path: str | Path) -> Dashboard:
+def load(path: str | Path, /, **variables: str) -> Dashboard:
     """Read a dashboard from a ConfigMap manifest that holds one, or from plain JSON.
 
-    Raises `DashboardError` for a panel of a type that is not in `PANEL_TYPES`.
+    `variables` are values of the dashboard's variables in place of its own.
+    Raises `DashboardError` for a panel of a type that is not in `PANEL_TYPES`,
+    and for a variable that the dashboard does not have.
     """
     text = Path(path).read_text(encoding="utf-8")
     if str(path).endswith(".json"):
-        return parse(json.loads(text))
+        return parse(json.loads(text), **variables)
     (document,) = yaml.safe_load(text)["data"].values()
-    return parse(json.loads(document))
+    return parse(json.loads(document), **variables)
 
 
-def parse(model: Mapping[str, Any]) -> Dashboard:
-    """A dashboard from its JSON model. Raises `DashboardError`."""
-    return Dashboard(model["title"], tuple(_panel(panel) for panel in model["panels"]))
+def parse(model: Mapping[str, Any], /, **variables: str) -> Dashboard:
+    """A dashboard from its JSON model, as `load` reads one. Raises `DashboardError`."""
+    defined = model.get("templating", {}).get("list", [])
+    values: dict[str, str] = {one["name"]: one["current"]["value"] for one in defined}
+    known = ", ".join(values) or "none"
+    for name in variables.keys() - values.keys():
+        raise DashboardError(f"{model['title']} has no variable {name!r}: it has {known}")
+    values |= variables
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1) or match.group(2)
+        if name not in values:
+            raise DashboardError(
+                f"{model['title']} asks for ${name} and has {known}: define it in templating.list"
+            )
+        return values[name]
+
+    def filled(text: str) -> str:
+        return _VARIABLE.sub(value, text)
+
+    return Dashboard(model["title"], tuple(_panel(panel, filled) for panel in model["panels"]))
 
 
-def _panel(model: Mapping[str, Any]) -> Panel:
+def _panel(model: Mapping[str, Any], filled: Callable[[str], str]) -> Panel:
     if model["type"] not in PANEL_TYPES:
         raise DashboardError(
             f"panel {model['title']!r} is a {model['type']}: use one of {', '.join(PANEL_TYPES)}"
@@ -107,13 +132,17 @@ def _panel(model: Mapping[str, Any]) -> Panel:
         y=grid["y"],
         width=grid["w"],
         height=grid["h"],
-        targets=tuple(Target(t["expr"], t.get("legendFormat", "")) for t in model["targets"]),
+        targets=tuple(
+            Target(filled(target["expr"]), filled(target.get("legendFormat", "")))
+            for target in model["targets"]
+        ),
         unit=defaults.get("unit", ""),
         minimum=defaults.get("min"),
         maximum=defaults.get("max"),
         threshold=next((step["value"] for step in steps if step["value"] is not None), None),
         matrix=_matrix(model.get("transformations", [])),
-        bands=dict(_bands(config.get("overrides", []))),
+        nothing=defaults.get("noValue", "no data"),
+        joined=defaults.get("custom", {}).get("spanNulls", True) is not False,
     )
 
 
@@ -123,12 +152,3 @@ def _matrix(transformations: list[Mapping[str, Any]]) -> tuple[str, str] | None:
             options = transformation["options"]
             return options["rowField"], options["columnField"]
     return None
-
-
-def _bands(overrides: list[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    return [
-        (override["matcher"]["options"], setting["value"])
-        for override in overrides
-        for setting in override["properties"]
-        if setting["id"] == "custom.fillBelowTo"
-    ]

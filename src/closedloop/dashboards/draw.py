@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 import matplotlib.dates as mdates
 from matplotlib.axes import Axes
@@ -20,6 +21,8 @@ _TITLE = 0.5  # inches above the first row
 _TOP, _RIGHT, _BOTTOM, _LEFT = 0.34, 0.22, 0.34, 0.5
 _AXIS_LABEL = 0.18
 _CHARACTER = 0.075  # of a tick label
+# How the bounds of a line are named after it.
+_LOWER, _UPPER = " lower", " upper"
 _Named = list[tuple[str, Series]]
 
 
@@ -56,38 +59,33 @@ def draw_panel(panel: Panel, prometheus: Prometheus, axes: Axes, seconds: float 
 
 
 def _named(panel: Panel, query: Callable[[str], list[Series]]) -> _Named:
-    return [
-        (target.name(series.labels), series)
-        for target in panel.targets
-        for series in query(target.expr)
-    ]
+    """Every series that has a value; a quantile of nothing, for one, is no number."""
+    found = []
+    for target in panel.targets:
+        for series in query(target.expr):
+            samples = [(time, value) for time, value in series.samples if not math.isnan(value)]
+            if samples:
+                found.append((target.name(series.labels), Series(series.labels, samples)))
+    return found
 
 
 def _timeseries(panel: Panel, found: _Named, axes: Axes) -> None:
-    lower_bounds = set(panel.bands.values())
     by_name = dict(found)
     colours: dict[str, str] = {}
     for name, series in found:
-        if name in panel.bands or name in lower_bounds:
+        if name.removesuffix(_LOWER).removesuffix(_UPPER) != name:
             continue
-        colours[name] = COLOURS[len(colours) % len(COLOURS)]
+        colour = colours[name] = COLOURS[len(colours) % len(COLOURS)]
         # One sample makes no line, but it was there.
         marker = "o" if len(series.samples) == 1 else ""
-        axes.plot(*_points(series), label=name, color=colours[name], linewidth=1.8, marker=marker)
-    for upper, lower in panel.bands.items():
-        if upper in by_name and lower in by_name:
-            times, highs = _points(by_name[upper])
-            lows = dict(zip(*_points(by_name[lower]), strict=True))
-            # The band belongs to the line whose name its bounds begin with.
-            colour = next((c for name, c in colours.items() if upper.startswith(name)), COLOURS[-1])
-            axes.fill_between(
-                times,
-                [lows.get(time, math.nan) for time in times],
-                highs,
-                color=colour,
-                alpha=0.18,
-                linewidth=0,
-            )
+        points = _points(series, panel.joined)
+        axes.plot(*points, label=name, color=colour, linewidth=1.8, marker=marker)
+        lower, upper = by_name.get(name + _LOWER), by_name.get(name + _UPPER)
+        if lower and upper:
+            times, highs = _points(upper, panel.joined)
+            lows = dict(zip(*_points(lower, panel.joined), strict=True))
+            there = [lows.get(time, math.nan) for time in times]
+            axes.fill_between(times, there, highs, color=colour, alpha=0.18, linewidth=0)
     if panel.threshold is not None:
         axes.axhline(panel.threshold, color="#b02a37", linestyle="--", linewidth=1)
     _scale(panel, axes.yaxis.set_major_formatter)
@@ -101,13 +99,13 @@ def _timeseries(panel: Panel, found: _Named, axes: Axes) -> None:
     if colours:
         axes.legend(fontsize=8, frameon=False, loc="best")
     else:
-        _nothing(axes)
+        _nothing(panel, axes)
 
 
 def _stat(panel: Panel, found: _Named, axes: Axes) -> None:
     axes.axis("off")
     if not found:
-        _nothing(axes)
+        _nothing(panel, axes)
     for position, (name, series) in enumerate(found):
         x = (position + 0.5) / len(found)
         value = _format(panel, series.value)
@@ -118,7 +116,7 @@ def _stat(panel: Panel, found: _Named, axes: Axes) -> None:
 
 def _bars(panel: Panel, found: _Named, axes: Axes) -> None:
     if not found:
-        _nothing(axes)
+        _nothing(panel, axes)
         return
     found = sorted(found, key=lambda pair: pair[0], reverse=True)
     values = [series.value for _, series in found]
@@ -133,7 +131,7 @@ def _bars(panel: Panel, found: _Named, axes: Axes) -> None:
 def _table(panel: Panel, found: _Named, axes: Axes) -> None:
     if not found:
         axes.axis("off")
-        _nothing(axes)
+        _nothing(panel, axes)
         return
     row_label, column_label = panel.matrix or ("", "")
     cells = {
@@ -162,32 +160,54 @@ def _longest_label(panel: Panel, axes: Axes) -> int:
     return max((len(label.get_text()) for label in axes.get_yticklabels()), default=0)
 
 
-def _points(series: Series) -> tuple[list[float], list[float]]:
-    """Times in days since the epoch, which is how matplotlib counts dates; and values."""
-    return (
-        [time / 86_400 for time, _ in series.samples],
-        [value for _, value in series.samples],
-    )
+def _points(series: Series, joined: bool) -> tuple[list[float], list[float]]:
+    """Times in days since the epoch, which is how matplotlib counts dates; and values.
+
+    Unless `joined`, there is no number between samples that are further apart than others.
+    """
+    times = [time for time, _ in series.samples]
+    values = [value for _, value in series.samples]
+    if not joined:
+        steps = [later - earlier for earlier, later in pairwise(times)]
+        gaps = [at for at, step in enumerate(steps, 1) if step > 1.5 * min(steps)]
+        for at in reversed(gaps):
+            times.insert(at, (times[at - 1] + times[at]) / 2)
+            values.insert(at, math.nan)
+    return [time / 86_400 for time in times], values
 
 
 def _scale(panel: Panel, set_formatter: Callable[[Formatter], None]) -> None:
     if panel.unit == "percentunit":
         set_formatter(PercentFormatter(xmax=1, decimals=0))
     elif panel.unit == "s":
-        set_formatter(FuncFormatter(lambda value, _: f"{value * 1000:g} ms"))
+        set_formatter(FuncFormatter(lambda value, _: _duration(value)))
 
 
 def _format(panel: Panel, value: float) -> str:
     if panel.unit == "percentunit":
         return f"{value:.1%}"
     if panel.unit == "s":
-        return f"{value * 1000:.1f} ms" if value < 1 else f"{value:.2f} s"
+        return _duration(value)
     return f"{value:,.0f}" if value == round(value) else f"{value:,.3g}"
 
 
-def _nothing(axes: Axes) -> None:
+def _duration(seconds: float) -> str:
+    """In the largest unit of which it is one at least, as Grafana shows the unit `s`."""
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        if abs(seconds) >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1000:.3g} ms"
+
+
+def _nothing(panel: Panel, axes: Axes) -> None:
     axes.text(
-        0.5, 0.5, "no data", transform=axes.transAxes, color="#8a8a8a", ha="center", va="center"
+        0.5,
+        0.5,
+        panel.nothing,
+        transform=axes.transAxes,
+        color="#8a8a8a",
+        ha="center",
+        va="center",
     )
 
 
