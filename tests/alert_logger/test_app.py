@@ -62,6 +62,7 @@ async def post(client: Client, body: object, **headers: str) -> tuple[int, str]:
 async def stored(url: str, fingerprint: str) -> list[dict[str, Any]]:
     query = {"term": {"fingerprint": fingerprint}}
     async with AsyncElasticsearch(url) as client:
+        await client.indices.refresh(index=INDEX, ignore_unavailable=True)
         found = await client.search(index=INDEX, query=query, ignore_unavailable=True)
     return [hit["_source"] for hit in found["hits"]["hits"]]
 

@@ -85,6 +85,9 @@ _NAMESPACE: dict[str, object] = {
 def _deployment(name: str) -> dict[str, object]:
     made = workload("Deployment", name, "knative-eventing", "")
     made["metadata"].pop("annotations")
+    probe = {"httpGet": {"path": "/healthz", "port": 8080}, "timeoutSeconds": 1}
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    container |= {"livenessProbe": probe, "readinessProbe": {**probe, "periodSeconds": 2}}
     return made
 
 

@@ -130,6 +130,16 @@ def test_upstreams_kinds_that_we_leave_out_are_not_applied(on_kind: Open, fake: 
     assert "Deployment" in kinds
 
 
+def test_upstreams_probes_are_patient_on_a_busy_node(on_kind: Open, fake: FakeApi) -> None:
+    on_kind().install("knative-eventing")
+    made = fake.get("Deployment", "imc-controller", "knative-eventing")
+    assert made is not None
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    for probe in (container["livenessProbe"], container["readinessProbe"]):
+        assert (probe["timeoutSeconds"], probe["failureThreshold"]) == (10, 6)
+    assert container["readinessProbe"]["periodSeconds"] == 2
+
+
 def test_a_changed_version_is_an_upgrade_and_replaces_seldons_manager(
     on_kind: Open, programs: StandIns, fake: FakeApi
 ) -> None:

@@ -23,7 +23,7 @@ from closedloop.traffic import Plan, Traffic
 from closedloop.waiting import until
 
 PROMOTIONS = int(os.environ.get("PROMOTIONS", "2"))
-RATE = float(os.environ.get("PROMOTION_RATE", "40"))
+RATE = float(os.environ.get("PROMOTION_RATE", "10"))
 QUIET = 3.0  # seconds of traffic before the first promotion and after the last
 
 pytestmark = [

@@ -1,5 +1,6 @@
 """Carries the install plan out: every step idempotent, every step waited for."""
 
+import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from closedloop.platforms.protocol import PlatformError
 
 _CHART = 600.0  # seconds for the images of a chart to come and its pods to be ready
 _WORKLOADS = {"Deployment": "Available", "StatefulSet": "Ready"}
+_PROBES = {"livenessProbe", "readinessProbe"}
 _DEFINITION = "CustomResourceDefinition"
 
 
@@ -30,6 +32,7 @@ class _Changes(BaseModel, extra="forbid"):
 
     without: tuple[str, ...] = ()
     replicas: Mapping[str, int] = {}
+    probes: Mapping[str, int] = {}
 
 
 Overrides = Callable[[Chart], Mapping[str, Any]]
@@ -94,7 +97,7 @@ class Installer:
         file = self._manifests / step.part / "values.yaml"
         changes = _Changes.model_validate(load_values(file)) if file.is_file() else _Changes()
         wanted = [one for one in _merged(loaded) if one.kind not in changes.without]
-        return [_scaled(one, changes.replicas) for one in wanted]
+        return [_patient(_scaled(one, changes.replicas), changes.probes) for one in wanted]
 
     def _release(self, chart: Chart) -> str:
         made = Made(chart.release, chart.namespace)
@@ -197,6 +200,17 @@ def _scaled(manifest: Manifest, replicas: Mapping[str, int]) -> Manifest:
         return manifest
     document: dict[str, Any] = dict(manifest.document)
     document["spec"] = {**document["spec"], "replicas": wanted}
+    return Manifest(manifest.source, document)
+
+
+def _patient(manifest: Manifest, probes: Mapping[str, int]) -> Manifest:
+    """With these settings in every probe of a workload."""
+    if manifest.kind not in _WORKLOADS or not probes:
+        return manifest
+    document: dict[str, Any] = copy.deepcopy(dict(manifest.document))
+    for container in document["spec"]["template"]["spec"]["containers"]:
+        for name in _PROBES & container.keys():
+            container[name].update(probes)
     return Manifest(manifest.source, document)
 
 

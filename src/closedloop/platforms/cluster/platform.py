@@ -10,7 +10,7 @@ from pathlib import Path
 
 from closedloop import paths
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, load_values
-from closedloop.platforms.cluster import access, plan, routes, workloads
+from closedloop.platforms.cluster import access, nodes, plan, routes, workloads
 from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.applying import Applier
 from closedloop.platforms.cluster.connection import NoSuchKind
@@ -21,7 +21,7 @@ from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.images import chart_images, chart_values, images
 from closedloop.platforms.cluster.installing import Installer, to_stderr
 from closedloop.platforms.cluster.inventory import Inventory, Made
-from closedloop.platforms.cluster.kind import NAME, Kind, build
+from closedloop.platforms.cluster.kind import NAME, Kind
 from closedloop.platforms.cluster.mirror import IMAGES, NODE
 from closedloop.platforms.cluster.ports import CONFIG, FOLDER, Published, published
 from closedloop.platforms.cluster.preflight import demand, findings, for_context, for_kind
@@ -32,7 +32,6 @@ from closedloop.platforms.cluster.waiting import wait
 from closedloop.platforms.protocol import PARTS, Object, PartStatus, PlatformError, Report
 
 _MODELS = "seldon"
-_NODE = 180.0  # seconds for a node of a new cluster to be ready
 
 
 class ClusterPlatform:
@@ -255,26 +254,16 @@ class ClusterPlatform:
                 disk = self._manifests
                 demand(findings(for_kind(self._kind, pinned, ports, disk)), _warn)
                 report(f"kind cluster, by hand: {self._kind.by_hand(node)}")
-            self._kind.create(self._await_nodes, node)
+            self._kind.create(lambda: nodes.await_ready(self._api), node)
             if self._offline:
                 archives = sorted((self._offline / IMAGES).glob("*.tar"))
-                self._replace_pods(self._kind.load_archives(archives, report))
+                changed = self._kind.load_archives(archives, report)
+                nodes.replace_pods(self._api, self._namespaces(), changed)
         elif not self._inventory_is_there():
             checks = for_context(lambda: self._api, pinned, self._registry)
             demand(findings(checks), _warn)
         self._api.version()
         self._is_up = True
-
-    def _await_nodes(self) -> None:
-        for node in self._api.list("Node")[0]:
-            wait(self._api, "Node", node["metadata"]["name"], timeout=_NODE)
-
-    def _replace_pods(self, changed: set[str]) -> None:
-        """Those whose image the node has another content of now, under the same name."""
-        for namespace in self._namespaces() if changed else ():
-            for pod in self._api.list("Pod", namespace)[0]:
-                if changed & set(images(pod)):
-                    self._api.delete("Pod", pod["metadata"]["name"], namespace)
 
     def _inventory_is_there(self) -> bool:
         """Whether an earlier run passed the checks; why a cluster does not answer, they report."""
@@ -298,15 +287,10 @@ class ClusterPlatform:
         """Those of the images named that are our own, onto the kind node."""
         if self._kind is None or self._registry or self._offline:
             return  # a mirror has them, or they came with all others
-        wanted = set(named)
-        for folder, image in self._versions.images.items():
-            if image not in wanted or image in self._ready_images:
-                continue
-            checkout = self._manifests.parent
-            to_stderr(f"docker build {image}")
-            build(image, checkout / "docker" / folder / "Dockerfile", checkout)
-            self._kind.load(image)
-            self._ready_images.add(image)
+        wanted = set(named) - self._ready_images
+        self._ready_images |= nodes.provide(
+            self._kind, self._versions.images, wanted, self._manifests.parent, to_stderr
+        )
 
     def _publish(self, part: str) -> None:
         """Give what a part's namespaces publish its ports on this machine."""
