@@ -263,10 +263,13 @@ def test_early_truth_waits_for_its_answer_of_however_many_rows() -> None:
     assert (board.correct, board.incorrect, board.states["unmatched"]) == (1, 1, 0)
 
 
-@pytest.mark.parametrize("batch_first", [True, False])
-def test_one_hot_truth_of_a_lone_row_needs_no_list_around_it(batch_first: bool) -> None:
-    events = [Answer("r", stamp(1), (CAT,)), Judgement("r", stamp(2), Feedback((1, 0, 0)))]
-    board = shown(events if batch_first else reversed(events))
+@pytest.mark.parametrize("answer_first", [True, False])
+def test_one_hot_truth_of_a_lone_row_needs_no_list_around_it(answer_first: bool) -> None:
+    events: list[Event] = [
+        Answer("r", stamp(1), (CAT,)),
+        Judgement("r", stamp(2), Feedback((1, 0, 0))),
+    ]
+    board = shown(events if answer_first else reversed(events))
     assert board.matrix.counts() == {("cat", "cat"): 1}
 
 
