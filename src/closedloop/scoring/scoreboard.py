@@ -15,117 +15,26 @@ say), as early truth until the answer comes, or, for a batch, as unscorable.
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeVar, cast
 
 from closedloop.output import Output
 from closedloop.scoring.confusion import ConfusionMatrix
 from closedloop.scoring.keys import document_id
 from closedloop.scoring.labels import LabelCounts
-from closedloop.scoring.reading import Reason, Said, read_truth
+from closedloop.scoring.loose import Loose, prune, together
+from closedloop.scoring.reading import Said, read_truth
+from closedloop.scoring.row import TELLING, Feedback, Outcome, Row, borrowed, order, verdict
 from closedloop.scoring.sums import ExactSum
 from closedloop.scoring.times import Times
-from closedloop.scoring.verdict import (
-    STATES,
-    SUMS,
-    UNLABELLED,
-    UNMATCHED,
-    Verdict,
-    judge,
-    unscorable,
-)
+from closedloop.scoring.verdict import STATES, SUMS
+
+__all__ = ["TELLING", "Capacity", "Feedback", "Outcome", "Row", "Scoreboard", "order", "verdict"]
 
 _T = TypeVar("_T", bound=Hashable)
 
 # Where every answer is a text of its own, sharing would only cost.
 _MOST_SHARED = 10_000
-
-
-class Outcome(StrEnum):
-    """What an observation did to the state."""
-
-    APPLIED = "applied"  # first of its kind for this row
-    CORRECTED = "corrected"  # newer than what was known
-    SUPERSEDED = "superseded"  # older than what is known: no effect
-    DUPLICATE = "duplicate"  # the very same event again: no effect
-    OVER_LIMIT = "over_limit"  # a new row beyond the limit: not kept
-
-    @property
-    def changes(self) -> bool:
-        """Whether the state is another one than before."""
-        return self in (Outcome.APPLIED, Outcome.CORRECTED)
-
-
-# An event of many rows has the first of these that one of its rows has.
-TELLING = (
-    Outcome.OVER_LIMIT,
-    Outcome.APPLIED,
-    Outcome.CORRECTED,
-    Outcome.SUPERSEDED,
-    Outcome.DUPLICATE,
-)
-
-
-@dataclass(slots=True)
-class Row:
-    """What is known of one row. A stamp of "" means nothing is known on that side.
-
-    `misfit` is true of feedback whose request was answered with another number of rows, `away`
-    of feedback without an answer that was lent to another predictor.
-    """
-
-    predicted: Said | None = None
-    answered: str = ""
-    actual: Said | None = None
-    reward: float | None = None
-    judged: str = ""
-    misfit: bool = False
-    away: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """What one piece of feedback states: a truth for each row, None for no word of it, or a
-    reward. `names` are the columns of the truth."""
-
-    truths: tuple[object, ...] = ()
-    names: tuple[str, ...] = ()
-    reward: float | None = None
-
-    @property
-    def entries(self) -> int:
-        return len(self.truths) or 1
-
-    def whole(self) -> object:
-        """All entries as the truth of one row."""
-        return self.truths[0] if len(self.truths) == 1 else list(self.truths)
-
-
-@dataclass(frozen=True, slots=True)
-class _Loose:
-    """Feedback held under the request's own id; `feedback` is None for one that is read."""
-
-    feedback: Feedback | None
-    actual: Said | None
-    reward: float | None
-
-    @property
-    def entries(self) -> int:
-        return 1 if self.feedback is None else self.feedback.entries
-
-
-def borrowed(stamp: str) -> bool:
-    """Whether feedback was lent by another predictor: it sorts below all of one's own."""
-    return stamp.startswith("-")
-
-
-def verdict(output: Output | None, row: Row) -> Verdict:
-    """Judge one row by what is known of it."""
-    if not row.judged:
-        return UNLABELLED
-    if not row.answered or row.predicted is None:
-        return unscorable(Reason.TRUTH_SHAPE) if row.misfit else UNMATCHED
-    return judge(output, row.predicted, row.actual, row.reward)
+_NO_SIZES: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -161,9 +70,9 @@ class Scoreboard:
         self.dropped = 0
         self._capacity = capacity
         self._rows: dict[str, Row] = {}
-        self._batches: dict[str, set[int]] = {}  # the sizes of a request's answers of many rows
+        self._batches: dict[str, frozenset[int]] = {}  # sizes of a request's answers of many rows
         # Feedback that may be found to speak of other rows than it is held under.
-        self._loose: dict[str, dict[str, _Loose]] = {}
+        self._loose: dict[str, dict[str, Loose]] = {}
         self._shared: dict[Hashable, Hashable] = {}
 
     def __len__(self) -> int:
@@ -205,13 +114,20 @@ class Scoreboard:
         if outcome.changes:
             held = self._open(name)
             held.predicted, held.answered = self._share(said), stamp
-            held.misfit = False
+            held.misfit = held.away = False
             self._count(held, 1)
+        if outcome is not Outcome.OVER_LIMIT:
+            self.sized(request_id, size)
+        return outcome
+
+    def sized(self, request_id: str, size: int) -> None:
+        """Observe how many rows an answer to a request has."""
         if size > 1:
-            self._batches.setdefault(request_id, set()).add(size)
+            known = self._batches.get(request_id, _NO_SIZES)
+            if size not in known:
+                self._batches[request_id] = self._share(known | {size})
         if request_id in self._loose:
             self._settle(request_id)
-        return outcome
 
     def judge(self, request_id: str, stamp: str, feedback: Feedback) -> Outcome:
         """Observe feedback about a request."""
@@ -220,58 +136,72 @@ class Scoreboard:
             return self._judge_batch(request_id, stamp, feedback)
         name = document_id(request_id, 0, 1)
         row = self._rows.get(name)
-        new = _Loose(feedback, self._read(feedback.whole(), feedback), feedback.reward)
-        known = self._loose.get(request_id)
-        if known is None and (size > 1 or row is None or not row.answered):
-            known = {}
+        actual = self._read(feedback.whole(), feedback)
+        outcome = self._outcome(row, row.judged if row else "", stamp)
+        if outcome is Outcome.OVER_LIMIT:
+            return outcome
+        loose = self._loose.get(request_id)
+        if loose is None and size == 1 and row is not None and row.answered:
+            if outcome.changes:
+                self._judge_as(name, stamp, actual, feedback.reward)
+            return outcome
+        if loose is None:
+            loose = self._loose[request_id] = {}
             if row is not None and row.judged:
-                known[row.judged] = _Loose(None, row.actual, row.reward)
-        outcome = self._judge_row(name, stamp, new.actual, new.reward)
-        if known is not None and outcome is not Outcome.OVER_LIMIT:
-            known.setdefault(stamp, new)
-            self._loose[request_id] = known
-            self._settle(request_id)
+                loose[row.judged] = Loose(None, row.actual, row.reward)
+        known = loose.get(stamp)
+        if known is None:
+            loose[stamp] = Loose(feedback, actual, feedback.reward)
+        elif known.feedback is not None and known.feedback != feedback:
+            whole = together(known.feedback, feedback)
+            loose[stamp] = Loose(whole, self._read(whole.whole(), whole), whole.reward)
+        prune(loose)
+        self._settle(request_id)
         return outcome
 
     def judge_row(
         self, request_id: str, row: int, size: int, stamp: str, truth: object, names: Sequence[str]
     ) -> Outcome:
         """Observe the truth about one row of an answer that has `size` rows."""
-        truths = [None] * size
-        truths[row] = truth  # type: ignore[call-overload]
-        return self.judge(request_id, stamp, Feedback(tuple(truths), tuple(names)))
+        name = document_id(request_id, row, size)
+        return self._judge_row(name, stamp, truth, Feedback((truth,), tuple(names)))
 
     def drop_borrowed(self, request_id: str) -> None:
-        """Take back what another predictor lent."""
+        """Take back what other predictors lent."""
         names = [document_id(request_id, 0, 1)]
         for size in self._batches.get(request_id, ()):
             names += [document_id(request_id, row, size) for row in range(size)]
         for name in names:
             row = self._rows.get(name)
             if row is not None and borrowed(row.judged):
-                self._unjudge(name)
-        for stamp in [each for each in self._loose.get(request_id, ()) if borrowed(each)]:
-            del self._loose[request_id][stamp]
-        self._settle(request_id)
+                self._judge_as(name, "", None, None)
+        if (loose := self._loose.get(request_id)) is not None:
+            for stamp in [each for each in loose if borrowed(each)]:
+                del loose[stamp]
+            self._settle(request_id)
 
     def lend(self, request_id: str) -> None:
         """Leave feedback about a request that another predictor answered out of the counts."""
-        name = document_id(request_id, 0, 1)
-        row = self._rows.get(name)
-        if row is not None and not row.answered and not row.away:
+        row = self._rows.get(document_id(request_id, 0, 1))
+        if row is not None and not row.away:
             self._count(row, -1)
             row.away = True
 
     def _judge_batch(self, request_id: str, stamp: str, feedback: Feedback) -> Outcome:
         size = feedback.entries
         outcomes = [
-            self._judge_row(
-                document_id(request_id, row, size), stamp, self._read(truth, feedback), None
-            )
+            self._judge_row(document_id(request_id, row, size), stamp, truth, feedback)
             for row, truth in enumerate(feedback.truths)
             if truth is not None
         ]
         return min(outcomes, key=TELLING.index, default=Outcome.SUPERSEDED)
+
+    def _judge_row(self, name: str, stamp: str, truth: object, feedback: Feedback) -> Outcome:
+        row = self._rows.get(name)
+        outcome = self._outcome(row, row.judged if row else "", stamp)
+        if outcome.changes:
+            self._judge_as(name, stamp, self._read(truth, feedback), None)
+        return outcome
 
     def _read(self, truth: object, feedback: Feedback) -> Said | None:
         if not feedback.truths:
@@ -280,45 +210,35 @@ class Scoreboard:
 
     def _settle(self, request_id: str) -> None:
         """Give loose feedback to the rows it speaks of, by the answers known now."""
-        loose = self._loose.get(request_id, {})
-        sizes = self._batches.get(request_id, set())
+        loose = self._loose[request_id]
+        sizes = self._batches.get(request_id, _NO_SIZES)
+        for stamp in [each for each in loose if loose[each].entries in sizes]:
+            feedback = loose.pop(stamp).feedback
+            if feedback is not None:
+                self._judge_batch(request_id, stamp, feedback)
         name = document_id(request_id, 0, 1)
-        if fits := [stamp for stamp, each in loose.items() if each.entries in sizes]:
-            for stamp in fits:
-                feedback = loose.pop(stamp).feedback
-                if feedback is not None:
-                    self._judge_batch(request_id, stamp, feedback)
-            self._unjudge(name)
-            for stamp, each in loose.items():
-                self._judge_row(name, stamp, each.actual, each.reward)
+        if loose:
+            latest = max(loose)
+            self._judge_as(name, latest, loose[latest].actual, loose[latest].reward)
+        else:
+            self._judge_as(name, "", None, None)
         row = self._rows.get(name)
-        if row is not None and not row.answered and row.misfit != bool(sizes):
+        if row is not None and sizes and not (row.answered or row.misfit):
             self._count(row, -1)
-            row.misfit = bool(sizes)
+            row.misfit, row.away = True, False
             self._count(row, 1)
-        if row is not None and row.answered and all(each.entries == 1 for each in loose.values()):
-            loose = {}
-        if not loose:
-            self._loose.pop(request_id, None)
+        if not loose or (
+            row is not None and row.answered and all(each.entries == 1 for each in loose.values())
+        ):
+            del self._loose[request_id]
 
-    def _judge_row(
-        self, name: str, stamp: str, actual: Said | None, reward: float | None
-    ) -> Outcome:
-        row = self._rows.get(name)
-        outcome = self._outcome(row, row.judged if row else "", stamp)
-        if outcome.changes:
-            row = self._open(name)
-            row.actual, row.reward, row.judged = actual, reward, stamp
-            self._count(row, 1)
-        return outcome
-
-    def _unjudge(self, name: str) -> None:
-        row = self._rows.get(name)
-        if row is None or not row.judged:
+    def _judge_as(self, name: str, stamp: str, actual: Said | None, reward: float | None) -> None:
+        """Have a row judged so; with stamp "" not at all, and gone if it was not answered."""
+        if not stamp and name not in self._rows:
             return
-        self._count(row, -1)
-        row.actual, row.reward, row.judged = None, None, ""
-        if row.answered:
+        row = self._open(name)
+        row.actual, row.reward, row.judged = actual, reward, stamp
+        if stamp or row.answered:
             self._count(row, 1)
             return
         del self._rows[name]
@@ -343,7 +263,7 @@ class Scoreboard:
         return row
 
     def _count(self, row: Row, sign: int) -> None:
-        if row.away and not row.answered:
+        if row.away or not (row.answered or row.judged):
             return
         seen = verdict(self.output, row)
         self.states[seen.state] += sign
@@ -366,12 +286,3 @@ class Scoreboard:
         if len(self._shared) < _MOST_SHARED:
             return cast(_T, self._shared.setdefault(value, value))
         return cast(_T, self._shared.get(value, value))
-
-
-def order(known: str, stamp: str) -> Outcome:
-    """What an observation with `stamp` does where one with the stamp `known` ("": none) is held."""
-    if not known:
-        return Outcome.APPLIED
-    if stamp == known:
-        return Outcome.DUPLICATE
-    return Outcome.CORRECTED if stamp > known else Outcome.SUPERSEDED

@@ -4,6 +4,8 @@ Every double is a whole number of 2⁻¹⁰⁷⁴, the smallest one, so a sum of
 and taking a number back leaves what was there before.
 """
 
+import math
+
 _BITS = 1074
 _UNIT = 1 << _BITS
 
@@ -25,7 +27,11 @@ class ExactSum:
 
     @property
     def total(self) -> float:
-        return self._units / _UNIT
+        """Infinity where it is past the range of a double."""
+        try:
+            return self._units / _UNIT
+        except OverflowError:
+            return math.inf if self._units > 0 else -math.inf
 
     @property
     def mean(self) -> float | None:
