@@ -58,7 +58,8 @@ class Planned:
 
 
 class Plan:
-    """Rows to send, in their order and from the start again when they run out.
+    """Rows to send, in their order and from the start again when they run out: then they are
+    traffic, and no further evidence of how good a model is.
 
     Ends after `n` requests or `seconds`, whichever comes first; one is
     required. `rate` is in requests/s; without it a request is due as soon as
