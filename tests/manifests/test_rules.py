@@ -203,6 +203,18 @@ def test_a_new_model_begins_at_none_and_a_new_server_does_not(
 
 
 @every_interval
+@pytest.mark.parametrize("gap", [10, 50])
+def test_rows_scored_by_another_declaration_are_not_new(
+    tmp_path: Path, gap: int, every: int
+) -> None:
+    """The server leaves out the model until it has read all of its rows again."""
+    counted = wrong(held((40, 0), (gap, None), (60, 500), every=every))[:2]
+    server = wrong(held((100 + gap, 1), every=every))[2:]
+    expected = [Expected(f"{PIECES} > 0", at, None) for at in range(40, 100 + gap, 5)]
+    assert objections(tmp_path, every, [*counted, *server], *expected) == ""
+
+
+@every_interval
 def test_log_and_metrics_disagree_when_a_difference_lasts(tmp_path: Path, every: int) -> None:
     passing = held((40, 0), (30, 2), (200, 0), every=every)
     lasting = held((40, 0), (200, 2), every=every)
