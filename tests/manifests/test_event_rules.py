@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.manifests.rule_tests import INTERVALS, MODEL, Expected, Scraped, firing, objections
+from tests.manifests import rule_tests
+from tests.manifests.rule_tests import INTERVALS, MODEL, Expected, Scraped, firing
 
 ALERT = "EventsLost"
+objections = partial(rule_tests.objections, groups=("model-quality", "model-events"))
 every_interval = pytest.mark.parametrize("every", INTERVALS)
 
 EXECUTOR = {"namespace": "seldon", "deployment_name": "sklearn", "predictor_name": "default"}
