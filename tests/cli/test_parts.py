@@ -78,13 +78,13 @@ def test_status_lists_feedback_that_did_not_count(invoke: Invoke, counted: list[
     counted += [
         piece(12, "seldon", "sklearn", "default", "unscorable", "no_classes"),
         piece(3, "seldon", "iris-perf", "logistic", "unmatched", "no_answer"),
-        piece(1, "", "", "", "refused", "bad_[json]"),
+        piece(1, "other", "other", "other", "refused", "bad_[json]"),
     ]
     lines = invoke("status").output.splitlines()
     assert lines[3].strip() == "Feedback that did not count"
     assert [line.split() for line in lines[4:8]] == [
         ["predictor", "outcome", "reason", "pieces"],
-        ["(unknown)", "refused", "bad_[json]", "1"],
+        ["other/other/other", "refused", "bad_[json]", "1"],
         ["seldon/iris-perf/logistic", "unmatched", "no_answer", "3"],
         ["seldon/sklearn/default", "unscorable", "no_classes", "12"],
     ]

@@ -1,10 +1,12 @@
 """What the rules make of feedback that did not count, and of how long truths take."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.manifests import rule_tests
 from tests.manifests.rule_tests import (
     INTERVALS,
     MODEL,
@@ -13,10 +15,10 @@ from tests.manifests.rule_tests import (
     Values,
     firing,
     held,
-    objections,
 )
 
 ALERT = "FeedbackNotCounted"
+objections = partial(rule_tests.objections, groups=("model-quality", "model-feedback"))
 every_interval = pytest.mark.parametrize("every", INTERVALS)
 
 UNMATCHED = ("closedloop_rows", {"state": "unmatched"})
@@ -86,7 +88,7 @@ def test_the_alert_names_model_outcome_reason_and_what_to_do(tmp_path: Path) -> 
 
 
 def test_pieces_of_nobody_are_told_as_such(tmp_path: Path) -> None:
-    nobody = dict.fromkeys(MODEL, "")
+    nobody = dict.fromkeys(MODEL, "other")
     series = [
         Scraped(DEAD[0], held((60, 0), (60, 1), every=1), {**nobody, **DEAD[1]}),
         *services(120, 1),
@@ -97,7 +99,7 @@ def test_pieces_of_nobody_are_told_as_such(tmp_path: Path) -> None:
         " to declare in the README's feedback contract"
     )
     labels = {"outcome": "dead_letter", "reason": "rejected", "severity": "warning"}
-    alert = {"exp_labels": labels, "exp_annotations": {"summary": summary}}
+    alert = {"exp_labels": {**nobody, **labels}, "exp_annotations": {"summary": summary}}
     at = {"alertname": ALERT, "eval_time": "70s", "exp_alerts": [alert]}
     assert objections(tmp_path, 1, series, alerts=[at]) == ""
 

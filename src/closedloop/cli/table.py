@@ -71,7 +71,7 @@ def not_counted_table(found: Iterable[tuple[Mapping[str, str], float]]) -> Table
     names = ("deployment_namespace", "deployment_name", "predictor_name")
     rows = []
     for labels, count in found:
-        owner = "/".join(filter(None, (labels.get(name) for name in names))) or "(unknown)"
+        owner = "/".join(labels.get(name, "") for name in names)
         rows.append((owner, labels.get("outcome", ""), labels.get("reason", ""), f"{count:.0f}"))
     for row in sorted(rows):
         table.add_row(*map(Text, row))
