@@ -295,6 +295,7 @@ class Scoreboard:
         if row is not None and not row.answered and row.misfit != bool(sizes):
             self._count(row, -1)
             row.misfit = bool(sizes)
+            row.away = row.away and not sizes
             self._count(row, 1)
         if row is not None and row.answered and all(each.entries == 1 for each in loose.values()):
             loose = {}
