@@ -132,7 +132,7 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
         id=_decoded(headers, "ce-id"),
         source=_decoded(headers, "ce-source"),
         type=headers["ce-type"],
-        time=_sent(headers.get("ce-time") or "", headers.get("ce-knativearrivaltime") or ""),
+        time=_sent(_decoded(headers, "ce-time"), _decoded(headers, "ce-knativearrivaltime")),
         request_id=request_id,
         namespace=_decoded(headers, "ce-namespace") or "unknown-namespace",
         deployment=_decoded(headers, "ce-inferenceservicename") or "unknown-inferenceservice",
