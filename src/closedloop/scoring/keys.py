@@ -8,9 +8,9 @@ _ITEM = re.compile(r"-item-\d+\Z", re.ASCII)
 def document_id(request_id: str, row: int, rows: int) -> str:
     """A lone row has the request's own id, row i of a batch that id with `-item-<i>`.
 
-    A request id that ends like an item's own has the ending of row 0 in any case, so that no
+    A lone row whose request id ends like an item's has an ending that no item has, so that no
     two rows of two requests share an id.
     """
-    if rows == 1 and not _ITEM.search(request_id):
-        return request_id
-    return f"{request_id}-item-{row}"
+    if rows > 1:
+        return f"{request_id}-item-{row}"
+    return f"{request_id}-item-00" if _ITEM.search(request_id) else request_id
