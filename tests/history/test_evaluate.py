@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from closedloop.documents import index_name
 from closedloop.history import NothingLoggedError, Period, evaluate, over_time
 from closedloop.history.period import Moment
-from closedloop.payload import ClassLabel
 from closedloop.scoring import Scoreboard
+from closedloop.scoring.reading import Said
+from closedloop.scoring.scoreboard import Feedback
 from tests.inference_log import Log, empty
 
 
@@ -41,13 +42,13 @@ def test_the_aggregation_is_the_fold(
     empty(search)
     log, board = Log(), Scoreboard()
     log.answer("first", 0)
-    board.answer("first", "1", ClassLabel(0, None), ())
+    board.answer("first", "1", [Said(label="0")])
     for i, (predicted, actual) in enumerate(rows):
         log.answer(f"r{i}", predicted)
-        board.answer(f"r{i}", "1", ClassLabel(predicted, None), ())
+        board.answer(f"r{i}", "1", [Said(label=str(predicted))])
         if actual is not None:
             log.judge(f"r{i}", actual)
-            board.judge(f"r{i}", "1", ClassLabel(actual, None), None)
+            board.judge(f"r{i}", "1", Feedback((str(actual),)))
     log.write(search)
     seen = evaluate(search, "ns", "dep")
     assert seen.matrix == board.matrix

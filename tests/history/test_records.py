@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from closedloop import events
 from closedloop.documents import Document, Predictor, merge, parts_of
 from closedloop.history.records import Refused, Row, read
+from closedloop.observation import observe
 
 IRIS = Predictor("ns", "iris", "default")
 CSV = "request_id,time,prediction,truth,feedback_time,sepal length,colour\n"
@@ -23,7 +24,7 @@ def document(row: Row | Refused) -> Document:
     assert isinstance(row, Row), row
     merged: Document = {}
     for event in row.events:
-        for part in parts_of(event):
+        for part in parts_of(observe(event)):
             merged, _ = merge(merged, part)
     return merged
 
@@ -57,14 +58,26 @@ def test_ndjson_says_the_same(tmp_path: Path) -> None:
     said = {
         "request_id": "r1",
         "time": "2025-05-01T10:00:00Z",
-        "prediction": 1,
-        "truth": 0,
+        "prediction": "1",
+        "truth": "0",
         "features": {"sepal length": 5.1, "colour": "red"},
     }
     (from_ndjson,) = lines(tmp_path, json.dumps(said) + "\n\n", ".ndjson")
     assert isinstance(from_csv, Row)
     assert isinstance(from_ndjson, Row)
     assert from_csv.events == from_ndjson.events
+
+
+@pytest.mark.parametrize("label", ["01234", "1_0", "nan", "-1", "true", "None", "1e400"])
+def test_a_class_in_a_table_is_the_text_that_it_is(tmp_path: Path, label: str) -> None:
+    (row,) = lines(tmp_path, CSV + f"r1,2025-05-01T10:00:00Z,{label},{label},,{'1_0'},red\n")
+    found = document(row)
+    assert found["score"] == {
+        "state": "scored", "correct": True, "predicted": label, "actual": label
+    }  # fmt: skip
+    request = found["request"]
+    assert isinstance(request, dict)
+    assert request["instance"] == ["1_0", "red"]
 
 
 def test_class_names_tags_and_reward(tmp_path: Path) -> None:
@@ -117,10 +130,7 @@ def test_the_same_line_makes_the_same_events_and_another_line_others(tmp_path: P
         ("r1,,1,0,,1,red", "time is missing"),
         ("r1,yesterday,1,0,,1,red", "yesterday"),
         ("r1,2025-05-01T10:00:00Z,,0,,1,red", "prediction is missing"),
-        ("r1,2025-05-01T10:00:00Z,-1,0,,1,red", "-1 states no class"),
-        ("r1,2025-05-01T10:00:00Z,nan,0,,1,red", "prediction is 'nan'"),
         ("r1,2025-05-01T10:00:00Z,1,[0;1],,1,red", "truth is '[0;1]', not JSON"),
-        ("r1,2025-05-01T10:00:00Z,1,0.5,,1,red", "0.5 states no class"),
         ("r1,2025-05-01T10:00:00Z,1,0,later,1,red", "later"),
         ("r1,2025-05-01T10:00:00Z,1,,2025-05-01T10:00:00Z,1,red", "without truth or reward"),
         ("r1,2025-05-01T10:00:00Z,1,0,,inf,red", "sepal length is 'inf'"),
@@ -147,7 +157,7 @@ GOOD = {"request_id": "g", "time": "2025-05-01T10:00:00Z", "prediction": 1}
         ("[]", "no JSON object"),
         (json.dumps({**GOOD, "request_id": 7}), "request_id is 7: give text"),
         (json.dumps({**GOOD, "prediciton": 1}), "the key 'prediciton' is unknown"),
-        (json.dumps({**GOOD, "prediction": [float("inf")]}), "states no class"),
+        (json.dumps({**GOOD, "prediction": [float("inf")]}), "cannot be sent as JSON"),
         (json.dumps({**GOOD, "features": [float("nan")]}), "cannot be sent as JSON"),
         (json.dumps({**GOOD, "features": 3}), "features is 3"),
         (json.dumps({**GOOD, "reward": "a"}), "reward is 'a'"),

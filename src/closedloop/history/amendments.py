@@ -13,7 +13,7 @@ from typing import cast
 import requests
 from elasticsearch import Elasticsearch
 
-from closedloop.documents import feedback_in, read_document, row_in
+from closedloop.documents import Predictor, feedback_in, kept_apart, read_document, row_in
 from closedloop.events import PUID_HEADER, InvalidEvent
 from closedloop.history.declared import declared_outputs
 from closedloop.history.log import open_log
@@ -115,13 +115,18 @@ def audit_trail(
     request is not in it.
     """
     log = open_log(client, namespace, deployment, predictor)
-    name = request_id if row is None else document_id(request_id, row, rows=2)
-    found = client.options(ignore_status=404).get(index=log.index, id=name)
-    if not (found.get("found") and log.holds(found["_source"])):
+    name = document_id(request_id, row or 0, rows=1 if row is None else 2)
+    # Where another predictor's index has the same name, one of the two is kept apart.
+    owner = Predictor(namespace, deployment, predictor)
+    for each in (name, kept_apart(name, owner)):
+        found = client.options(ignore_status=404).get(index=log.index, id=each)
+        if found.get("found") and log.holds(found["_source"]):
+            break
+    else:
         raise LookupError(
             f"{name} is not in index {log.index}: check the request id, and the row of a batch"
         )
-    output = declared_outputs(client).of((namespace, deployment, predictor))
+    output = declared_outputs(client).of(owner)
     return versions(found["_source"], output)
 
 

@@ -6,24 +6,25 @@ Columns of a CSV file, keys of an object in an NDJSON file:
 |-----------------|--------|------------------------------------------------------------------|
 | `request_id`    | yes    | the Seldon-Puid; truth sent later with the same id joins         |
 | `time`          | yes    | when it was predicted, RFC 3339                                  |
-| `prediction`    | yes    | class index, class name, or a JSON list of scores                |
-| `truth`         |        | class index, class name, or a JSON list, one-hot                 |
-| `reward`        |        | a number, where no truth is known; above 0 is right              |
+| `prediction`    | yes    | what the model answered: a class, a number, or a JSON list       |
+| `truth`         |        | the same, as it was; a list may be one-hot; the index of a score |
+| `reward`        |        | a number, where no truth is known                                |
 | `feedback_time` |        | when truth or reward became known; the row's `time` if absent    |
 | `class_names`   |        | a JSON list with the name of each score in `prediction`          |
 | `tags`          |        | a JSON object to keep with the feedback, such as `{"user": "x"}` |
 | `features`      |        | NDJSON: a list of values, or an object of names and values       |
 
 Any other column of a CSV file is a feature, named by its heading; in NDJSON any
-other key is refused. A line without features has no request in the log. Without
-`class_names` a truth by name says nothing of a prediction by index, nor the
-other way round: the row is unscorable.
+other key is refused. A line without features has no request in the log. A cell of
+`prediction` or `truth` that is no JSON list is text, so that no class `01234`
+or `nan` becomes a number; what it means is decided as for any answer.
 """
 
 import csv
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -145,7 +146,10 @@ def _from_cells(cells: Mapping[str, str]) -> _Values | _BadLineError:
     named = {name: cells[name] for name in (*NEEDED, *OPTIONAL) if cells.get(name, "") != ""}
     values: dict[str, object] = dict(named)
     try:
-        for name in ("prediction", "truth", "class_names", "tags"):
+        for name in ("prediction", "truth"):
+            if name in named:
+                values[name] = _listed(name, named[name])
+        for name in ("class_names", "tags"):
             if name in named:
                 values[name] = _cell(name, named[name])
         if "reward" in named:
@@ -165,17 +169,22 @@ def _from_cells(cells: Mapping[str, str]) -> _Values | _BadLineError:
     return values
 
 
-def _cell(name: str, text: str) -> object:
-    """A list or an object of JSON, a number, else the text itself."""
+def _listed(name: str, text: str) -> object:
+    """A list or an object of JSON, else the text itself."""
     if text[:1] in ("[", "{"):
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise _BadLineError(f"{name} is {text[:80]!r}, not JSON: {error}") from None
-    try:
+    return text
+
+
+def _cell(name: str, text: str) -> object:
+    """A list or an object of JSON, a number, else the text itself."""
+    if not isinstance(value := _listed(name, text), str) or "_" in text:
+        return value  # Python reads 1_0 as a number, and nobody else does
+    with suppress(ValueError):
         return int(text)
-    except ValueError:
-        pass
     try:
         number = float(text)
     except ValueError:
@@ -204,7 +213,11 @@ def _events(values: _Values, predictor: Predictor) -> Iterator[Event]:
     if "tags" in values:
         feedback["truth"] = {"meta": {"tags": _object(values, "tags")}}
     if "truth" in values:
-        truth = {"data": {"names": class_names, "ndarray": [values["truth"]]}}
+        said = values["truth"]
+        # Scores without names have nothing but their index.
+        if isinstance(values["prediction"], list) and not class_names and _is_index(said):
+            said = int(str(said))
+        truth = {"data": {"names": class_names, "ndarray": [said]}}
         feedback["truth"] = {**cast(_Values, feedback.get("truth", {})), **truth}
     if "reward" in values:
         feedback["reward"] = values["reward"]
@@ -216,8 +229,9 @@ def _events(values: _Values, predictor: Predictor) -> Iterator[Event]:
 
 def _event(kind: str, request_id: str, time: str, predictor: Predictor, message: _Values) -> Event:
     try:
-        body = json.dumps(message, allow_nan=False).encode()
-    except ValueError as error:
+        body = json.dumps(message, allow_nan=False, ensure_ascii=False).encode()
+        request_id.encode()
+    except ValueError as error:  # a number that is none, or a byte that is not UTF-8
         raise _BadLineError(f"a value cannot be sent as JSON: {error}") from None
     identity = json.dumps([kind, request_id, time, *predictor, body.decode()])
     event = Event(
@@ -260,6 +274,10 @@ def _object(values: _Values, name: str) -> _Values:
     if not isinstance(value, Mapping):
         raise _BadLineError(f"{name} is {value!r}: give a JSON object")
     return value
+
+
+def _is_index(said: object) -> bool:
+    return isinstance(said, str) and said.isdecimal() and said == str(int(said))
 
 
 def _text(values: _Values, name: str) -> str:
