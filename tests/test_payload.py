@@ -1,4 +1,3 @@
-import json
 from contextlib import suppress
 from typing import Any
 

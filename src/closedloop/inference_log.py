@@ -23,6 +23,7 @@ _FIELDS = [
     "DocumentId",
     "RequestId",
     "Row",
+    "answer_sizes",
     *(f"response.{name}" for name in ("instance", "names", "rows", "ce-time", "ce-id")),
     *(
         f"feedback.{name}"

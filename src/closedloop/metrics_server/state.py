@@ -176,6 +176,8 @@ def _restored(board: Scoreboard, logged: Logged) -> Iterator[Outcome]:
     if answered := logged.answered:
         said = read_answer(board.output, logged.response.get("instance"), logged.names)
         yield board.answer_row(*about, answered, said)
+        for size in logged.other_sizes:
+            yield board.answer_row(logged.request_id, logged.row, size, answered, said)
     if judged := logged.judged:
         feedback = feedback_in(logged.feedback)
         if logged.size == 1:
