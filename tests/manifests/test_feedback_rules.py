@@ -78,8 +78,7 @@ def test_the_alert_names_model_outcome_reason_and_what_to_do(tmp_path: Path) -> 
     series = [told(UNSCORABLE, held((60, 1), (60, 4), every=1)), *services(120, 1)]
     summary = (
         "3 of the pieces sent to sklearn/default in the last 10 minutes did not count (unscorable,"
-        " no_classes): see all of them with `closedloop status`, and what to send or to declare in"
-        " the README's feedback contract"
+        " no_classes): see all of them, and what to do about each, with `closedloop status`"
     )
     labels = {**MODEL, "outcome": "unscorable", "reason": "no_classes", "severity": "warning"}
     alert = {"exp_labels": labels, "exp_annotations": {"summary": summary}}
@@ -95,8 +94,8 @@ def test_pieces_of_nobody_are_told_as_such(tmp_path: Path) -> None:
     ]
     summary = (
         "1 of the pieces sent to an unknown model in the last 10 minutes did not count"
-        " (dead_letter, rejected): see all of them with `closedloop status`, and what to send or"
-        " to declare in the README's feedback contract"
+        " (dead_letter, rejected): see all of them, and what to do about each, with `closedloop"
+        " status`"
     )
     labels = {"outcome": "dead_letter", "reason": "rejected", "severity": "warning"}
     alert = {"exp_labels": {**nobody, **labels}, "exp_annotations": {"summary": summary}}
