@@ -105,6 +105,16 @@ def parse_outputs(text: bytes | str, name: str = "outputs.yaml") -> Outputs:
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # as PyYAML has it
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        # Of two declarations of one predictor PyYAML would drop the first in silence.
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{name!r} comes twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
 
 def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
     return int(loader.construct_scalar(node))

@@ -271,7 +271,7 @@ def _number(said: Mapping[object, object], name: str, owner: str) -> float | Non
         return None
     if isinstance(value, bool) or not _is_finite(value):
         raise InvalidOutput(f"{owner}: {name} is {value!r}: write a finite number")
-    return float(cast(float, value))
+    return float(cast(float, value)) + 0.0  # not -0.0, which is equal and has another digest
 
 
 def _is_finite(value: object) -> bool:
