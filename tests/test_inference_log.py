@@ -64,8 +64,8 @@ async def test_a_log_that_is_not_there_yet_is_empty(url: str) -> None:
     assert await ids(url) == []
     assert await ids(url, PETS) == []
     async with AsyncElasticsearch(url) as client:
-        assert await InferenceLog(client).confusion() == {}
-        assert await InferenceLog(client, [PETS]).confusion() == {}
+        assert await InferenceLog(client).counts() == {}
+        assert await InferenceLog(client, [PETS]).counts() == {}
 
 
 async def test_counts_every_cell_of_every_predictor(
@@ -81,7 +81,13 @@ async def test_counts_every_cell_of_every_predictor(
     happened.append(answer("cat", request_id="without truth"))
     write_log(search, happened)
     async with AsyncElasticsearch(url) as client:
-        assert await InferenceLog(client).confusion() == {
-            PETS: {("cat", "cat"): 2, ("dog", "cat"): 1, ("bird", "dog"): 1, ("dog", "dog"): 1},
-            SHADOW: {("cat", "dog"): 1},
-        }
+        assert await InferenceLog(client).counts() == {
+            PETS: {
+                ("cell", "cat", "cat"): 2, ("cell", "dog", "cat"): 1, ("cell", "bird", "dog"): 1,
+                ("cell", "dog", "dog"): 1, ("state", "scored"): 5, ("state", "unlabelled"): 1,
+                ("correct", "true"): 3, ("correct", "false"): 2,
+            },
+            SHADOW: {
+                ("cell", "cat", "dog"): 1, ("state", "scored"): 1, ("correct", "false"): 1,
+            },
+        }  # fmt: skip

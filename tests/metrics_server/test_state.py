@@ -93,8 +93,21 @@ def scored(documents: Iterable[Document]) -> dict[Predictor, tuple[object, ...]]
     }
 
 
-def cells(happened: Iterable[Event]) -> dict[Predictor, dict[tuple[str, str], int]]:
-    return {name: said[2] for name, said in scored(logged(happened)).items()}  # type: ignore[misc]
+def log_counts(happened: Iterable[Event]) -> dict[Predictor, dict[tuple[str, ...], int]]:
+    """What `InferenceLog.counts` says of the log of these events."""
+    counted: dict[Predictor, dict[tuple[str, ...], int]] = {}
+    for document in logged(happened):
+        score = document.get("score")
+        if isinstance(score, dict):
+            keys: list[tuple[str, ...]] = [("state", score["state"])]
+            if "correct" in score:
+                keys.append(("correct", str(score["correct"]).lower()))
+            if "predicted" in score:
+                keys.append(("cell", score["predicted"], score["actual"]))
+            of_one = counted.setdefault(predictor_of(document), {})
+            for key in keys:
+                of_one[key] = of_one.get(key, 0) + 1
+    return counted
 
 
 def one_hot(label: int) -> list[int]:
@@ -204,15 +217,21 @@ def test_a_restart_in_the_middle_changes_nothing(
 @given(HAPPENED)
 def test_finds_no_mismatch_with_a_log_of_the_same_events(happened: list[Event]) -> None:
     state = after(happened)
-    state.compare(cells(happened))
+    state.compare(log_counts(happened))
     assert set(state.mismatches.values()) <= {0}
     assert state.mismatches.keys() == state.boards.keys()
 
 
 def test_counts_the_cells_that_differ() -> None:
     state = after([answer("cat"), truth("cat"), answer("dog", request_id="s")])
-    state.compare({PETS: {("cat", "cat"): 2, ("dog", "cat"): 1}, SHADOW: {("cat", "cat"): 1}})
-    assert state.mismatches == {PETS: 2, SHADOW: 1}
+    ours: dict[tuple[str, ...], int] = {
+        ("state", "scored"): 1, ("state", "unlabelled"): 1, ("correct", "true"): 1,
+        ("cell", "cat", "cat"): 1,
+    }  # fmt: skip
+    state.compare({PETS: ours})
+    assert state.mismatches == {PETS: 0}
+    state.compare({PETS: ours | {("cell", "cat", "cat"): 2, ("state", "scored"): 2}, SHADOW: ours})
+    assert state.mismatches == {PETS: 2, SHADOW: 4}
 
 
 def test_outcomes() -> None:
@@ -241,7 +260,7 @@ def test_a_filter_leaves_others_out() -> None:
     happened = [answer("cat", predictor=name) for name in ("default", "shadow")]
     assert [see(state, one) for one in happened] == [Outcome.APPLIED, Ignored.IGNORED]
     restored(logged([answer("dog", request_id="s", predictor="shadow")]), state)
-    state.compare({SHADOW: {("cat", "cat"): 1}})
+    state.compare({PETS: {("state", "unlabelled"): 1}, SHADOW: {("state", "scored"): 1}})
     assert set(state.boards) == {PETS}
     assert state.mismatches == {PETS: 0}
 
@@ -272,4 +291,19 @@ def test_restoring_tells_news_from_none_and_from_no_room() -> None:
 
 def test_a_request_alone_holds_no_room() -> None:
     state = restored(logged([event(events.REQUEST, {"data": {"ndarray": [[1]]}})]))
-    assert not state.boards
+    assert state.capacity.held == 0
+    assert set(state.boards) == {PETS}  # its series begin at 0
+
+
+def test_one_predictor_too_many_is_refused_whatever_comes_of_it() -> None:
+    state = State(10, max_predictors=1)
+    see(state, answer("cat"))
+    for one in (
+        event(events.REQUEST, {"data": {"ndarray": [[1]]}}, predictor="shadow"),
+        answer("cat", predictor="shadow"),
+        truth("cat", predictor="shadow"),
+    ):
+        with pytest.raises(InvalidEvent, match="MAX_PREDICTORS") as refused:
+            see(state, one)
+        assert refused.value.reason == "too_many_predictors"
+    assert set(state.boards) == {PETS}

@@ -137,7 +137,7 @@ class Replay:
             _spare_rows()
         if self._is_quiet() and (everything or self._compared != self._state.changes):
             before = self._state.changes
-            logged = await self._log.confusion()
+            logged = await self._log.counts()
             if before == self._state.changes:
                 self._state.compare(logged)
                 self._compared = before
