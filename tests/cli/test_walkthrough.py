@@ -1,4 +1,6 @@
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,3 +87,17 @@ def test_slides_of_a_folder_without_notebooks(invoke: Invoke, tmp_path: Path) ->
     result = invoke("slides", str(tmp_path))
     assert result.exit_code == 1
     assert "holds no notebook" in result.stderr
+
+
+def test_two_runs_are_compared(invoke: Invoke, tmp_path: Path) -> None:
+    for name, seen in (("a", 3), ("b", 4)):
+        (tmp_path / name).mkdir()
+        run: dict[str, Any] = {"parameters": {}, "varies": {}}
+        run["notebooks"] = [{"notebook": "03_x", "state": "ok"}]
+        run["results"] = {"03_x": {"n": seen}}
+        (tmp_path / name / "run.json").write_text(json.dumps(run))
+    assert invoke("same", str(tmp_path / "a"), str(tmp_path / "a")).exit_code == 0
+    result = invoke("same", str(tmp_path / "a"), str(tmp_path / "b"))
+    assert result.exit_code == 1
+    assert "03_x: n: 3 and 4" in result.output
+    assert "1 of 2 values differ, beside 0 that may" in result.output

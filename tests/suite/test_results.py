@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_output
 
-from closedloop.suite.results import MEDIA_TYPE, record, results
+from closedloop.suite.results import MEDIA_TYPE, record, results, varying
 from tests.suite.fakes import code, notebook
 
 
@@ -22,6 +22,20 @@ def executed(path: Path, *recorded: tuple[str, Any]) -> Path:
 def test_reads_what_was_recorded_the_last_value_of_a_name(tmp_path: Path) -> None:
     path = executed(tmp_path / "01_a.ipynb", ("n", 1), ("matrix", [[1, 2]]), ("n", 3))
     assert results(path) == {"n": 3, "matrix": [[1, 2]]}
+
+
+def test_what_varies_is_told_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("closedloop.suite.results._show", shown.append)
+    record("started", 5.0, varies="a time")
+    record("n", 3)
+    cell = code("record()")
+    cell.outputs = [new_output("display_data", data=data) for data in shown]
+    path = notebook(tmp_path / "01_a.ipynb", cell)
+    assert results(path) == {"started": 5.0, "n": 3}
+    assert varying(path) == {"started": "a time"}
 
 
 def test_other_outputs_are_no_results(tmp_path: Path) -> None:

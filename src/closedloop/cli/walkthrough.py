@@ -137,6 +137,32 @@ def slides(
         typer.echo(deck)
 
 
+def same(
+    first: Annotated[
+        Path, typer.Argument(metavar="A", help="A folder that `closedloop run` wrote.")
+    ],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+) -> None:
+    """Compare what two runs recorded, number by number: one line for each difference.
+
+    Exit status 0 means that all numbers are the same, but for those that a
+    notebook says vary; 1 that some are not.
+    """
+    from closedloop.suite.same import compare, read
+
+    compared = compare(read(first), read(second))
+    for fault in compared.faults:
+        typer.echo(fault)
+    vary = [each for each in compared.differences if each.why]
+    for each in vary:
+        typer.echo(f"may differ ({each.why}): {each}", err=True)
+    faults = len(compared.faults)
+    typer.echo(
+        f"{faults} of {compared.values} values differ, beside {len(vary)} that may", err=True
+    )
+    raise typer.Exit(0 if compared.same else 1)
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     return name, value

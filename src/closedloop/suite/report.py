@@ -20,6 +20,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 class Report:
     """Everything that the report shows.
 
+    `varies` names the results that may differ from run to run, and why;
     `logs` are the last lines of each part, saved when something failed; `trouble`
     is what went wrong outside a notebook.
     """
@@ -29,6 +30,7 @@ class Report:
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    varies: dict[str, dict[str, str]] = field(default_factory=dict)
     figures: dict[str, list[Figure]] = field(default_factory=dict)
     parts: Sequence[PartStatus] = ()
     logs: dict[str, str] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Report:
                 "notebooks": [asdict(outcome) for outcome in self.outcomes],
                 "parameters": self.parameters,
                 "results": self.results,
+                "varies": {notebook: names for notebook, names in self.varies.items() if names},
                 "parts": [asdict(part) for part in self.parts],
             },
             indent=1,

@@ -6,7 +6,7 @@ of ours; the executed notebook file is the only store.
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ import nbformat
 MEDIA_TYPE = "application/vnd.closedloop.result+json"
 
 
-def record(name: str, value: object) -> None:
+def record(name: str, value: object, *, varies: str = "") -> None:
     """Record `value` under `name`, and show both.
+
+    `varies` says why two good runs may record different values; without it
+    `closedloop same` takes a difference for a fault.
 
     The value must be JSON; tuples become lists, and numbers and arrays of
     numpy plain ones. Raises TypeError for anything else, ValueError for a
@@ -28,18 +31,28 @@ def record(name: str, value: object) -> None:
         raise ValueError(f"the result {name!r} is {value!r}: record None instead") from error
     stored = json.loads(text)
     shown = f"{name}: {stored if isinstance(stored, str) else text}"
-    _show({MEDIA_TYPE: {"name": name, "value": stored}, "text/plain": shown})
+    result = {"name": name, "value": stored} | ({"varies": varies} if varies else {})
+    _show({MEDIA_TYPE: result, "text/plain": shown})
 
 
 def results(notebook: str | Path) -> dict[str, Any]:
     """What an executed notebook recorded, by name; the last one where a name came twice."""
-    found = {}
+    return {result["name"]: result["value"] for result in _recorded(notebook)}
+
+
+def varying(notebook: str | Path) -> dict[str, str]:
+    """Names of what may differ from run to run in an executed notebook, and why."""
+    return {
+        result["name"]: result["varies"] for result in _recorded(notebook) if "varies" in result
+    }
+
+
+def _recorded(notebook: str | Path) -> Iterator[dict[str, Any]]:
     for cell in nbformat.read(notebook, as_version=4).cells:
         for output in cell.get("outputs", []):
             result = output.get("data", {}).get(MEDIA_TYPE)
             if result is not None:
-                found[result["name"]] = result["value"]
-    return found
+                yield result
 
 
 def _plain(value: object) -> object:

@@ -19,7 +19,7 @@ from closedloop.suite.interrupts import INTERRUPTED, Interruption, handled
 from closedloop.suite.outcome import Outcome
 from closedloop.suite.progress import line
 from closedloop.suite.report import Report
-from closedloop.suite.results import results
+from closedloop.suite.results import results, varying
 from closedloop.suite.setup import install_everything
 
 BUNDLE = "bundle.tar.gz"
@@ -173,6 +173,7 @@ class Run:
             executed.with_suffix(".html").write_text(html, encoding="utf-8")
             self._report.figures[notebook.stem] = figures_of(executed)
             self._report.results[notebook.stem] = results(executed)
+            self._report.varies[notebook.stem] = varying(executed)
         figures = [figure for each in self._report.figures.values() for figure in each]
         write_figures(figures, folder / "figures")
         self._report.seconds = time.monotonic() - begun
