@@ -22,7 +22,7 @@ from closedloop.platforms.cluster.guest import Guest, may_install
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.images import chart_images, chart_values, images
 from closedloop.platforms.cluster.installing import Installer, to_stderr
-from closedloop.platforms.cluster.inventory import Inventory, Made
+from closedloop.platforms.cluster.inventory import Inventory, Made, is_ours
 from closedloop.platforms.cluster.kind import NAME, Kind
 from closedloop.platforms.cluster.mirror import IMAGES, NODE
 from closedloop.platforms.cluster.ports import CONFIG, FOLDER, Published, published
@@ -35,6 +35,7 @@ from closedloop.platforms.cluster.waiting import wait
 from closedloop.platforms.protocol import PARTS, Object, PartStatus, PlatformError, Report
 
 _MODELS = "seldon"
+_POLICIES = "policies"
 
 
 class ClusterPlatform:
@@ -84,6 +85,7 @@ class ClusterPlatform:
                 )
                 for step in steps
             ]
+            self._guard(part)
             self._publish(part)
         return rows
 
@@ -318,6 +320,19 @@ class ClusterPlatform:
         self._ready_images |= nodes.provide(
             self._kind, self._versions.images, wanted, self._manifests.parent, to_stderr
         )
+
+    def _guard(self, part: str) -> None:
+        """Say who may call the pods of others' software, in namespaces that are all ours."""
+        for namespace in self._namespaces_of(part):
+            found = self._api.get("Namespace", namespace)
+            loaded = [one for one in load(self._manifests, _POLICIES) if one.namespace == namespace]
+            if found is not None and is_ours(found):
+                self._applier.apply(in_apply_order(loaded))
+            elif loaded:
+                _warn(
+                    f"the namespace {namespace} is not ours: its pods stay open to all others"
+                    f" unless its administrator applies manifests/{_POLICIES} there"
+                )
 
     def _publish(self, part: str) -> None:
         """Give what a part's namespaces publish its ports on this machine."""
