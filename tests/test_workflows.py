@@ -1,5 +1,6 @@
 """What CI does, read from the workflows: GitHub runs them, nothing here can."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,8 +68,18 @@ def test_the_cluster_suite_runs_nightly_on_demand_and_on_a_label() -> None:
 def test_long_steps_end_before_the_job_does() -> None:
     kind = job(FOLDER / "kind.yml")
     limits = [step["timeout-minutes"] for step in kind["steps"] if "timeout-minutes" in step]
-    assert len(limits) == 4
+    assert len(limits) == 5
     assert sum(limits) < kind["timeout-minutes"]
+
+
+def test_the_cluster_is_tested_and_its_numbers_are_those_of_the_embedded_platform() -> None:
+    kind = FOLDER / "kind.yml"
+    embedded = named(kind, "The notebooks on the embedded platform")["run"]
+    for attempt in ("The notebooks and the tests on a cluster", "Once more"):
+        asked = named(kind, attempt)["run"]
+        assert "./scripts/test --platform cluster" in asked
+        (other,) = re.findall(r"--same (\S+)", asked)
+        assert embedded.endswith(f"--out {other}")
 
 
 def test_a_second_attempt_is_reported() -> None:

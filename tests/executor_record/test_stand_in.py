@@ -1,7 +1,6 @@
 """Our stand-in for Seldon's executor answers and posts what the real one did."""
 
 import asyncio
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,10 @@ from typing import Any
 import pytest
 
 from closedloop.platforms.embedded.environments import trained_models
-from tests.executor_record.record import MODEL, WHO, Event, calls, recorded, replay
+from tests.executor_record.record import MODEL, WHO, calls, recorded, replay
+from tests.executor_record.sink import told
 from tests.models.wrapper import wrapper
-from tests.platforms.embedded.executor.rig import Got, rig
+from tests.platforms.embedded.executor.rig import rig
 
 pytestmark = pytest.mark.embedded
 
@@ -33,12 +33,9 @@ async def _replayed(model: str) -> dict[str, Any]:
     async with rig(model_url=model, deployment_name=who[0], deployment_namespace=who[1]) as running:
         url = f"http://127.0.0.1:{running.settings.port}"
         got = running.sink.got
-        return await asyncio.to_thread(replay, url, lambda: [_event(one) for one in [*got]], wanted)
-
-
-def _event(got: Got) -> Event:
-    headers = {name.lower(): value for name, value in got.headers.items()}
-    return {"headers": headers, "body": base64.b64encode(got.body).decode()}
+        return await asyncio.to_thread(
+            replay, url, lambda: [told(one.headers, one.body) for one in [*got]], wanted
+        )
 
 
 def test_every_call_was_recorded() -> None:
