@@ -27,13 +27,13 @@ def run(turns: int = 40, each: int = 25) -> dict[str, float]:
     with _home():
         install = EmbeddedPlatform(parent_pid=os.getpid())
         try:
-            install_everything(install, lambda _: None)  # builds what is not installed yet
+            install_everything(install, lambda *_: None)  # builds what is not installed yet
         finally:
             install.down()
         platform = EmbeddedPlatform(parent_pid=os.getpid())
         try:
             begin = time.perf_counter()
-            install_everything(platform, lambda _: None)
+            install_everything(platform, lambda *_: None)
             base = time.perf_counter() - begin
             platform.apply("metrics-server", "models/sklearn.yaml")
             platform.wait("SeldonDeployment", "sklearn", "seldon", timeout=300)

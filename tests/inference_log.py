@@ -1,16 +1,17 @@
 """An inference log in a search server, for tests of what reads such a log."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 from elasticsearch import Elasticsearch, helpers
 
 from closedloop import events
-from closedloop.documents import Document, index_name, merge, parts_of
+from closedloop.documents import Document, Predictor
 from closedloop.events import Event
-from closedloop.observation import observe
 from closedloop.output import Output
 from closedloop.request_logger.mapping import TEMPLATES
+from tests.memory_store import MemoryLogger
 
 NUMBERED = Output("class", classes=tuple(map(str, range(2000))))
 """Classes that are called 0, 1 and so on."""
@@ -30,12 +31,20 @@ class Log:
     """Builds documents event by event, as the request logger does, and writes them."""
 
     def __init__(
-        self, namespace: str = "ns", deployment: str = "dep", output: Output | None = NUMBERED
+        self,
+        namespace: str = "ns",
+        deployment: str = "dep",
+        output: Output | None = NUMBERED,
+        output_of: Callable[[Predictor], Output | None] | None = None,
     ) -> None:
-        self.namespace, self.deployment, self.output = namespace, deployment, output
-        self.documents: dict[tuple[str, str], Document] = {}
-        self._rows: dict[tuple[str, str], int] = {}  # of the answer to each request
+        self.namespace, self.deployment = namespace, deployment
+        # Feedback of a predictor that has not answered stays where it is.
+        self.logger = MemoryLogger(output_of or (lambda _: output), own_answer=math.inf)
         self._events = 0
+
+    @property
+    def documents(self) -> dict[tuple[str, str], Document]:
+        return self.logger.store.documents
 
     def add(
         self, kind: str, request_id: str, body: Mapping[str, object], time: str, predictor: str
@@ -57,15 +66,7 @@ class Log:
         self.observe(event)
 
     def observe(self, event: Event) -> None:
-        index = index_name(event.namespace, event.deployment, event.predictor)
-        seen = observe(event)
-        answer = (index, event.request_id)
-        if event.type == events.RESPONSE:
-            self._rows[answer] = seen.entries
-        for part in parts_of(seen, self._rows.get(answer)):
-            key = index, part.document_id
-            document, _ = merge(self.documents.get(key), part, self.output)
-            self.documents[key] = {**document, "DocumentId": part.document_id}
+        self.logger.log(event)
 
     def answer(
         self,
@@ -76,10 +77,11 @@ class Log:
         asked: Sequence[object] = (),
     ) -> None:
         """A request for as many rows as there are classes, and its answer; `asked` are the rows,
-        which are otherwise the same in every request."""
+        which are otherwise the same in every request. A class is its number as text: of a number
+        nobody would know what it means."""
         for kind, rows in (
             (events.REQUEST, [*asked] or [[1.0, float(i)] for i in range(len(classes))]),
-            (events.RESPONSE, [[value] for value in classes]),
+            (events.RESPONSE, [str(value) for value in classes]),
         ):
             self.add(kind, request_id, {"data": {"ndarray": rows}}, time, predictor)
 
@@ -91,11 +93,14 @@ class Log:
         predictor: str = "default",
     ) -> None:
         """Feedback with a truth for every row."""
+        rows = [None if truth is None else str(truth) for truth in truths]
         self.add(
-            events.FEEDBACK, request_id, {"truth": {"data": {"ndarray": truths}}}, time, predictor
+            events.FEEDBACK, request_id, {"truth": {"data": {"ndarray": rows}}}, time, predictor
         )
 
     def write(self, client: Elasticsearch) -> None:
+        """Write what is logged, all feedback where its answer is."""
+        self.logger.look()
         helpers.bulk(
             client,
             (

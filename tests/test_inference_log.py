@@ -5,12 +5,16 @@ import pytest
 from elasticsearch import AsyncElasticsearch, Elasticsearch
 
 from closedloop import inference_log
-from closedloop.documents import Predictor, row_of
+from closedloop.documents import Document, Predictor, read_document, row_in
 from closedloop.inference_log import InferenceLog
 from tests.metrics_server.running import answer, documents_of, truth, write_log
 
 PETS = Predictor("seldon", "pets", "default")
 SHADOW = Predictor("seldon", "pets", "shadow")
+
+
+def row(document: Document) -> object:
+    return row_in(read_document(document), None)
 
 
 async def ids(url: str, *only: Predictor, since: float | None = None) -> list[str]:
@@ -31,8 +35,8 @@ async def test_reads_all_that_a_row_is_made_of(search: Elasticsearch, url: str) 
     happened = [answer([1, 0, 0]), truth([0, 1, 0]), answer("cat", "dog", request_id="s")]
     write_log(search, happened)
     async with AsyncElasticsearch(url) as client:
-        read = {name: row_of(document) async for name, document in InferenceLog(client).documents()}
-    assert read == {name: row_of(held) for (_, name), held in documents_of(happened).items()}
+        read = {name: row(document) async for name, document in InferenceLog(client).documents()}
+    assert read == {name: row(held) for (_, name), held in documents_of(happened).items()}
 
 
 async def test_leaves_payloads_where_they_are(search: Elasticsearch, url: str) -> None:
@@ -60,8 +64,8 @@ async def test_a_log_that_is_not_there_yet_is_empty(url: str) -> None:
     assert await ids(url) == []
     assert await ids(url, PETS) == []
     async with AsyncElasticsearch(url) as client:
-        assert await InferenceLog(client).confusion() == {}
-        assert await InferenceLog(client, [PETS]).confusion() == {}
+        assert await InferenceLog(client).counts() == {}
+        assert await InferenceLog(client, [PETS]).counts() == {}
 
 
 async def test_counts_every_cell_of_every_predictor(
@@ -77,7 +81,13 @@ async def test_counts_every_cell_of_every_predictor(
     happened.append(answer("cat", request_id="without truth"))
     write_log(search, happened)
     async with AsyncElasticsearch(url) as client:
-        assert await InferenceLog(client).confusion() == {
-            PETS: {("cat", "cat"): 2, ("dog", "cat"): 1, ("bird", "dog"): 1, ("dog", "dog"): 1},
-            SHADOW: {("cat", "dog"): 1},
-        }
+        assert await InferenceLog(client).counts() == {
+            PETS: {
+                ("cell", "cat", "cat"): 2, ("cell", "dog", "cat"): 1, ("cell", "bird", "dog"): 1,
+                ("cell", "dog", "dog"): 1, ("state", "scored"): 5, ("state", "unlabelled"): 1,
+                ("correct", "true"): 3, ("correct", "false"): 2,
+            },
+            SHADOW: {
+                ("cell", "cat", "dog"): 1, ("state", "scored"): 1, ("correct", "false"): 1,
+            },
+        }  # fmt: skip

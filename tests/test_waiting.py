@@ -32,11 +32,15 @@ def test_an_error_of_the_probe_is_not_swallowed() -> None:
         until(lambda: 1 // 0, what="x", timeout=1)
 
 
-def answered(status: int, kind: type[ApiError] = ApiError) -> ApiError:
+def answered(
+    status: int,
+    kind: type[ApiError] = ApiError,
+    reason: str = "no_shard_available_action_exception",
+) -> ApiError:
     """What Elasticsearch's client raises."""
     node = NodeConfig("http", "localhost", 9200)
     meta = ApiResponseMeta(status, "1.1", HttpHeaders(), 0.01, node)
-    return kind("no_shard_available_action_exception", meta, {})
+    return kind(reason, meta, {})
 
 
 def refused(status: int) -> requests.HTTPError:
@@ -61,6 +65,7 @@ def wrapped(cause: Exception, **how: bool) -> Exception:
 PASSING = [
     answered(503),
     answered(429),
+    answered(404, NotFoundError, "index_not_found_exception"),
     NoConnection("refused"),
     ConnectionTimeout("slow"),
     refused(503),
@@ -73,7 +78,13 @@ PASSING = [
     wrapped(refused(503)),
     wrapped(requests.ConnectionError("refused"), hidden=True),
 ]
-STAYING = [answered(404, NotFoundError), answered(400), refused(404), refused(500), ValueError("x")]
+STAYING = [
+    answered(404, NotFoundError, "resource_not_found_exception"),
+    answered(400),
+    refused(404),
+    refused(500),
+    ValueError("x"),
+]
 
 
 def failing(*errors: Exception) -> Callable[[], str]:

@@ -72,9 +72,8 @@ def _text(body: bytes) -> str:
 def _object(text: str) -> dict[str, object]:
     try:
         message = _DECODER.decode(text.removeprefix("\ufeff"))
-        if "\\u" in text:  # it may be half of a surrogate pair
-            whole = json.dumps(message, ensure_ascii=False)
-            message = json.loads(whole.encode(errors="replace"))
+        if "\\u" in text:
+            message = _whole(message)
     except (ValueError, RecursionError) as error:
         raise InvalidEvent("bad_json", f"the body is not JSON: {error}") from None
     if not isinstance(message, dict):
@@ -104,7 +103,15 @@ def _multipart(body: bytes, content_type: str) -> dict[str, object]:
     if not message:
         raise InvalidEvent("bad_json", "the multipart form has no fields: send a SeldonMessage's")
     only = message.get("json")
-    return cast(dict[str, object], only) if isinstance(only, dict) else message
+    try:
+        return cast(dict[str, object], _whole(only if isinstance(only, dict) else message))
+    except RecursionError as error:
+        raise InvalidEvent("bad_json", f"a field of the form is not JSON: {error}") from None
+
+
+def _whole(message: object) -> object:
+    """The same without halves of surrogate pairs, which are no UTF-8."""
+    return json.loads(json.dumps(message, ensure_ascii=False).encode(errors="replace"))
 
 
 def _value(text: str) -> object:

@@ -26,7 +26,7 @@ class DeclaredOutputs:
 
     def __init__(self, folder: str, registry: CollectorRegistry) -> None:
         self._folder = Path(folder) if folder else None
-        self._texts: dict[str, bytes] = {}
+        self._texts: dict[str, bytes | None] = {}
         self._read: dict[str, Outputs] = {}
         self._invalid = Gauge(
             "closedloop_declarations_invalid",
@@ -49,6 +49,8 @@ class DeclaredOutputs:
         read: dict[str, Outputs] = {}
         for name, text in texts.items():
             try:
+                if text is None:
+                    raise InvalidOutput(f"{name} cannot be read: let this service read it")
                 read[name] = parse_outputs(text, name)
             except InvalidOutput as error:
                 invalid += 1
@@ -64,24 +66,35 @@ class DeclaredOutputs:
         self.outputs = Outputs(declared)
         return before != self.outputs
 
-    def _files(self) -> dict[str, bytes]:
-        if self._folder is None or not self._folder.is_dir():
+    def _files(self) -> dict[str, bytes | None]:
+        """The text of each file, None where it cannot be read."""
+        if self._folder is None:
             return {}
-        texts = {}
-        for path in sorted(self._folder.iterdir()):
-            if path.suffix in (".yaml", ".yml") and not path.name.startswith("."):
-                try:
-                    texts[path.name] = path.read_bytes()
-                except FileNotFoundError:  # replaced just now: the next look finds it
-                    return dict(self._texts)
+        texts: dict[str, bytes | None] = {}
+        try:
+            for path in sorted(self._folder.iterdir()):
+                if path.suffix in (".yaml", ".yml") and not path.name.startswith("."):
+                    texts[path.name] = _read(path)
+        except FileNotFoundError:  # no folder, or a file that is being replaced: look again
+            return dict(self._texts) if self._folder.is_dir() else {}
+        except OSError as error:
+            _log.error("declared outputs cannot be read", error=str(error))
+            return dict(self._texts)
         return texts
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (PermissionError, IsADirectoryError):
+        return None
 
 
 def parse_outputs(text: bytes | str, name: str = "outputs.yaml") -> Outputs:
     """Outputs from the text of a file. Raises `InvalidOutput` that names the file."""
     try:
         said = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidOutput(f"{name} is not YAML: {error}") from None
     try:
         return read_outputs(said)
@@ -91,6 +104,16 @@ def parse_outputs(text: bytes | str, name: str = "outputs.yaml") -> Outputs:
 
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # as PyYAML has it
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        # Of two declarations of one predictor PyYAML would drop the first in silence.
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{name!r} comes twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
 
 
 def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:

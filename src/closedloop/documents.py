@@ -42,6 +42,8 @@ _PAYLOAD_COPIES = 1 << 20
 _FEEDBACK_FIELDS = ("reward", "truth", "request", "response")
 _EARLIER_REQUESTS = 10
 _LENT = "via"
+LENT_TO = "lent_to"
+"""In feedback without an answer: the predictors that answered, whose logs have it too."""
 
 
 class Predictor(NamedTuple):
@@ -83,6 +85,7 @@ class Logged:
     size: int
     response: Mapping[str, object]
     feedback: Mapping[str, object]
+    other_sizes: tuple[int, ...] = ()  # of answers to other requests with the same id
 
     @property
     def answered(self) -> str:
@@ -181,6 +184,9 @@ def merge(
             }
             history, _ = _with(merged.get("request_history"), brief)
             merged["request_history"] = history[-_EARLIER_REQUESTS:]
+        elif part.section == "response" and held.get("rows") != part.content.get("rows"):
+            sizes = {*_sizes(merged), held.get("rows", 1), part.content.get("rows", 1)}
+            merged["answer_sizes"] = sorted(sizes)
     return scored(merged, output), outcome
 
 
@@ -191,6 +197,7 @@ def scored(document: Mapping[str, object], output: Output | None) -> Document:
         if isinstance(content := renewed.get(section), dict):
             renewed["@timestamp"] = content["ce-time"]
             break
+    renewed.pop("score", None)
     if score := _score(renewed, output):
         renewed["score"] = score
     return renewed
@@ -211,6 +218,7 @@ def read_document(document: Mapping[str, object]) -> Logged:
         size if isinstance(size, int) else 1,
         response,
         feedback if isinstance(feedback, dict) else {},
+        _sizes(document),
     )
 
 
@@ -308,6 +316,10 @@ def _feedback_contents(
     if feedback.reward is not None:
         # A boolean reward would not fit the numeric field that everyone else's goes to.
         body["reward"] = feedback.reward
+    said = cast(Document, message.get("truth") or {})
+    if feedback.truth and feedback.truth.names and not isinstance(said.get("data"), Mapping):
+        # Tensors have names of their own: here they are where all others are.
+        body["truth"] = {**said, "data": {"names": list(feedback.truth.names)}}
     if len(event.body) > PAYLOAD_BYTES:
         body = {name: body[name] for name in ("reward", "truth") if name in body}
         body |= {"cut": True, "bytes": len(event.body)}
@@ -348,6 +360,8 @@ def _score(document: Document, output: Output | None) -> Document | None:
     logged = read_document(document)
     if not (logged.response or logged.feedback):
         return None
+    if LENT_TO in logged.feedback and not logged.response:
+        return None  # it counts where the answer is
     seen = verdict(output, row_in(logged, output))
     score: Document = {"state": seen.state, **seen.sums}
     if output is not None:
@@ -362,6 +376,11 @@ def _score(document: Document, output: Output | None) -> Document | None:
         for name, labels in zip(("predicted_labels", "actual_labels"), seen.labels, strict=True):
             score[name] = sorted(labels)
     return score
+
+
+def _sizes(document: Mapping[str, object]) -> tuple[int, ...]:
+    sizes = document.get("answer_sizes")
+    return tuple(sizes) if isinstance(sizes, list) else ()
 
 
 def _names(content: Mapping[str, object]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ PUID_HEADER = "Seldon-Puid"
 
 # RFC 3339, section 5.6, with what it lets senders vary: lower case, and a blank between.
 _TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:[0-5]\d)?", re.ASCII
 )
 # As Elasticsearch and everyone else reads it: UTC, with at most nine digits of a second's fraction.
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(?:\.\d{1,9})?Z", re.ASCII)
@@ -132,7 +132,7 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
         id=_decoded(headers, "ce-id"),
         source=_decoded(headers, "ce-source"),
         type=headers["ce-type"],
-        time=_sent(headers.get("ce-time") or "", headers.get("ce-knativearrivaltime") or ""),
+        time=_sent(_decoded(headers, "ce-time"), _decoded(headers, "ce-knativearrivaltime")),
         request_id=request_id,
         namespace=_decoded(headers, "ce-namespace") or "unknown-namespace",
         deployment=_decoded(headers, "ce-inferenceservicename") or "unknown-inferenceservice",

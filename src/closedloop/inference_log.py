@@ -5,7 +5,7 @@ that speaks Elasticsearch's API.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
 
 from closedloop.documents import INDEX_PATTERN, OWNER, Document, Predictor, index_name
+from closedloop.scoring.verdict import STATES
 
 PAGE = 1000  # documents read at once: a few milliseconds of work each
 
@@ -23,6 +24,7 @@ _FIELDS = [
     "DocumentId",
     "RequestId",
     "Row",
+    "answer_sizes",
     *(f"response.{name}" for name in ("instance", "names", "rows", "ce-time", "ce-id")),
     *(
         f"feedback.{name}"
@@ -34,10 +36,25 @@ _FIELDS = [
 ]  # fmt: skip
 
 
+Counts = Mapping[tuple[str, ...], int]
+"""`("state", s)`, `("correct", "true")` or `"false"`, `("cell", predicted, actual)`: how many."""
+
+_OUTCOMES: Mapping[str, Any] = {
+    "states": {"terms": {"field": "score.state", "size": len(STATES)}},
+    "correct": {
+        "filters": {
+            "filters": {
+                said: {"term": {"score.correct": said == "true"}} for said in ("true", "false")
+            }
+        }
+    },
+}
+
+
 class InferenceLog:
     """The log of `predictors`, or of all there are when that is empty.
 
-    Both methods raise `elasticsearch.ApiError`, `elastic_transport.TransportError`
+    All methods raise `elasticsearch.ApiError`, `elastic_transport.TransportError`
     or `elasticsearch.helpers.ScanError`.
     """
 
@@ -68,27 +85,46 @@ class InferenceLog:
         ):
             yield hit["_id"], hit["_source"]
 
-    async def confusion(self) -> dict[Predictor, dict[tuple[str, str], int]]:
-        """The confusion matrix of each predictor, counted by Elasticsearch."""
-        fields = (*OWNER, "score.predicted", "score.actual")
+    async def counts(self) -> Mapping[Predictor, Counts]:
+        """What each predictor's documents count, added up by Elasticsearch."""
+        counts: dict[Predictor, dict[tuple[str, ...], int]] = defaultdict(dict)
+        async for bucket in self._buckets(OWNER, _OUTCOMES):
+            of_one = counts[_owner(bucket)]
+            for state in bucket["states"]["buckets"]:
+                of_one["state", state["key"]] = state["doc_count"]
+            for said, found in bucket["correct"]["buckets"].items():
+                if found["doc_count"]:
+                    of_one["correct", said] = found["doc_count"]
+        cell = ("score.predicted", "score.actual")
+        async for bucket in self._buckets((*OWNER, *cell)):
+            predicted, actual = (bucket["key"][field] for field in cell)
+            counts[_owner(bucket)]["cell", predicted, actual] = bucket["doc_count"]
+        return {predictor: of_one for predictor, of_one in counts.items() if of_one}
+
+    async def _buckets(
+        self, fields: Sequence[str], within: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """A bucket for each combination of values of these fields, page by page."""
         composite: dict[str, Any] = {
             "size": PAGE,
             "sources": [{field: {"terms": {"field": field}}} for field in fields],
         }
-        cells: dict[Predictor, dict[tuple[str, str], int]] = defaultdict(dict)
         while True:
             answer = await self._client.search(
                 index=self._indices,
                 size=0,
-                aggregations={"cells": {"composite": composite}},
+                aggregations={"all": {"composite": composite, "aggregations": within or {}}},
                 ignore_unavailable=True,
                 allow_no_indices=True,
             )
             # Without any index there is no aggregation either.
-            found = answer.get("aggregations", {}).get("cells", {})
+            found = answer.get("aggregations", {}).get("all", {})
             for bucket in found.get("buckets", []):
-                *names, predicted, actual = (bucket["key"][field] for field in fields)
-                cells[Predictor(*names)][predicted, actual] = bucket["doc_count"]
+                yield bucket
             if "after_key" not in found:
-                return dict(cells)
+                return
             composite["after"] = found["after_key"]
+
+
+def _owner(bucket: Mapping[str, Any]) -> Predictor:
+    return Predictor(*(bucket["key"][field] for field in OWNER))

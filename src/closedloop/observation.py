@@ -57,7 +57,8 @@ def read_event(headers: Mapping[str, str], body: bytes) -> Observation:
 def observe(event: Event) -> Observation:
     """Read the body of an event. Raises `InvalidEvent` with one of `REASONS`."""
     names = (event.namespace, event.deployment, event.predictor)
-    if (length := sum(len(name.encode()) for name in names)) > _LONGEST_NAMES:
+    # The index's name is in lower case, which may be longer.
+    if (length := sum(len(name.lower().encode()) for name in names)) > _LONGEST_NAMES:
         raise InvalidEvent(
             "bad_header",
             f"ce-namespace, ce-inferenceservicename and ce-endpoint have {length} bytes together:"

@@ -195,11 +195,8 @@ def _contradictions(output: Output) -> Iterator[str]:
 def _column_counts(output: Output) -> tuple[int, ...]:
     """How many columns can hold such an output; empty: any number."""
     count = len(output.classes)
-    if output.kind == "multilabel":
-        return count, 1  # one column may hold a list of labels
-    if output.kind == "probabilities":
-        return (count, 1) if count == 2 else (count,)  # that of the second class says both
-    return ()
+    # One column may hold a list, or of two classes the second one's probability.
+    return (count, 1) if output.kind in ("multilabel", "probabilities") else ()
 
 
 def _classes(
@@ -274,7 +271,7 @@ def _number(said: Mapping[object, object], name: str, owner: str) -> float | Non
         return None
     if isinstance(value, bool) or not _is_finite(value):
         raise InvalidOutput(f"{owner}: {name} is {value!r}: write a finite number")
-    return float(cast(float, value))
+    return float(cast(float, value)) + 0.0  # not -0.0, which is equal and has another digest
 
 
 def _is_finite(value: object) -> bool:

@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from closedloop.events import InvalidEvent
 from closedloop.tftensor import read_tensor
@@ -63,7 +62,7 @@ def rows_of(message: Mapping[str, object]) -> Rows:
     data = message.get("data")
     if isinstance(data, Mapping):
         rows, names = _rows_of_data(data), data.get("names") or []
-    elif data is None and any(isinstance(message.get(field), list) for field in _OTHER_FIELDS):
+    elif data is None and any(message.get(field) is not None for field in _OTHER_FIELDS):
         rows, names = _rows_of_other(message)
     else:
         raise InvalidEvent(
@@ -147,7 +146,7 @@ def _rows_of_data(data: Mapping[str, object]) -> list[object]:
         if isinstance(rows, (str, bool, int, float)):
             return [rows]
     if isinstance(tensor := data.get("tensor"), Mapping):
-        return _shaped(tensor.get("shape"), tensor.get("values", []), "data.tensor")
+        return _shaped(tensor.get("shape", []), tensor.get("values", []), "data.tensor")
     if isinstance(tensor := data.get("tftensor"), Mapping):
         try:
             return _shaped(*read_tensor(tensor), "data.tftensor")
@@ -163,36 +162,50 @@ def _rows_of_other(message: Mapping[str, object]) -> tuple[list[object], list[ob
     for field in ("predictions", "instances"):
         if isinstance(rows := message.get(field), list):
             return rows, []
-    tensors = message.get("outputs", message.get("inputs"))
-    tensors = tensors if isinstance(tensors, list) else []
-    if not all(isinstance(tensor, Mapping) and "data" in tensor for tensor in tensors):
-        return tensors, []
-    columns = [
-        _shaped(tensor.get("shape"), _flat(tensor["data"]), f"tensor {tensor.get('name')!r}")
-        for tensor in cast(list[Mapping[str, object]], tensors)
-    ]
-    if len(columns) == 1:
-        return columns[0], []
-    if len({len(column) for column in columns}) != 1:
+    said = message.get("outputs", message.get("inputs"))
+    if isinstance(said, Mapping) and said:
+        names, columns = list(said), list(said.values())
+    elif not isinstance(said, list):
+        raise InvalidEvent("bad_payload", "the message has no list of rows: send one")
+    elif all(isinstance(tensor, Mapping) and "data" in tensor for tensor in said):
+        names = [str(tensor.get("name", "")) for tensor in said]
+        columns = [
+            _shaped(tensor.get("shape"), _flat(tensor["data"]), f"tensor {tensor.get('name')!r}")
+            for tensor in said
+        ]
+    else:
+        return said, []
+    if not all(isinstance(each, list) and len(each) == len(columns[0]) for each in columns):
         raise InvalidEvent("bad_payload", "the tensors differ in their rows: send as many in each")
-    cells = [[_lone(column[row]) for column in columns] for row in range(len(columns[0]))]
-    return list(cells), [str(tensor.get("name", "")) for tensor in tensors]
+    if len(columns) == 1:
+        wide = any(isinstance(row, list) and len(row) != 1 for row in columns[0])
+        return columns[0], [] if wide else names
+    return [[_lone(cell) for cell in row] for row in zip(*columns, strict=True)], names
 
 
 def _shaped(shape: object, values: object, name: str) -> list[object]:
+    sizes = [_size(size) for size in shape] if isinstance(shape, list) else [-1]
+    counts = [math.prod(sizes[: i + 1]) for i in range(len(sizes))]
     if (
-        isinstance(shape, list)
-        and isinstance(values, list)
-        and all(isinstance(size, int) and size >= 0 for size in shape)
-        and math.prod(shape) == len(values)
+        not isinstance(values, list)
+        or any(size < 0 for size in sizes)
+        or math.prod(sizes) != len(values)
+        or max(counts, default=0) > _MOST_CELLS
     ):
-        nested: list[object] = values
-        for size in reversed(shape[1:]):
-            nested = [nested[i : i + size] for i in range(0, len(nested), size)] if size else []
-        return nested
-    raise InvalidEvent(
-        "bad_payload", f"{name} has shape {shape!r} that does not fit its values: make them agree"
-    )
+        raise InvalidEvent(
+            "bad_payload",
+            f"{name} has shape {str(shape)[:80]} that does not fit its values: make them agree",
+        )
+    nested = values
+    for size, count in zip(sizes[:0:-1], counts[-2::-1], strict=True):
+        nested = [nested[i * size : (i + 1) * size] for i in range(count)]
+    return nested
+
+
+def _size(said: object) -> int:
+    if isinstance(said, str) and said.isascii() and said.isdigit():
+        return int(said[:20])
+    return said if isinstance(said, int) and not isinstance(said, bool) else -1
 
 
 def _flat(values: object) -> list[object]:

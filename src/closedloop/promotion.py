@@ -11,9 +11,10 @@ first in the list, because `status.address` is the first one's
 
 In a cluster the flag changes a label of both predictors' pods, so both are
 replaced, a new pod before its old one; the gateway always has one to go to.
-The state that a model keeps in its own process starts anew. The evidence goes
-on: since when the pair is the same is written into the object
-(`closedloop.present`).
+An old one ends ten seconds after it is told to (`docker/executor`), when
+nobody sends to it any more and its events are sent. The state that a model
+keeps in its own process starts anew. The evidence goes on: since when the pair
+is the same is written into the object (`closedloop.present`).
 """
 
 import copy

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 # What a server or a proxy before it says while something behind it starts or is busy.
 _PASSING = {429, 502, 503, 504}
+_NO_INDEX = "index_not_found_exception"
 _NO_CONNECTION = (
     ConnectionError,
     requests.ConnectionError,
@@ -68,11 +69,14 @@ def passes(error: BaseException) -> bool:
     """Whether the same call may succeed soon: no connection, a server that is busy or starts.
 
     An index that was just made is of the latter: until its shard has started,
-    reading a document of it is 503. What an error was raised from counts too.
+    reading a document of it is 503. One that is not there is made when the
+    first document is written. What an error was raised from counts too.
     """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, _NO_CONNECTION) or _status(cause) in _PASSING:
+            return True
+        if getattr(cause, "message", "") == _NO_INDEX:
             return True
         cause = cause.__cause__ or cause.__context__
     return False

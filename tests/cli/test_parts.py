@@ -1,4 +1,5 @@
 import io
+import re
 import tarfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from closedloop.cli.table import status_table
 from closedloop.dashboards import Prometheus, Series
 from closedloop.paths import manifests_folder
 from closedloop.platforms.protocol import PARTS, PartStatus, PlatformError
+from closedloop.scoring.said import ADVICE
 from closedloop.suite.setup import STEPS
 from tests.cli.conftest import Invoke
 from tests.suite.fakes import FakePlatform
@@ -76,17 +78,26 @@ def piece(count: float, *values: str) -> Series:
 
 def test_status_lists_feedback_that_did_not_count(invoke: Invoke, counted: list[Series]) -> None:
     counted += [
-        piece(12, "seldon", "sklearn", "default", "unscorable", "no_classes"),
+        piece(12, "seldon", "sklearn", "default", "unscorable", "no_column"),
         piece(3, "seldon", "iris-perf", "logistic", "unmatched", "no_answer"),
-        piece(1, "", "", "", "refused", "bad_[json]"),
+        piece(1, "other", "other", "other", "refused", "bad_[json]"),
     ]
-    lines = invoke("status").output.splitlines()
-    assert lines[3].strip() == "Feedback that did not count"
-    assert [line.split() for line in lines[4:8]] == [
-        ["predictor", "outcome", "reason", "pieces"],
-        ["(unknown)", "refused", "bad_[json]", "1"],
-        ["seldon/iris-perf/logistic", "unmatched", "no_answer", "3"],
-        ["seldon/sklearn/default", "unscorable", "no_classes", "12"],
+    _, _, _, title, *lines = invoke("status").output.splitlines()
+    assert title.strip() == "Feedback that did not count"
+    assert [re.split(" {2,}", line.strip()) for line in lines] == [
+        ["predictor", "outcome", "reason", "pieces", "what to do"],
+        [
+            "other/other/other",
+            "refused",
+            "bad_[json]",
+            "1",
+            lines[1][lines[1].index("see index") :],
+        ],
+        [
+            *("seldon/iris-perf/logistic", "unmatched", "no_answer", "3"),
+            "no answer is known for it: send the Seldon-Puid of the prediction with it",
+        ],
+        ["seldon/sklearn/default", "unscorable", "no_column", "12", ADVICE["no_column"]],
     ]
 
 

@@ -121,7 +121,7 @@ def test_a_row_whose_request_nobody_logged_counts_and_is_told(search: Elasticsea
     log = Log()
     for name in "abc":
         for predictor, answer in ((CHAMPION, RIGHT), (CHALLENGER, WRONG)):
-            message = {"data": {"ndarray": [[answer]]}}
+            message = {"data": {"ndarray": [str(answer)]}}
             log.add(events.RESPONSE, name, message, "2026-01-01T00:00:00Z", predictor)
             log.judge(name, RIGHT, predictor=predictor)
     log.write(search)

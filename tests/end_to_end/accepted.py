@@ -131,8 +131,9 @@ def _rows(event: Accepted) -> Iterator[tuple[str, Any]]:
         if event.kind == "feedback":
             # Where the client gave no id, that of the answer which it quotes.
             puid = body.get("response", {}).get("meta", {}).get("puid", puid)
-            if "truth" not in body and ("reward" in body or "response" in body):
-                yield puid, None
+            if "truth" not in body:
+                if type(body.get("reward", 0 if "response" in body else None)) in (int, float):
+                    yield puid, None
                 return
             body = body["truth"]
         rows = body["data"]["ndarray"]

@@ -146,7 +146,7 @@ def test_bad_events_at_the_broker(loop: Loop, unharmed: str) -> None:
     _refused(requests.post(f"{loop.broker}/seldon-logs/nobody", headers=event, timeout=60), 404)
     _refused(requests.post(f"{loop.broker}/a/b/c", headers=event, timeout=60), 400)
     _refused(requests.get(url, timeout=60), 405)
-    _refused(requests.post(url, data=b"x" * (9 << 20), headers=event, timeout=60), 413)
+    _refused(requests.post(url, data=b"x" * (18 << 20), headers=event, timeout=60), 413)
     _refused(requests.post(url, data=b"x" * (65 << 20), headers=event, timeout=60), 413)
     assert len(loop.stream.events()) == stored
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from closedloop import events
-from closedloop.documents import Document, actual_class, merge, parts_of, predicted_class
+from closedloop.documents import Document, feedback_in, merge, parts_of
 from closedloop.events import Event
 from closedloop.history import (
     Correction,
@@ -17,8 +17,11 @@ from closedloop.history import (
     evaluate,
     versions,
 )
+from closedloop.observation import observe
+from closedloop.output import read_output
 from closedloop.payload import feedback_of
 from closedloop.scoring import Scoreboard
+from closedloop.scoring.reading import Said
 from tests.inference_log import Log, empty
 from tests.model_server import model
 
@@ -40,13 +43,15 @@ def event(kind: str, number: int, minute: int, message: object) -> Event:
 
 
 def said(number: int, minute: int, truth: int | None, reward: float | None) -> Event:
-    body: dict[str, object] = {} if truth is None else {"truth": {"data": {"ndarray": [truth]}}}
+    body: dict[str, object] = {}
+    if truth is not None:
+        body["truth"] = {"data": {"ndarray": [str(truth)]}}
     if reward is not None or truth is None:
         body["reward"] = reward or 0.0
     return event(events.FEEDBACK, number, minute, body)
 
 
-ANSWER = event(events.RESPONSE, 0, 0, {"data": {"ndarray": [[1]]}})
+ANSWER = event(events.RESPONSE, 0, 0, {"data": {"ndarray": ["1"]}})
 
 corrections = st.lists(
     st.builds(
@@ -67,12 +72,12 @@ def log_and_score(observed: Sequence[Event]) -> tuple[Document, Scoreboard]:
     document: Document = {}
     board = Scoreboard()
     for each in observed:
-        for part in parts_of(each):
+        for part in parts_of(observe(each)):
             document, _ = merge(document, part)
             if part.section == "response":
-                board.answer("r", part.stamp, *predicted_class(part.content))
+                board.answer("r", part.stamp, [Said(label="1")])
             else:
-                board.judge("r", part.stamp, *actual_class(part.content))
+                board.judge("r", part.stamp, feedback_in(part.content))
     return document, board
 
 
@@ -90,10 +95,10 @@ def test_whatever_is_corrected_in_whatever_order_all_places_agree(
         each.time for each in sorted(sent, key=lambda each: each.stamp)
     ]
     assert [each.current for each in trail] == [False] * (len(sent) - 1) + [True]
-    (part,) = parts_of(newest)
-    label, reward = actual_class(part.content)
-    assert trail[-1].truth == (None if label is None else str(label.index))
-    assert trail[-1].reward == reward
+    (part,) = parts_of(observe(newest))
+    feedback = feedback_in(part.content)
+    assert trail[-1].truth == (feedback.truths[0] if feedback.truths else None)
+    assert trail[-1].reward == feedback.reward
     # The score, the document and the trail say the same of the answer.
     assert trail[-1].correct == bool(board.correct)
     score = document["score"]
@@ -131,7 +136,8 @@ def test_amendments_through_the_log_move_every_count(
     for name, row, actual in wanted:
         row = 0 if name == "single" else row
         truth.setdefault((name, row), []).append(actual)
-        rows = [actual] if name == "single" else [actual if i == row else None for i in range(3)]
+        said = str(actual)
+        rows = [said] if name == "single" else [said if i == row else None for i in range(3)]
         sent.append(Correction(name, rows))
     with model() as server:
         assert all(not each.reason for each in amend(server.url, sent))
@@ -177,7 +183,6 @@ def test_a_bad_correction_is_no_obstacle_to_the_others() -> None:
             [
                 Correction("a", [1]),
                 Correction("b", [None]),
-                Correction("c", [-1]),
                 Correction("d", [1]),
                 Correction("e", reward=1),
                 Correction("line\nbreak", [1]),
@@ -186,7 +191,6 @@ def test_a_bad_correction_is_no_obstacle_to_the_others() -> None:
     assert [each.request_id for each in done if not each.reason] == ["a", "e"]
     reasons = {each.request_id: each.reason for each in done}
     assert "neither reward nor truth" in reasons["b"]
-    assert "states no class" in reasons["c"]
     assert reasons["d"] == "http 500: no"
     assert "not delivered" in reasons["line\nbreak"]
 
@@ -202,7 +206,7 @@ def test_the_trail_shows_who_said_what(search: Elasticsearch) -> None:
     log.answer("r", 1)
     bodies: list[dict[str, object]] = [
         {"reward": 0},
-        {"truth": {"data": {"ndarray": [[0, 1]]}, "meta": {"tags": {"user": "ada"}}}},
+        {"truth": {"data": {"ndarray": ["1"]}, "meta": {"tags": {"user": "ada"}}}},
     ]
     for minute, body in enumerate(bodies):
         log.add(events.FEEDBACK, "r", body, f"2026-01-01T01:0{minute}:00Z", "default")
@@ -217,16 +221,21 @@ def test_the_trail_shows_who_said_what(search: Elasticsearch) -> None:
 
 def test_a_trail_says_what_was_compared_and_what_cannot_be() -> None:
     names = {"names": ["cat", "dog"], "ndarray": [[0, 1]]}
-    told: list[dict[str, object]] = [{"ndarray": [1]}, names]
+    told: list[dict[str, object]] = [{"ndarray": [1]}, names, {"ndarray": ["dog"]}]
     happened = [event(events.RESPONSE, 0, 0, {"data": {"ndarray": ["dog"]}})]
     happened += [
         event(events.FEEDBACK, i, i, {"truth": {"data": it}}) for i, it in enumerate(told, 1)
     ]
     document: Document = {}
     for one in happened:
-        document, _ = merge(document, *parts_of(one))
+        (part,) = parts_of(observe(one))
+        document, _ = merge(document, part)
     assert [(each.truth, each.correct) for each in versions(document)] == [
-        ("1", None), ("dog", True)
+        ("1", None), ("[0, 1]", None), ("dog", True)
+    ]  # fmt: skip
+    output = read_output({"kind": "class", "classes": ["cat", "dog"]})
+    assert [(each.truth, each.correct) for each in versions(document, output)] == [
+        ("dog", True), ("dog", True), ("dog", True)
     ]  # fmt: skip
 
 

@@ -56,13 +56,14 @@ def test_the_aggregation_is_the_fold(
     assert seen.states == board.states
 
 
-def test_more_confusions_than_a_page_are_all_counted(search: Elasticsearch) -> None:
+@pytest.mark.parametrize("cells", [999, 1000, 1001, 2000])
+def test_all_confusions_are_counted_whatever_the_page(search: Elasticsearch, cells: int) -> None:
     log = Log()
-    log.answer("batch", *range(1200))
-    log.judge("batch", *[0] * 1200)
+    log.answer("batch", *range(cells))
+    log.judge("batch", *[0] * cells)
     log.write(search)
     matrix = evaluate(search, "ns", "dep").matrix
-    assert (len(matrix.counts()), matrix.correct) == (1200, 1)
+    assert (len(matrix.counts()), matrix.correct) == (cells, 1)
 
 
 def test_a_reward_counts_without_a_class(search: Elasticsearch) -> None:

@@ -1,11 +1,15 @@
 """The repository's own manifests, for tests that look at all of them."""
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from closedloop.manifests import Manifest, load
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
+
+Document = Mapping[str, Any]
 
 # How the first line of a file begins that one platform alone uses; the reason follows.
 CLUSTER_ONLY = "# Cluster only: "
@@ -17,6 +21,11 @@ def objects() -> tuple[Manifest, ...]:
     return tuple(
         one for one in load(MANIFESTS, "") if not one.source.startswith("manifests/overlays/")
     )
+
+
+def of(*kinds: str) -> Iterator[tuple[Manifest, Document]]:
+    """Those of some kinds, with what they say."""
+    return ((one, one.document) for one in objects() if one.kind in kinds)
 
 
 def first_line(one: Manifest) -> str:

@@ -112,11 +112,13 @@ def objections(
     every: int,
     series: Sequence[Scraped],
     *expected: Expected,
+    groups: Sequence[str],
     alerts: Sequence[Mapping[str, object]] = (),
 ) -> str:
     """What promtool has against it that scrapes, one `every` so many seconds, lead to that.
 
-    Nothing is "". `alerts` are `alert_rule_test`, which look at annotations as well.
+    Nothing is "". `groups` are those of the rules to evaluate. `alerts` are `alert_rule_test`,
+    which look at annotations as well.
     """
     test = {
         "interval": f"{every}s",
@@ -125,7 +127,8 @@ def objections(
         "alert_rule_test": alerts,
     }
     file = {"rule_files": ["rules.json"], "evaluation_interval": "1s", "tests": [test]}
-    (folder / "rules.json").write_text(json.dumps(rules()))
+    chosen = [group for group in rules()["groups"] if group["name"] in groups]
+    (folder / "rules.json").write_text(json.dumps({"groups": chosen}))
     (folder / "test.json").write_text(json.dumps(file))
     command = [program("promtool"), "test", "rules", "test.json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

@@ -11,16 +11,13 @@ import yaml
 from closedloop import events
 from closedloop.declared import parse_outputs
 from closedloop.documents import Predictor
-from closedloop.manifests import Manifest
 from closedloop.output import Outputs, read_output
 from closedloop.platforms.cluster.access import _CREDENTIALS
 from closedloop.platforms.cluster.applying import GENERATE
 from closedloop.platforms.cluster.images import chart_images
 from closedloop.platforms.cluster.ports import host_ports, published
 from closedloop.platforms.embedded.broker.delivery import backoff, parse
-from tests.manifests.repository import MANIFESTS, objects
-
-Document = Mapping[str, Any]
+from tests.manifests.repository import MANIFESTS, Document, objects, of
 
 # Made by charts and upstream's manifests (versions.yaml), and named by ours.
 UPSTREAM_SERVICES = {
@@ -34,10 +31,6 @@ UPSTREAM_SERVICES = {
 MODEL_PORTS = {"metrics", "http", "grpc"}
 
 WORKLOADS = ("Deployment", "StatefulSet")
-
-
-def of(*kinds: str) -> Iterator[tuple[Manifest, Document]]:
-    return ((one, one.document) for one in objects() if one.kind in kinds)
 
 
 def values(path: str) -> Any:
@@ -91,7 +84,7 @@ def test_policies_open_ports_of_containers_and_not_of_services() -> None:
     for one, document in of("NetworkPolicy"):
         chosen = selected(one.namespace, document["spec"]["podSelector"])
         for rule in document["spec"].get("ingress", ()):
-            wanted = {port["port"] for port in rule["ports"]}
+            wanted = {port["port"] for port in rule.get("ports", ())}
             if one.namespace == "seldon-logs":
                 assert wanted <= {p for t in chosen for p in ports_of(t).values()}, one.source
         for rule in document["spec"].get("egress", ()):
@@ -140,10 +133,16 @@ def test_everything_is_published_on_loopback_only() -> None:
 
 
 def test_kinds_own_policy_excludes_the_network_of_its_pods() -> None:
-    (policy,) = (d for one, d in of("NetworkPolicy") if one.source.startswith("manifests/kind/"))
-    (block,) = policy["spec"]["ingress"][0]["from"]
     subnet = values("kind/values-cluster.yaml")["networking"]["podSubnet"]
-    assert block["ipBlock"]["except"] == [subnet]
+    policies = [d for one, d in of("NetworkPolicy") if one.source.startswith("manifests/kind/")]
+    for policy in policies:
+        (block,) = policy["spec"]["ingress"][0]["from"]
+        assert block["ipBlock"]["except"] == [subnet]
+    assert {each["metadata"]["namespace"] for each in policies} == {
+        "knative-eventing",
+        "monitoring",
+        "seldon-logs",
+    }
 
 
 def test_triggers_filter_by_what_executors_send() -> None:

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.manifests.rule_tests import INTERVALS, MODEL, Expected, Scraped, firing, objections
+from tests.manifests import rule_tests
+from tests.manifests.rule_tests import INTERVALS, MODEL, Expected, Scraped, firing
 
 ALERT = "EventsLost"
+objections = partial(rule_tests.objections, groups=("model-quality", "model-events"))
 every_interval = pytest.mark.parametrize("every", INTERVALS)
 
 EXECUTOR = {"namespace": "seldon", "deployment_name": "sklearn", "predictor_name": "default"}
@@ -34,6 +37,7 @@ class Loop:
     unlogged: tuple[int, int] = (0, 0)
     again: int = 0
     healed: int = 0
+    refused: int = 0
     away: range = range(0)
     restarts: bool = False
     born: int = 0
@@ -79,7 +83,13 @@ class Loop:
 
         labels = {type_: {**MODEL, "type": type_, "outcome": "applied"} for type_ in SERVICES}
         healed = [told(at, self.healed if at >= self.end else 0) for at in times]
+        refused = [told(at, self.refused if at >= self.end else 0) for at in times]
         return [
+            Scraped(
+                "closedloop_refused_events_total",
+                refused,
+                {**MODEL, "type": "feedback", "reason": "bad_json"},
+            ),
             *(
                 Scraped(
                     "closedloop_events_total",
@@ -132,6 +142,7 @@ TOLD = 340
         Loop(born=300, end=400),
         Loop(again=5),
         Loop(lost=(3, 0), healed=3),
+        Loop(lost=(0, 3), refused=3),
         Loop(logger=False),
     ],
 )

@@ -1,10 +1,12 @@
 """What the rules make of feedback that did not count, and of how long truths take."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.manifests import rule_tests
 from tests.manifests.rule_tests import (
     INTERVALS,
     MODEL,
@@ -13,10 +15,10 @@ from tests.manifests.rule_tests import (
     Values,
     firing,
     held,
-    objections,
 )
 
 ALERT = "FeedbackNotCounted"
+objections = partial(rule_tests.objections, groups=("model-quality", "model-feedback"))
 every_interval = pytest.mark.parametrize("every", INTERVALS)
 
 UNMATCHED = ("closedloop_rows", {"state": "unmatched"})
@@ -76,8 +78,7 @@ def test_the_alert_names_model_outcome_reason_and_what_to_do(tmp_path: Path) -> 
     series = [told(UNSCORABLE, held((60, 1), (60, 4), every=1)), *services(120, 1)]
     summary = (
         "3 of the pieces sent to sklearn/default in the last 10 minutes did not count (unscorable,"
-        " no_classes): see all of them with `closedloop status`, and what to send or to declare in"
-        " the README's feedback contract"
+        " no_classes): see all of them, and what to do about each, with `closedloop status`"
     )
     labels = {**MODEL, "outcome": "unscorable", "reason": "no_classes", "severity": "warning"}
     alert = {"exp_labels": labels, "exp_annotations": {"summary": summary}}
@@ -86,18 +87,18 @@ def test_the_alert_names_model_outcome_reason_and_what_to_do(tmp_path: Path) -> 
 
 
 def test_pieces_of_nobody_are_told_as_such(tmp_path: Path) -> None:
-    nobody = dict.fromkeys(MODEL, "")
+    nobody = dict.fromkeys(MODEL, "other")
     series = [
         Scraped(DEAD[0], held((60, 0), (60, 1), every=1), {**nobody, **DEAD[1]}),
         *services(120, 1),
     ]
     summary = (
         "1 of the pieces sent to an unknown model in the last 10 minutes did not count"
-        " (dead_letter, rejected): see all of them with `closedloop status`, and what to send or"
-        " to declare in the README's feedback contract"
+        " (dead_letter, rejected): see all of them, and what to do about each, with `closedloop"
+        " status`"
     )
     labels = {"outcome": "dead_letter", "reason": "rejected", "severity": "warning"}
-    alert = {"exp_labels": labels, "exp_annotations": {"summary": summary}}
+    alert = {"exp_labels": {**nobody, **labels}, "exp_annotations": {"summary": summary}}
     at = {"alertname": ALERT, "eval_time": "70s", "exp_alerts": [alert]}
     assert objections(tmp_path, 1, series, alerts=[at]) == ""
 

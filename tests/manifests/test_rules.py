@@ -1,11 +1,13 @@
 """What the rules make of the metrics server's counts of right and wrong answers."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from closedloop.scoring.interval import wilson
+from tests.manifests import rule_tests
 from tests.manifests.rule_tests import (
     INTERVALS,
     MODEL,
@@ -14,12 +16,12 @@ from tests.manifests.rule_tests import (
     Values,
     firing,
     held,
-    objections,
 )
 
 PIECES = "model:feedback_scored:window30s"
 RIGHT = "model:correct:window30s"
 SHARE = "model:accuracy:window30s"
+objections = partial(rule_tests.objections, groups=("model-quality",))
 every_interval = pytest.mark.parametrize("every", INTERVALS)
 
 
@@ -200,6 +202,18 @@ def test_a_new_model_begins_at_none_and_a_new_server_does_not(
     series = [correct, incorrect, *server]
     expected = [*window(60, 0, pieces), firing("ModelAccuracyLow", 60, pieces // 50)]
     assert objections(tmp_path, every, series, *expected) == ""
+
+
+@every_interval
+@pytest.mark.parametrize("gap", [10, 50])
+def test_rows_scored_by_another_declaration_are_not_new(
+    tmp_path: Path, gap: int, every: int
+) -> None:
+    """The server leaves out the model until it has read all of its rows again."""
+    counted = wrong(held((40, 0), (gap, None), (60, 500), every=every))[:2]
+    server = wrong(held((100 + gap, 1), every=every))[2:]
+    expected = [Expected(f"{PIECES} > 0", at, None) for at in range(40, 100 + gap, 5)]
+    assert objections(tmp_path, every, [*counted, *server], *expected) == ""
 
 
 @every_interval

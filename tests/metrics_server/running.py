@@ -73,6 +73,7 @@ def write_log(
     for one in happened:
         log.observe(one)
     moment = (logged_at or datetime.now(UTC)).isoformat(timespec="milliseconds")
+    log.logger.look()
     for document in log.documents.values():
         document["logged_at"] = moment
     log.write(client)
@@ -83,6 +84,7 @@ def documents_of(happened: Iterable[Event]) -> dict[tuple[str, str], Document]:
     log = Log()
     for one in happened:
         log.observe(one)
+    log.logger.look()
     return log.documents
 
 
@@ -128,6 +130,16 @@ class MetricsServer:
             predictor_name="default",
             **labels,
         )
+
+    def refused(self) -> dict[str, float]:
+        """How many events were refused for each reason there was, of all predictors together."""
+        counted: dict[str, float] = {}
+        for family in self.registry.collect():
+            for sample in family.samples:
+                if sample.name == "closedloop_refused_events_total" and sample.value:
+                    reason = sample.labels["reason"]
+                    counted[reason] = counted.get(reason, 0) + sample.value
+        return counted
 
     def cells(self) -> dict[tuple[str, str], float]:
         """The confusion matrix of every predictor together, by (predicted, actual)."""

@@ -1,10 +1,9 @@
 import asyncio
-from typing import Any
 
 import pytest
 
 from closedloop import events
-from closedloop.metrics_server.flow import _REASONS
+from closedloop.observation import REASONS
 from tests.metrics_server.running import answer, event, reward, running_server, truth
 
 
@@ -55,52 +54,58 @@ async def test_several_deployments_in_one_server(url: str) -> None:
         ) == 0  # fmt: skip
 
 
-INVALID: list[tuple[dict[str, str | None], object, str]] = [
-    ({"ce-type": None}, {}, "missing_header"),
+REFUSED: list[tuple[dict[str, str], object, str]] = [
     ({"ce-requestid": ""}, {}, "missing_header"),
     ({"ce-specversion": "0.2"}, {}, "bad_header"),
     ({"ce-requestid": "x" * 1000}, {}, "bad_header"),
+    ({"ce-endpoint": "x" * 1000}, {"reward": 1}, "bad_header"),
     ({"ce-type": "com.example.other"}, {}, "unknown_type"),
     ({"ce-time": "noon"}, {}, "bad_time"),
+    ({"ce-time": "2099-01-01T00:00:00Z"}, {}, "bad_time"),
     ({}, b"", "bad_json"),
     ({}, b"\xff\xfe", "bad_json"),
     ({}, b"{", "bad_json"),
     ({}, [], "bad_json"),
-    ({}, b'{"reward": NaN}', "bad_json"),
     ({}, {"truth": {"data": {}}}, "bad_payload"),
     ({}, {}, "bad_feedback"),
     ({}, {"reward": "1"}, "bad_feedback"),
+    ({}, b'{"reward": NaN}', "bad_feedback"),
     ({}, {"truth": {"data": {"ndarray": []}}}, "bad_feedback"),
     ({}, {"truth": {"data": {"ndarray": [None]}}}, "bad_feedback"),
-    ({}, {"truth": {"data": {"ndarray": [0.5]}}}, "not_a_class"),
     ({"ce-type": events.RESPONSE}, {"status": "FAILURE"}, "bad_payload"),
     ({"content-encoding": "gzip"}, {}, "bad_encoding"),
+    ({}, b"\x1f\x8b no gzip", "bad_encoding"),
     ({}, b" " * 2000, "too_large"),
+    ({"ce-endpoint": "another"}, {"reward": 1}, "too_many_predictors"),
 ]
 
 
-@pytest.mark.parametrize(("headers", "body", "reason"), INVALID)
+@pytest.mark.parametrize(("headers", "body", "reason"), REFUSED, ids=lambda value: str(value)[:40])
 async def test_refuses_and_counts(
-    url: str, headers: dict[str, str | None], body: object, reason: str
+    url: str, headers: dict[str, str], body: object, reason: str
 ) -> None:
-    async with running_server(url, max_event_bytes=1500) as server:
+    async with running_server(url, max_event_bytes=1500, max_predictors=1) as server:
         await server.until_ready()
         await server.send(answer("cat"), truth("cat"))
         bad = event(events.FEEDBACK, body)
-        changed = {
-            name: value for name, value in (bad.headers() | headers).items() if value is not None
-        }
-        async with server.client.post("/", headers=changed, data=bad.body) as said:
-            assert said.status == (413 if reason == "too_large" else 400)
-            error: dict[str, Any] = await said.json()
-        assert error.keys() == {"error"}
-        assert "\n" not in error["error"]
-        assert server.sample("invalid_events_total", reason=reason) == 1
+        async with server.client.post("/", headers=bad.headers() | headers, data=bad.body) as said:
+            assert (said.status, await said.read()) == (202, b"")
+        assert server.refused() == {reason: 1}
         assert server.cells() == {("cat", "cat"): 1}
 
 
 def test_the_table_has_every_reason() -> None:
-    assert {reason for _, _, reason in INVALID} == set(_REASONS)
+    assert {reason for _, _, reason in REFUSED} == set(REASONS)
+
+
+@pytest.mark.parametrize("name", ["ce-id", "ce-source", "ce-specversion", "ce-type"])
+async def test_what_is_no_cloudevent_is_told_so(url: str, name: str) -> None:
+    async with running_server(url) as server:
+        headers = truth("cat").headers() | {name: ""}
+        async with server.client.post("/", headers=headers, data=b"{}") as said:
+            assert said.status == 400
+            assert name in (await said.json())["error"]
+        assert server.refused() == {}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from closedloop.documents import Predictor
 from closedloop.metrics_server.collector import StateCollector
 from closedloop.metrics_server.state import State
-from closedloop.payload import ClassLabel
+from closedloop.observation import observe
+from closedloop.scoring.scoreboard import Feedback
 from tests.metrics_server.running import answer, truth
 
 PETS = {
@@ -23,14 +24,14 @@ def state_of(*pairs: tuple[str, str]) -> State:
     """A state with these rows, as (answer, truth)."""
     state = State(100)
     for i, (predicted, actual) in enumerate(pairs):
-        state.observe(answer(predicted, request_id=f"r-{i}"))
-        state.observe(truth(actual, request_id=f"r-{i}"))
+        state.observe(observe(answer(predicted, request_id=f"r-{i}")))
+        state.observe(observe(truth(actual, request_id=f"r-{i}")))
     return state
 
 
 def test_every_measure_of_an_example_by_hand() -> None:
     state = state_of(*[("cat", "cat")] * 3, ("dog", "cat"), *[("dog", "dog")] * 2)
-    state.observe(answer("cat", request_id="no truth yet"))
+    state.observe(observe(answer("cat", request_id="no truth yet")))
     registry = registry_of(state)
 
     def value(name: str, **labels: str) -> float | None:
@@ -56,7 +57,7 @@ def test_says_nothing_before_the_state_is_restored() -> None:
 
 def test_leaves_undefined_ratios_out() -> None:
     state = State(10)
-    state.observe(answer("cat"))
+    state.observe(observe(answer("cat")))
     page = generate_latest(registry_of(state)).decode()
     assert "closedloop_correct{" in page
     for name in ("accuracy", "precision", "recall", "specificity", "f1", "macro_f1"):
@@ -76,9 +77,9 @@ def test_any_text_may_name_a_class(label: str) -> None:
 
 def test_a_class_name_from_elsewhere_that_is_no_unicode_does_not_break_the_page() -> None:
     state = State(10)
-    state.observe(answer("cat"))
+    state.observe(observe(answer("cat")))
     board = state.boards[Predictor("seldon", "pets", "default")]
-    board.judge("r", "stamp", ClassLabel(None, "\ud800"), None)
+    board.judge("r", "1", Feedback(("\ud800",)))
     assert b'actual="?"' in generate_latest(registry_of(state))
 
 
@@ -86,7 +87,7 @@ def test_says_what_is_held_and_what_is_missing() -> None:
     state = State(1)
     registry = registry_of(state)
     for request_id, complete in (("r", 1), ("s", 0)):
-        state.observe(answer("cat", request_id=request_id))
+        state.observe(observe(answer("cat", request_id=request_id)))
         assert registry.get_sample_value("closedloop_state_complete") == complete
     assert registry.get_sample_value("closedloop_rows_held") == 1
     assert registry.get_sample_value("closedloop_row_limit") == 1

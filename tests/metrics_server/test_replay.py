@@ -13,13 +13,15 @@ from prometheus_client import CollectorRegistry
 
 from closedloop.documents import Document, Predictor
 from closedloop.events import Event
-from closedloop.inference_log import PAGE, InferenceLog
+from closedloop.inference_log import PAGE, Counts, InferenceLog
 from closedloop.metrics_server.replay import Replay
 from closedloop.metrics_server.state import State
+from closedloop.observation import observe
 from closedloop.scoring import ConfusionMatrix
 from tests.elasticsearch import search_server
 from tests.inference_log import put_templates
 from tests.metrics_server.running import (
+    NAMES,
     MetricsServer,
     answer,
     documents_of,
@@ -37,7 +39,7 @@ class FakeLog:
 
     def __init__(self, happened: Iterable[Event] = ()) -> None:
         self.found: dict[str, Document] = {}
-        self.cells: dict[Predictor, dict[tuple[str, str], int]] = {}
+        self.counted: dict[Predictor, Counts] = {}
         self.asked: list[float | None] = []
         self.compared = 0
         self.failures = 0
@@ -59,9 +61,9 @@ class FakeLog:
             yield found
         await self.gate.wait()
 
-    async def confusion(self) -> dict[Predictor, dict[tuple[str, str], int]]:
+    async def counts(self) -> dict[Predictor, Counts]:
         self.compared += 1
-        return self.cells
+        return self.counted
 
 
 class Replaying:
@@ -156,10 +158,10 @@ async def test_events_that_come_during_the_restore_are_merged() -> None:
     log.gate.clear()
     replaying = Replaying(log)
     async with replaying.running():
-        replaying.state.observe(truth("cat", second=2))
+        replaying.state.observe(observe(truth("cat", second=2)))
         while replaying.state.changes < 2:
             await asyncio.sleep(0.001)
-        replaying.state.observe(answer("bird", second=3))
+        replaying.state.observe(observe(answer("bird", second=3)))
         log.gate.set()
         await replaying.ready()
     assert replaying.matrix.counts() == {("bird", "cat"): 1}
@@ -293,9 +295,11 @@ async def test_compares_with_the_log_once_for_each_change() -> None:
     async with replaying.running():
         await replaying.ready()
         await reads(log, 4)
-        assert (log.compared, replaying.state.mismatches) == (1, {PETS: 1})
-        log.cells = {PETS: {("cat", "dog"): 1}}
-        replaying.state.observe(truth("dog", second=2))
+        assert (log.compared, replaying.state.mismatches) == (1, {PETS: 3})
+        log.counted = {
+            PETS: {("state", "scored"): 1, ("correct", "false"): 1, ("cell", "cat", "dog"): 1}
+        }
+        replaying.state.observe(observe(truth("dog", second=2)))
         while replaying.state.mismatches != {PETS: 0}:
             await asyncio.sleep(0.001)
 
@@ -304,12 +308,12 @@ async def test_does_not_compare_while_events_change_the_state() -> None:
     log = FakeLog([answer("cat")])
     replaying = Replaying(log)
 
-    async def confusion() -> dict[Predictor, dict[tuple[str, str], int]]:
+    async def counts() -> dict[Predictor, Counts]:
         log.compared += 1
-        replaying.state.observe(answer("dog", second=log.compared))
+        replaying.state.observe(observe(answer("dog", second=log.compared)))
         return {}
 
-    log.confusion = confusion  # type: ignore[method-assign]  # an event comes in between
+    log.counts = counts  # type: ignore[method-assign]  # an event comes in between
     async with replaying.running():
         while log.compared < 3:
             await asyncio.sleep(0.001)
@@ -370,7 +374,7 @@ async def test_restores_more_than_one_page(search: Elasticsearch, url: str) -> N
     rows = 2 * PAGE + 1
     happened = []
     for i in range(rows):
-        happened += [answer(i % 3, request_id=f"r-{i}"), truth(0, request_id=f"r-{i}")]
+        happened += [answer(NAMES[i % 3], request_id=f"r-{i}"), truth("cat", request_id=f"r-{i}")]
     write_log(search, happened)
     async with running_server(url) as server:
         await server.until_ready()

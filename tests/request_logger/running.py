@@ -16,7 +16,9 @@ from prometheus_client import CollectorRegistry
 from closedloop import events
 from closedloop.documents import index_name
 from closedloop.events import Event
+from closedloop.observation import observe
 from closedloop.request_logger.app import create_app
+from closedloop.request_logger.entry import Entry
 from closedloop.request_logger.settings import Settings
 
 IRIS = {"data": {"names": ["a", "b", "c", "d"], "ndarray": [[5.1, 3.5, 1.4, 0.2]]}}
@@ -89,7 +91,30 @@ class Logger:
                 await asyncio.sleep(0.02)
 
     def sample(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(f"closedloop_logger_{name}", labels) or 0.0
+        """The sum of the samples with these labels, whatever else they have."""
+        whole = f"closedloop_logger_{name}"
+        return sum(
+            sample.value
+            for family in self.registry.collect()
+            for sample in family.samples
+            if sample.name == whole and labels.items() <= sample.labels.items()
+        )
+
+
+def entry_of(said: Event, deadline: float = 60) -> Entry:
+    """An accepted event on its way to Elasticsearch."""
+    loop = asyncio.get_running_loop()
+    names = said.namespace, said.deployment, said.predictor
+    return Entry(
+        said.headers(),
+        said.body,
+        names=names,
+        received=loop.time(),
+        deadline=loop.time() + deadline,
+        answer=loop.create_future(),
+        index=index_name(*names),
+        observation=observe(said),
+    )
 
 
 @asynccontextmanager

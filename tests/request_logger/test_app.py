@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from closedloop import events
-from closedloop.request_logger.batch import Key, Known, Operation, Result
-from closedloop.request_logger.store import Store
+from closedloop.request_logger.batch import Key, Operation, Result
+from closedloop.request_logger.store import Found, Store
 from tests.elasticsearch import SearchServer
 from tests.request_logger.running import (
     IRIS,
@@ -147,7 +147,7 @@ async def test_two_loggers_that_write_one_document_lose_nothing(
     met: set[Store] = set()
     read = Store.read
 
-    async def read_together(store: Store, keys: Sequence[Key]) -> dict[Key, Known | None]:
+    async def read_together(store: Store, keys: Sequence[Key]) -> Found:
         found = await read(store, keys)
         if store not in met:
             met.add(store)
@@ -227,11 +227,15 @@ async def test_ready_once_the_templates_are_in_place(server: SearchServer) -> No
 async def test_every_series_starts_at_zero(server: SearchServer) -> None:
     async with running_logger(server.url) as logger, logger.client.get("/metrics") as answer:
         text = await answer.text()
+    names = ("deployment_name", "deployment_namespace", "predictor_name")
+    other = ",".join(f'{name}="other"' for name in names)
     for series in (
         'closedloop_logger_events_received_total{type="feedback"} 0.0',
         "closedloop_logger_documents_written_total 0.0",
         'closedloop_logger_events_failed_total{reason="queue_full"} 0.0',
-        'closedloop_logger_dead_letters_total{reason="bad_json"} 0.0',
+        f'closedloop_logger_dead_letters_total{{{other},reason="bad_json"}} 0.0',
+        f"closedloop_logger_request_ids_reused_total{{{other}}} 0.0",
+        "closedloop_declarations_invalid 0.0",
         "closedloop_logger_queue_depth 0.0",
         "closedloop_logger_event_seconds_count 0.0",
     ):

@@ -111,7 +111,7 @@ async def test_a_search_server_that_came_back_empty_gets_our_mappings(
     assert set(await documents(fragile.url, log_of(deployment))) == {"after"}
     mapping = await mapping_of(fragile.url, log_of(deployment))
     assert mapping["dynamic"] == "false"
-    assert mapping["properties"]["feedback"]["properties"]["reward"]["type"] == "float"
+    assert mapping["properties"]["feedback"]["properties"]["reward"]["type"] == "double"
     assert (await mapping_of(fragile.url, DEAD_LETTERS))["dynamic"] == "false"
 
 

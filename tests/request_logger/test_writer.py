@@ -1,21 +1,20 @@
 """A batch is answered in time, whatever becomes of the one after it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from closedloop.documents import parts_of
 from closedloop.request_logger.backlog import Backlog
 from closedloop.request_logger.batch import Key, Operation, Result
-from closedloop.request_logger.entry import Answer, Entry
+from closedloop.request_logger.entry import Answer
 from closedloop.request_logger.metrics import Metrics
 from closedloop.request_logger.settings import Settings
-from closedloop.request_logger.store import Store
+from closedloop.request_logger.store import Found, Store
 from closedloop.request_logger.writer import Writer
-from tests.request_logger.running import log_of, loop_of
+from tests.request_logger.running import entry_of, loop_of
 
 
 class Stalling:
@@ -25,9 +24,12 @@ class Stalling:
         self._at = at
         self._wrote = False
 
-    async def read(self, keys: Sequence[Key]) -> dict[Key, None]:
+    async def read(self, keys: Sequence[Key]) -> Found:
         await self._stall("read")
-        return dict.fromkeys(keys)
+        return Found(dict.fromkeys(keys), set())
+
+    async def without_room(self, absent: Collection[str], most: int) -> list[str]:
+        return []
 
     async def write(self, operations: Sequence[Operation]) -> list[Result]:
         await self._stall("write")
@@ -42,17 +44,11 @@ class Stalling:
 
 @pytest.mark.parametrize("at", ["read", "write"])
 async def test_a_written_batch_is_answered_while_the_next_one_stalls(at: str) -> None:
-    loop = asyncio.get_running_loop()
     backlog = Backlog(10, 1 << 20)
     entries = []
     for name in ("first", "second"):
         said = loop_of(name, "iris")[0]
-        entries.append(
-            Entry(
-                said.headers(), said.body, received=loop.time(), deadline=loop.time() + 60,
-                answer=loop.create_future(), index=log_of("iris"), parts=parts_of(said),
-            )
-        )  # fmt: skip
+        entries.append(entry_of(said))
         backlog.offer(entries[-1])
     metrics = Metrics(CollectorRegistry(), depth=lambda: 0)
     writer = Writer(cast(Store, Stalling(at)), metrics, Settings(batch_events=1))

@@ -1,9 +1,11 @@
 from collections import Counter
 from fractions import Fraction
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from closedloop.scoring import ConfusionMatrix
 
@@ -73,3 +75,23 @@ def test_what_is_taken_back_leaves_no_trace(
     assert m.counts() == dict(Counter(stay))
     assert m.classes == sorted({label for pair in stay for label in pair})
     assert (m.total, m.accuracy) == (len(stay), matrix(stay).accuracy)
+
+
+@given(PAIRS.filter(bool))
+def test_agrees_with_scikit_learn(pairs: list[tuple[str, str]]) -> None:
+    m = matrix(pairs)
+    predicted, actual = [p for p, _ in pairs], [a for _, a in pairs]
+    labels = m.classes
+    assert [[m.counts().get((p, a), 0) for p in labels] for a in labels] == confusion_matrix(
+        actual, predicted, labels=[*labels, "d"]
+    )[:-1, :-1].tolist()
+    assert m.accuracy == pytest.approx(accuracy_score(actual, predicted))
+    for average in (None, "macro"):
+        # An undefined measure is no part of our mean, and 0 or nan in scikit-learn's.
+        theirs = precision_recall_fscore_support(
+            actual, predicted, labels=labels, average=average, zero_division=float("nan")
+        )[:3]
+        for measure, values in zip((m.precision, m.recall, m.f1), theirs, strict=True):
+            ours = m.macro(measure) if average else [measure(label) for label in labels]
+            if average or None not in cast(list[object], ours):
+                assert ours == pytest.approx(values)

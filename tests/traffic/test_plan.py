@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from closedloop.events import InvalidEvent
 from closedloop.payload import feedback_of
 from closedloop.traffic.plan import (
     Form,
     Plan,
     Planned,
     Right,
+    Stated,
     feedback_body,
     predicted,
     request_body,
@@ -121,6 +123,35 @@ def test_answers_that_are_a_single_class_work_too(answer: dict[str, object], rig
     truth = feedback_of(body).truth
     assert truth is not None
     assert (stated(truth.rows[0]) in ("b", 2)) is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "stating", "classes"),
+    [
+        (SCORES, Stated(1, "b"), 3),
+        ({"data": {"ndarray": [[0.1, 0.9]]}}, Stated(1, None), 2),
+        ({"data": {"names": ["a"], "ndarray": [[0.1, 0.9]]}}, Stated(1, None), 2),
+        ({"data": {"ndarray": [[-3, -1, -2]]}}, Stated(1, None), 3),
+        ({"data": {"ndarray": [["b"]]}}, Stated(None, "b"), None),
+        ({"data": {"ndarray": [[2.0]]}}, Stated(2, None), None),
+        ({"data": {"tensor": {"shape": [], "values": [2]}}}, Stated(2, None), None),
+        ({"predictions": [[0.1, 0.9]]}, Stated(1, None), 2),
+        ({"outputs": [{"name": "p", "shape": [1], "data": [2]}]}, Stated(2, None), None),
+    ],
+)
+def test_the_class_that_an_answer_states(
+    answer: dict[str, object], stating: Stated, classes: int | None
+) -> None:
+    assert predicted(answer) == (stating, classes)
+
+
+@pytest.mark.parametrize(
+    "row", [None, "", -1, 0.5, True, [], [0.1, "a"], [[1, 2], [3, 4]], {"a": 1}, 10**400]
+)
+def test_an_answer_that_states_no_class_says_so(row: object) -> None:
+    with pytest.raises(InvalidEvent, match="states no class") as refused:
+        predicted({"data": {"ndarray": [row]}})
+    assert len(str(refused.value)) < 300
 
 
 def test_tags_go_with_any_form() -> None:

@@ -7,6 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from closedloop.platforms.protocol import PartStatus
+from closedloop.request_logger.mapping import DEAD_LETTERS
+from closedloop.scoring.said import ADVICE
 
 _ENDLESS = 100_000
 _COLOURS = {
@@ -32,6 +34,14 @@ def print_table(table: Table) -> None:
     console.print(table)
 
 
+# What is unscorable has advice of its own for each reason.
+_BY_OUTCOME = {
+    "unmatched": "no answer is known for it: send the Seldon-Puid of the prediction with it",
+    "refused": f"see index {DEAD_LETTERS} for each (counted since the metrics server started)",
+    "dead_letter": f"see index {DEAD_LETTERS} for each (counted since the logger started)",
+}
+
+
 def status_table(parts: Iterable[PartStatus]) -> Table:
     """A row for each part; URLs and names are never cut, so that they can be copied."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -52,7 +62,7 @@ def status_table(parts: Iterable[PartStatus]) -> Table:
 
 
 def not_counted_table(found: Iterable[tuple[Mapping[str, str], float]]) -> Table:
-    """A row for each predictor, outcome and reason: labels, and how many pieces."""
+    """A row for each predictor, outcome and reason: labels, how many pieces, and what to do."""
     table = Table(
         box=None,
         pad_edge=False,
@@ -60,19 +70,18 @@ def not_counted_table(found: Iterable[tuple[Mapping[str, str], float]]) -> Table
         title="Feedback that did not count",
         title_style="bold yellow",
         title_justify="left",
-        caption="unmatched: no answer is known for it, for a minute; unscorable: no answer can be"
-        " compared with it; refused, dead_letter: since the services started",
-        caption_style="dim",
-        caption_justify="left",
     )
     for heading in ("predictor", "outcome", "reason"):
         table.add_column(heading, overflow="fold", no_wrap=True)
     table.add_column("pieces", justify="right")
+    table.add_column("what to do", overflow="fold")
     names = ("deployment_namespace", "deployment_name", "predictor_name")
     rows = []
     for labels, count in found:
-        owner = "/".join(filter(None, (labels.get(name) for name in names))) or "(unknown)"
-        rows.append((owner, labels.get("outcome", ""), labels.get("reason", ""), f"{count:.0f}"))
+        owner = "/".join(labels.get(name, "") for name in names)
+        outcome, reason = labels.get("outcome", ""), labels.get("reason", "")
+        advice = _BY_OUTCOME.get(outcome) or ADVICE.get(reason, "")
+        rows.append((owner, outcome, reason, f"{count:.0f}", advice))
     for row in sorted(rows):
         table.add_row(*map(Text, row))
     return table

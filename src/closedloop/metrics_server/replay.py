@@ -95,8 +95,8 @@ class Replay:
         trying = AsyncRetrying(wait=wait_exponential(0.1, max=5), before_sleep=self._not_yet)
         await trying(self._restore)
         while True:
-            again = await self._pause()
             try:
+                again = await self._pause()
                 await self._resync(everything=again)
             # Whatever one read met, the next may succeed, and the state is whole without it.
             except Exception as error:  # noqa: BLE001
@@ -137,7 +137,7 @@ class Replay:
             _spare_rows()
         if self._is_quiet() and (everything or self._compared != self._state.changes):
             before = self._state.changes
-            logged = await self._log.confusion()
+            logged = await self._log.counts()
             if before == self._state.changes:
                 self._state.compare(logged)
                 self._compared = before

@@ -34,7 +34,7 @@ class State:
     `output_of` is what a predictor's output is declared to be. `missing` is how
     many rows are known not to be held for want of room (of the events since the
     last full replay, how many rows they named), `changes` grows with every
-    change, `mismatches` are the differing cells found by the last comparison,
+    change, `mismatches` are the differing counts found by the last comparison,
     and `incomplete` the predictors whose rows have to be read from the log again.
     """
 
@@ -64,9 +64,11 @@ class State:
         """
         event = observation.event
         predictor = Predictor(event.namespace, event.deployment, event.predictor)
-        if event.type == events.REQUEST or not self._wanted(predictor):
+        if not self._wanted(predictor):
             return Ignored.IGNORED
         board = self._board(predictor)
+        if event.type == events.REQUEST:
+            return Ignored.IGNORED
         if observation.rows is not None:
             said = observation.rows
             answers = [read_answer(board.output, row, said.names) for row in said.rows]
@@ -85,7 +87,7 @@ class State:
         that is not of the log's shape.
         """
         logged = read_document(document)
-        if not self._wanted(logged.predictor) or not (logged.response or logged.feedback):
+        if not self._wanted(logged.predictor):
             return False
         board = self._board(logged.predictor)
         outcomes = list(_restored(board, logged))
@@ -96,12 +98,12 @@ class State:
         self.changes += changed
         return changed
 
-    def compare(self, logged: Mapping[Predictor, Mapping[tuple[str, str], int]]) -> None:
-        """Set `mismatches` to how many cells of each confusion matrix differ from `logged`."""
+    def compare(self, logged: Mapping[Predictor, Mapping[tuple[str, ...], int]]) -> None:
+        """Set `mismatches` to how many counts of each predictor differ from `logged`."""
         wanted = {predictor for predictor in logged if self._wanted(predictor)}
         self.mismatches = {
             predictor: _differences(
-                self.boards[predictor].matrix.counts() if predictor in self.boards else {},
+                _counts(self.boards[predictor]) if predictor in self.boards else {},
                 logged.get(predictor, {}),
             )
             for predictor in self.boards.keys() | wanted
@@ -176,6 +178,8 @@ def _restored(board: Scoreboard, logged: Logged) -> Iterator[Outcome]:
     if answered := logged.answered:
         said = read_answer(board.output, logged.response.get("instance"), logged.names)
         yield board.answer_row(*about, answered, said)
+        for size in logged.other_sizes:
+            yield board.answer_row(logged.request_id, logged.row, size, answered, said)
     if judged := logged.judged:
         feedback = feedback_in(logged.feedback)
         if logged.size == 1:
@@ -184,5 +188,14 @@ def _restored(board: Scoreboard, logged: Logged) -> Iterator[Outcome]:
             yield board.judge_row(*about, judged, feedback.truths[0], feedback.names)
 
 
-def _differences(ours: Mapping[tuple[str, str], int], theirs: Mapping[tuple[str, str], int]) -> int:
-    return sum(ours.get(cell, 0) != theirs.get(cell, 0) for cell in ours.keys() | theirs.keys())
+def _counts(board: Scoreboard) -> dict[tuple[str, ...], int]:
+    """What the log counts as well, in the words of `inference_log.Counts`."""
+    counts: dict[tuple[str, ...], int] = {
+        ("state", state): count for state, count in board.states.items()
+    }
+    counts |= {("correct", "true"): board.correct, ("correct", "false"): board.incorrect}
+    return counts | {("cell", *cell): count for cell, count in board.matrix.counts().items()}
+
+
+def _differences(ours: Mapping[tuple[str, ...], int], theirs: Mapping[tuple[str, ...], int]) -> int:
+    return sum(ours.get(key, 0) != theirs.get(key, 0) for key in ours.keys() | theirs.keys())

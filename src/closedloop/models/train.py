@@ -4,7 +4,7 @@
 
 - `iris-lr.joblib`, `iris-percept.joblib`: champion and challenger,
 - `model.joblib`: what the prepackaged scikit-learn server loads (the champion),
-- `held-out.csv` and `held-out.ndjson`: the unseen rows, for streams,
+- `held-out.csv` and `held-out.ndjson`: the unseen rows,
 - `report.json`: what was trained on what, and both accuracies on the unseen rows,
 - `diabetes/` and `breast-cancer/`: see `closedloop.models.others`.
 
@@ -62,7 +62,7 @@ class Report:
 def train(out: Path, seed: int = SEED) -> Report:
     """Train, write everything to the folder `out`, which is made, and report."""
     data, target = load_iris(return_X_y=True)
-    # Half is kept back: streams want rows, and iris is easy to learn.
+    # Half is kept back: iris is easy to learn, and the models are to differ on what is left.
     seen, unseen, seen_labels, unseen_labels = train_test_split(
         data, target, test_size=0.5, stratify=target, random_state=seed
     )

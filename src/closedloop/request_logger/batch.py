@@ -1,7 +1,7 @@
 """What a batch of events writes: pure, one document a step, whatever order they came in."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -11,6 +11,7 @@ from closedloop.documents import (
     Document,
     Part,
     Predictor,
+    index_name,
     kept_apart,
     merge,
     parts_of,
@@ -96,8 +97,9 @@ class Batch:
         # nothing; creating it fails where that was wrong, and then it is read.
         self._new: set[Key] = set()
         self.tally = Tally()
-        # The sizes of answers in this very batch, by index and request id.
-        self._answers: dict[Key, int] = {}
+        # The sizes of answers in this very batch, by owner and request id.
+        self._answers: dict[tuple[Predictor, str], set[int]] = {}
+        self._reused: dict[Key, int] = {}  # of the writes under way
         for entry in entries:
             if entry.observation is not None and not entry.parts:
                 self._take(entry)
@@ -108,24 +110,18 @@ class Batch:
 
     def to_place(self) -> list[Key]:
         """Documents to read that tell how many rows the answers have which feedback is about."""
-        return [
-            (entry.index, document_id(_request_id(entry), 0, size))
-            for entry in self._unplaced
-            for size in (1, 2)
-        ]
+        return [key for entry in self._unplaced for key in first_rows(_owner(entry), _asked(entry))]
 
     def place(self, known: Mapping[Key, Known | None]) -> None:
         """Decide which documents feedback about several rows adds to."""
         for entry in self._unplaced:
-            request_id = _request_id(entry)
-            size = self._answers.get((entry.index, request_id))
-            for rows in (2, 1):
-                held = known.get((entry.index, document_id(request_id, 0, rows)))
-                if size is None and held is not None:
-                    size = _answer_rows(held.source, entry)
+            owner, request_id = _owner(entry), _asked(entry)
+            sizes = set(self._answers.get((owner, request_id), ()))
+            for key in first_rows(owner, request_id):
+                sizes |= answer_sizes(known.get(key), owner)
             if not entry.settled:
                 assert entry.observation is not None
-                entry.place(parts_of(entry.observation, size))
+                entry.place(parts_of(entry.observation, fitting(sizes, entry.observation.entries)))
                 for part in entry.parts:
                     self._add(entry, part)
         self._unplaced = []
@@ -186,6 +182,8 @@ class Batch:
             self._resolve_letter(key, result)
         elif result.status < 300:
             self.tally.written += 1
+            owner = self._parts[key][0][1].owner
+            self.tally.reused += [owner] * self._reused.get(key, 0)
             self._settle(key, operation.pieces)
         elif result.status in _CONFLICT:
             self.tally.conflicts += key not in self._new
@@ -213,15 +211,17 @@ class Batch:
             return
         entry.place(parts_of(observation))
         if entry.parts[0].section == "response":
-            self._answers[entry.index, observation.event.request_id] = observation.entries
+            about = _owner(entry), observation.event.request_id
+            self._answers.setdefault(about, set()).add(observation.entries)
 
     def _add(self, entry: Entry, part: Part) -> None:
         key = (entry.index, part.document_id)
-        if self._parts.get(key) and self._parts[key][0][1].owner != part.owner:
-            key = (entry.index, kept_apart(part.document_id, part.owner))
-        self._parts.setdefault(key, []).append((entry, part))
-        if part.section == "request":
+        waiting = self._parts.setdefault(key, [])
+        waiting.append((entry, part))
+        if part.section == "request" and len(waiting) == 1:
             self._new.add(key)
+        elif waiting[0][1].owner != part.owner:
+            self._new.discard(key)  # whose it is must be known first
 
     def _keep_apart(self, keys: Iterable[Key], known: Mapping[Key, Known | None]) -> None:
         """Move what waits for a document that turns out to be another predictor's.
@@ -229,27 +229,37 @@ class Batch:
         Two predictors may have one index name, and a mirror gives both the same request ids.
         """
         for key in keys:
-            held, waiting = known.get(key), self._parts.get(key)
-            if held is None or not waiting:
+            waiting = self._parts.get(key)
+            if not waiting or key not in known:
                 continue
-            try:
-                apart = predictor_of(held.source) != waiting[0][1].owner
-            except InvalidEvent:
-                continue  # what someone else wrote there is refused when it is merged
-            if apart:
-                name = kept_apart(waiting[0][1].document_id, waiting[0][1].owner)
-                self._parts.setdefault((key[0], name), []).extend(self._parts.pop(key))
+            held, owner = known[key], waiting[0][1].owner
+            if held is not None:
+                try:
+                    owner = predictor_of(held.source)
+                except InvalidEvent:
+                    continue  # what someone else wrote there is refused when it is merged
+            theirs = [pair for pair in waiting if pair[1].owner == owner]
+            if len(theirs) == len(waiting):
+                continue
+            for pair in waiting:
+                if pair[1].owner != owner:
+                    name = kept_apart(key[1], pair[1].owner)
+                    self._parts.setdefault((key[0], name), []).append(pair)
+            if theirs:
+                self._parts[key] = theirs
+            else:
+                del self._parts[key]
 
     def _operation(self, key: Key, held: Known | None, now: str) -> Operation | None:
         waiting = self._parts[key]
         pieces = 1 if key in self._alone else len(waiting)
         document = held.source if held else None
+        reused = 0
         try:
             for _, part in waiting[:pieces]:
                 before = document
                 document, _ = merge(document, part, self._output_of(part.owner))
-                if _reused(document) > _reused(before):
-                    self.tally.reused.append(part.owner)
+                reused += _reused(document) != _reused(before)
             assert document is not None
             document["DocumentId"] = key[1]
             if held is not None and document == held.source:
@@ -261,6 +271,7 @@ class Batch:
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             self._refuse(key, pieces, f"{type(error).__name__}: {error}")
             return None
+        self._reused[key] = reused
         return Operation(key, action, pieces)
 
     def _wrote_one(self, entry: Entry) -> None:
@@ -309,26 +320,43 @@ class Batch:
             self.tally.letters_refused.append(result.error)
 
 
-def _request_id(entry: Entry) -> str:
+def first_rows(owner: Predictor, request_id: str) -> list[Key]:
+    """Where the first row of an answer of several rows is: there, or kept apart."""
+    index, name = index_name(*owner), document_id(request_id, 0, 2)
+    return [(index, name), (index, kept_apart(name, owner))]
+
+
+def answer_sizes(known: Known | None, owner: Predictor) -> set[int]:
+    """How many rows the answers have that the document of a first row is of; none where it is
+    not this owner's."""
+    if known is None:
+        return set()
+    try:
+        logged = read_document(known.source)
+    except InvalidEvent:
+        return set()
+    if logged.predictor != owner or not logged.response:
+        return set()
+    return {logged.size, *logged.other_sizes}
+
+
+def fitting(sizes: Collection[int], entries: int) -> int | None:
+    """Of the sizes of a request's answers that of feedback with so many entries, if there is one;
+    else the largest; None where there is no answer."""
+    return entries if entries in sizes else max(sizes, default=None)
+
+
+def _owner(entry: Entry) -> Predictor:
+    return Predictor(*entry.names)
+
+
+def _asked(entry: Entry) -> str:
     assert entry.observation is not None
     return entry.observation.event.request_id
 
 
-def _answer_rows(source: Document, entry: Entry) -> int | None:
-    """How many rows the answer has that a document is about; None if it is not this owner's."""
-    try:
-        logged = read_document(source)
-    except InvalidEvent:
-        return None
-    assert entry.observation is not None
-    event = entry.observation.event
-    mine = logged.predictor == (event.namespace, event.deployment, event.predictor)
-    return logged.size if mine and logged.response else None
-
-
-def _reused(document: Document | None) -> int:
-    history = (document or {}).get("request_history")
-    return len(history) if isinstance(history, list) else 0
+def _reused(document: Document | None) -> object:
+    return (document or {}).get("request_history")
 
 
 def _unsettled(waiting: dict[Key, list[tuple[Entry, _T]]]) -> dict[Key, list[tuple[Entry, _T]]]:
@@ -358,6 +386,12 @@ def replace(key: Key, held: Known, document: Document, pieces: int) -> Operation
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     named = {**document, "DocumentId": key[1], "logged_at": now}
     return Operation(key, _index(key, held, named), pieces)
+
+
+def create(key: Key, document: Document) -> Operation:
+    """The write of a document where none is."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return Operation(key, _create(key, {**document, "DocumentId": key[1], "logged_at": now}), 1)
 
 
 def delete(key: Key, held: Known) -> Operation:

@@ -61,10 +61,13 @@ TEMPLATES: Mapping[str, Template] = {
             "DocumentId": _KEYWORD,
             "RequestId": _KEYWORD,
             "Row": _INTEGER,
+            "answer_sizes": _INTEGER,
             "request": _section(*_MESSAGE, dataType=_KEYWORD),
             "response": _section(*_MESSAGE, dataType=_KEYWORD),
             # A reward past the range of a double is kept as well, only not added up.
-            "feedback": _section(*_FEEDBACK, reward=_NUMBER, via=_KEYWORD, answer_rows=_INTEGER),
+            "feedback": _section(
+                *_FEEDBACK, reward=_NUMBER, via=_KEYWORD, lent_to=_KEYWORD, answer_rows=_INTEGER
+            ),
             "feedback_history": _FREE,
             "request_history": _FREE,
             "score": {

@@ -12,7 +12,6 @@ import structlog
 
 from closedloop.declared import DeclaredOutputs
 from closedloop.documents import Predictor, predictor_of, scored
-from closedloop.events import InvalidEvent
 from closedloop.index_templates import UNAVAILABLE
 from closedloop.request_logger.batch import Operation, overwrite, replace
 from closedloop.request_logger.mapping import OUTPUTS
@@ -40,16 +39,15 @@ class Rescore:
         loop = asyncio.get_running_loop()
         due = 0.0
         while True:
-            if self._declared.refresh() or loop.time() >= due:
-                try:
+            try:
+                if self._declared.refresh() or loop.time() >= due:
+                    due = 0.0
                     await self.look()
                     due = loop.time() + _AGAIN
-                except UNAVAILABLE as error:
-                    due = 0.0
-                    _log.warning("the log was not scored again, trying again", error=str(error))
-                except Exception:  # noqa: BLE001 - whatever one look met, the next may succeed
-                    due = 0.0
-                    _log.exception("the log was not scored again, trying again")
+            except UNAVAILABLE as error:
+                _log.warning("the log was not scored again, trying again", error=str(error))
+            except Exception:  # noqa: BLE001 - whatever one look met, the next may succeed
+                _log.exception("the log was not scored again, trying again")
             await asyncio.sleep(_LOOK)
 
     async def look(self) -> None:
@@ -94,7 +92,8 @@ class Rescore:
                 try:
                     if known is not None and predictor_of(known.source) == owner:
                         operations.append(replace(key, known, scored(known.source, output), 1))
-                except InvalidEvent as error:
+                # What another writer began need not have our shape.
+                except (ValueError, KeyError, TypeError) as error:
                     _log.warning("document not readable", key=key, error=str(error))
             await self._send(operations)
             self._metrics.rescored.inc(len(operations))

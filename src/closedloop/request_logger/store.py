@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from elasticsearch import ApiError, AsyncElasticsearch
 
-from closedloop.documents import INDEX_PATTERN, OWNER, Predictor, owned_by
+from closedloop.documents import INDEX_PATTERN, LENT_TO, OWNER, Predictor, owned_by
 from closedloop.index_templates import IndexTemplates
 from closedloop.request_logger.batch import Key, Known, Operation, Result
 from closedloop.request_logger.mapping import OUTPUTS
@@ -73,14 +73,24 @@ class Store:
         )
         return new[max(0, most - len(there)) :]
 
-    async def waiting(self, since: float, most: int) -> list[Key]:
-        """Feedback without an answer, written since a moment (seconds since the epoch)."""
-        moment = datetime.fromtimestamp(since, UTC).isoformat()
-        filters: list[Filter] = [
-            {"term": {"score.state": "unmatched"}},
-            {"range": {"logged_at": {"gte": moment}}},
-        ]
-        return await self._keys({"bool": {"filter": filters}}, most)
+    async def waiting(self, since: float | None, most: int) -> list[Key]:
+        """Feedback that may have to be brought to its answer: what has none and was written
+        since a moment (seconds since the epoch), and what was lent although it has one.
+
+        None for the moment: whenever it was written, and lent or of several rows as well.
+        """
+        unmatched: Filter = {"term": {"score.state": "unmatched"}}
+        is_lent: Filter = {"exists": {"field": f"feedback.{LENT_TO}"}}
+        answered: Filter = {"exists": {"field": "response.ce-time"}}
+        any_of = [is_lent, {"range": {"feedback.rows": {"gt": 1}}}, unmatched]
+        if since is not None:
+            moment = datetime.fromtimestamp(since, UTC).isoformat()
+            new = {"range": {"logged_at": {"gte": moment}}}
+            any_of = [
+                {"bool": {"filter": [unmatched, new]}},
+                {"bool": {"filter": [is_lent, answered]}},
+            ]
+        return await self._keys({"bool": {"should": any_of, "minimum_should_match": 1}}, most)
 
     async def predictors(self, namespace: str, deployment: str) -> list[Predictor]:
         """The predictors of a deployment that have a log."""

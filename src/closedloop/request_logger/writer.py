@@ -10,13 +10,12 @@ from closedloop.documents import Predictor
 from closedloop.index_templates import UNAVAILABLE
 from closedloop.output import Output
 from closedloop.request_logger.backlog import Backlog
-from closedloop.request_logger.batch import Batch, Key, Operation, Tally
+from closedloop.request_logger.batch import Batch, Operation, Tally
 from closedloop.request_logger.dead_letters import DeadLetter, dead_letter
 from closedloop.request_logger.entry import Answer, Entry
 from closedloop.request_logger.metrics import Metrics
 from closedloop.request_logger.settings import Settings
 from closedloop.request_logger.store import Store, groups
-from closedloop.scoring.keys import document_id
 
 _ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait under 2 s
 _DOCUMENTS = 1000  # read at once, as many as a batch of requests and answers is about
@@ -37,10 +36,10 @@ class Writer:
         metrics: Metrics,
         settings: Settings,
         output_of: Callable[[Predictor], Output | None] = lambda _: None,
-        batches_answered: Callable[[Iterable[Key]], None] = lambda _: None,
+        batches_answered: Callable[[Iterable[tuple[Predictor, str]]], None] = lambda _: None,
     ) -> None:
-        """`output_of` is what a predictor's output is declared to be; `batches_answered` gets the
-        document under which feedback about each answer of several rows may be waiting."""
+        """`output_of` is what a predictor's output is declared to be; `batches_answered` gets
+        the predictor and request id of each answer of several rows: feedback may wait for it."""
         self._store = store
         self._output_of = output_of
         self._batches_answered = batches_answered
@@ -164,12 +163,12 @@ class Writer:
             _log.error("elasticsearch refuses a dead letter", error=error)
 
 
-def answers_of_several_rows(entries: Iterable[Entry]) -> Iterator[Key]:
-    """The document of the request's own id for each answer that has more rows than one."""
+def answers_of_several_rows(entries: Iterable[Entry]) -> Iterator[tuple[Predictor, str]]:
+    """Predictor and request id of each answer that has more rows than one."""
     for entry in entries:
         said = entry.observation
         if said is not None and said.rows is not None and said.entries > 1:
-            yield entry.index, document_id(said.event.request_id, 0, 1)
+            yield Predictor(*entry.names), said.event.request_id
 
 
 def _wait(attempt: int) -> float:

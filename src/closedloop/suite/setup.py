@@ -41,6 +41,11 @@ STEPS = (
         wait=(("Deployment", "seldon-request-logger", "seldon-logs", "Available"),),
     ),
     Step(
+        "metrics server",
+        manifests=("metrics-server",),
+        wait=(("Deployment", "seldon-metrics-server", "seldon-logs", "Available"),),
+    ),
+    Step(
         "alert logger",
         manifests=("alert-logger",),
         wait=(("Deployment", "alert-logger", "seldon-logs", "Available"),),

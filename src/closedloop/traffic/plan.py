@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from closedloop.events import InvalidEvent
 from closedloop.payload import rows_of
+from closedloop.scoring.said import greatest, is_number, single
 
 Message = Mapping[str, object]
 Form = Literal["truth", "one-hot", "reward"]
@@ -58,7 +59,8 @@ class Planned:
 
 
 class Plan:
-    """Rows to send, in their order and from the start again when they run out.
+    """Rows to send, in their order and from the start again when they run out: then they are
+    traffic, and no further evidence of how good a model is.
 
     Ends after `n` requests or `seconds`, whichever comes first; one is
     required. `rate` is in requests/s; without it a request is due as soon as
@@ -144,15 +146,13 @@ def predicted(answer: Message) -> tuple[Stated, int | None]:
     Raises InvalidEvent when it states none.
     """
     said = rows_of(dict(answer))
-    row = said.rows[0] if said.rows else None
-    while isinstance(row, list) and len(row) == 1:
-        row = row[0]
-    if isinstance(row, list) and row and all(isinstance(score, (int, float)) for score in row):
-        index = max(range(len(row)), key=row.__getitem__)
+    row = single(said.rows[0] if said.rows else None)
+    if isinstance(row, list) and row and all(is_number(score) for score in row):
+        index = greatest(row)
         return Stated(index, said.names[index] if len(said.names) == len(row) else None), len(row)
     if isinstance(row, str) and row:
         return Stated(None, row), None
-    if isinstance(row, (int, float)) and row == int(row) >= 0:
+    if is_number(row) and row == int(row) >= 0:
         return Stated(int(row), None), None
     raise InvalidEvent(
         "not_a_class",

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from aiohttp import WSMsgType, web
+from aiohttp import ClientSession, WSMsgType, web
+
+from tests.platforms.cluster.rbac import Role, asked_by, permits, reviewed
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]  # group, plural, namespace, name
@@ -91,15 +93,18 @@ class FakeApi:
     """`objects` may be looked at and changed through `put` and `remove` from the test's thread.
 
     With `controllers` a workload, definition or custom resource is ready as
-    soon as it exists, and a namespace takes what is in it along.
+    soon as it exists, and a namespace takes what is in it along. With `roles`
+    whoever asks has these and no other rights.
     """
 
     controllers: bool = True
     groups: set[str] = field(default_factory=lambda: set(_KINDS))
     denied: set[tuple[str, str]] = field(default_factory=set)
+    roles: list[Role] | None = None
     faults: list[Fault] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     objects: dict[Key, Object] = field(default_factory=dict)
+    service_ports: dict[str, int] = field(default_factory=dict)
     pod_ports: dict[tuple[str, int], int] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
     git_version: str = "v1.35.8"
@@ -209,8 +214,9 @@ class FakeApi:
         await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        text = await request.text()
-        body: Any = json.loads(text) if text else {}
+        sent = await request.read()
+        through = "/proxy/" in request.path
+        body: Any = json.loads(sent) if sent and not through else {}
         self.requests.append(Request(request.method, request.path, request.query, body))
         for fault in self.faults:
             if (
@@ -220,6 +226,10 @@ class FakeApi:
             ):
                 fault.times -= 1
                 return _status(fault.status, fault.message)
+        if (refused := self._refused(request)) is not None:
+            return refused
+        if through:
+            return await self._proxy(request, sent)
         if request.path.endswith("/portforward"):
             return await self._portforward(request)
         if request.path.endswith("/log"):
@@ -228,9 +238,33 @@ class FakeApi:
             return web.json_response(found)
         if request.path.endswith("/selfsubjectaccessreviews"):
             asked = body["spec"]["resourceAttributes"]
-            no = (asked["verb"], asked["resource"]) in self.denied
-            return web.json_response({"status": {"allowed": not no}})
+            may = (asked["verb"], asked["resource"]) not in self.denied
+            if self.roles is not None:
+                may = permits(self.roles, reviewed(asked))
+            return web.json_response({"status": {"allowed": may}})
         return await self._objects(request, body)
+
+    def _refused(self, request: web.Request) -> web.Response | None:
+        asked = asked_by(request.method, request.path, request.query)
+        if self.roles is None or asked is None or permits(self.roles, asked):
+            return None
+        return _status(
+            403,
+            f'{asked.resource} "{asked.name}" is forbidden: User "owner" cannot {asked.verb}'
+            f' resource "{asked.resource}" in the namespace "{asked.namespace}"',
+        )
+
+    async def _proxy(self, request: web.Request, sent: bytes) -> web.Response:
+        """To the port of this machine that stands for a Service's, without the user's password."""
+        service, _, rest = request.path.partition("/services/")[2].partition("/proxy")
+        kept = {k: v for k, v in request.headers.items() if k.lower() not in _STAYS_HERE}
+        url = f"http://127.0.0.1:{self.service_ports[service]}{rest}"
+        async with (
+            ClientSession() as session,
+            session.request(request.method, url, data=sent, headers=kept) as answer,
+        ):
+            headers = {k: v for k, v in answer.headers.items() if k.lower() not in _STAYS_HERE}
+            return web.Response(status=answer.status, body=await answer.read(), headers=headers)
 
     def _discovery(self, path: str) -> Object | None:
         parts = path.strip("/").split("/")
@@ -477,6 +511,7 @@ class FakeApi:
         return group, plural, namespace, metadata["name"]
 
 
+_STAYS_HERE = {"authorization", "host", "content-length", "transfer-encoding", "content-type"}
 _COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
 
 

@@ -9,8 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.cluster.diagnosis import pods_of
 from closedloop.platforms.cluster.forwarding import Forwarder
 from closedloop.platforms.cluster.ports import Published
+from closedloop.platforms.cluster.relaying import Relay, proxied
 from closedloop.platforms.protocol import PlatformError
 
 # Services that ask for a password: its Secret, and the keys of user and password.
@@ -27,12 +29,14 @@ def url(
     published: Mapping[str, Published],
     service: str,
     port: str | int | None,
+    relay: Relay | None = None,
 ) -> str:
     """The URL of Service `namespace/name`, without a trailing slash.
 
     Through the node's port where one is published, else forwarded; HTTP is
     answered there, or is not within half a minute. User and password are in
-    it where the Service asks for them. Raises `PlatformError`.
+    it where the Service asks for them. With `relay`, for an account that may
+    not do everything, in the way that its roles give. Raises `PlatformError`.
     """
     namespace, _, name = service.partition("/")
     if not namespace or not name:
@@ -44,10 +48,30 @@ def url(
     entry = published.get(service)
     if entry is not None and number == _number(found, None):
         host_port = entry.host_port
+    elif relay is not None and _is_relayed(api, found, number):
+        host_port = relay.port(namespace, name, number)
     else:
         host_port = forwarder.port(namespace, name, number)
     _await_answer(host_port)
     return f"http://{_userinfo(api, namespace, name)}127.0.0.1:{host_port}"
+
+
+def _is_relayed(api: Api, service: dict[str, Any], port: int) -> bool:
+    """Whether the account has to reach a port by the API server's proxy, and not by forwarding.
+
+    Raises `PlatformError` when it may do neither.
+    """
+    own = service["metadata"]
+    namespace, name = own["namespace"], own["name"]
+    if api.allowed("get", "", "services/proxy", namespace, proxied(name, port)):
+        return True
+    pods = ["", *(pod["metadata"]["name"] for pod in pods_of(api, service))]
+    if any(api.allowed("create", "", "pods/portforward", namespace, pod) for pod in pods):
+        return False
+    raise PlatformError(
+        f"your account may not reach Service {namespace}/{name}: ask an administrator for one of"
+        " the roles of manifests/access, see docs/access.md"
+    )
 
 
 def _await_answer(port: int) -> None:

@@ -241,14 +241,26 @@ class Api:
             raise
         return bytes(response.data).decode("utf-8", errors="replace")
 
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
-        """Whether we may do this (SelfSubjectAccessReview)."""
+    def permits(
+        self, verb: str, kind: str, name: str, namespace: str = "", *, api_version: str = ""
+    ) -> bool:
+        """Whether we may do this to an object."""
+        resource = self._connection.resource(kind, api_version)
+        inside = namespace if resource.namespaced else ""
+        return self.allowed(verb, resource.group or "", resource.name, inside, name)
+
+    def allowed(
+        self, verb: str, group: str, resource: str, namespace: str = "", name: str = ""
+    ) -> bool:
+        """Whether we may do this (SelfSubjectAccessReview), to all objects or to that one."""
         resource, _, subresource = resource.partition("/")
         attributes = {"verb": verb, "group": group, "resource": resource}
         if subresource:
             attributes["subresource"] = subresource
         if namespace:
             attributes["namespace"] = namespace
+        if name:
+            attributes["name"] = name
         answer = self._connection.request(
             "post",
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",

@@ -36,13 +36,18 @@ _PASSWORD_BYTES = 24
 
 
 class Applier:
-    """Applies manifests to one cluster and writes them into its inventory.
+    """Applies manifests to one cluster and writes them into its inventory, if there is one.
 
     An object that is there and does not carry our label is never changed.
     """
 
     def __init__(
-        self, api: Api, inventory: Inventory, *, registry: str = "", patience: float = _PATIENCE
+        self,
+        api: Api,
+        inventory: Inventory | None,
+        *,
+        registry: str = "",
+        patience: float = _PATIENCE,
     ) -> None:
         self._api, self._inventory = api, inventory
         self._registry, self._patience = registry, patience
@@ -55,11 +60,12 @@ class Applier:
         says what to do. Raises `PlatformError`.
         """
         there = [self._there(one) for one in manifests]
-        self._inventory.add(
-            Made(one.name, self._namespace(one), one.kind, str(one.document["apiVersion"]))
-            for one, found in zip(manifests, there, strict=True)
-            if found is None or is_ours(found)
-        )
+        if self._inventory is not None:
+            self._inventory.add(
+                Made(one.name, self._namespace(one), one.kind, str(one.document["apiVersion"]))
+                for one, found in zip(manifests, there, strict=True)
+                if found is None or is_ours(found)
+            )
         return [
             f"{one.kind}/{one.name} {self.persist(partial(self._apply, one, found, upstream))}"
             for one, found in zip(manifests, there, strict=True)

@@ -8,7 +8,7 @@ import yaml
 
 from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.commands import run
-from closedloop.platforms.cluster.connection import NoSuchKind
+from closedloop.platforms.cluster.connection import ApiError, NoSuchKind
 from closedloop.platforms.cluster.diagnosis import containers, describe, is_ready, recent_events
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.protocol import PlatformError
@@ -45,6 +45,7 @@ _KINDS = (
 )
 _SECRET_WORDS = ("password", "token", "secret", "apikey", "api_key")
 _LINES = 5000
+_FORBIDDEN = 403
 # On another's cluster only what concerns us is looked at.
 _OF_THE_CLUSTER = {"Node", "Namespace", "CustomResourceDefinition"}
 _PROGRAMS = (["kind", "version"], ["helm", "version", "--short"], ["docker", "version"])
@@ -116,19 +117,21 @@ def _without_passwords(value: Any) -> Any:
 
 def _objects(api: Api, kind: str, namespaces: list[str], pods: list[Object]) -> str:
     found: list[Object] = []
-    try:
-        if kind in _OF_THE_CLUSTER:
-            found = api.list(kind)[0]
-        else:
-            for namespace in namespaces:
-                found += api.list(kind, namespace)[0]
-    except NoSuchKind as error:
-        return f"# {error}\n"
+    hidden = ""
+    for namespace in [""] if kind in _OF_THE_CLUSTER else namespaces:
+        try:
+            found += api.list(kind, namespace)[0]
+        except NoSuchKind as error:
+            return f"# {error}\n"
+        except ApiError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            hidden += f"# {namespace or 'the cluster'} cannot be read: {error}\n"
     if kind == "CustomResourceDefinition":  # their schemas are megabytes that are public
-        return "".join(f"- {each['metadata']['name']}\n" for each in found)
+        return hidden + "".join(f"- {each['metadata']['name']}\n" for each in found)
     if kind == "Pod":
         pods.extend(found)
-    return yaml.safe_dump_all([redacted(each) for each in found], sort_keys=False)
+    return hidden + yaml.safe_dump_all([redacted(each) for each in found], sort_keys=False)
 
 
 def _file(name: str, read: Callable[[], str]) -> tuple[str, bytes]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from closedloop import paths
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, load_values
@@ -17,14 +18,16 @@ from closedloop.platforms.cluster.connection import NoSuchKind
 from closedloop.platforms.cluster.diagnosis import diagnose
 from closedloop.platforms.cluster.evidence import evidence
 from closedloop.platforms.cluster.forwarding import Forwarder
+from closedloop.platforms.cluster.guest import Guest, may_install
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.images import chart_images, chart_values, images
 from closedloop.platforms.cluster.installing import Installer, to_stderr
-from closedloop.platforms.cluster.inventory import Inventory, Made
+from closedloop.platforms.cluster.inventory import Inventory, Made, is_ours
 from closedloop.platforms.cluster.kind import NAME, Kind
 from closedloop.platforms.cluster.mirror import IMAGES, NODE
 from closedloop.platforms.cluster.ports import CONFIG, FOLDER, Published, published
 from closedloop.platforms.cluster.preflight import demand, findings, for_context, for_kind
+from closedloop.platforms.cluster.relaying import Relay
 from closedloop.platforms.cluster.removing import remove, remove_everything
 from closedloop.platforms.cluster.sources import Sources
 from closedloop.platforms.cluster.versions import Versions, read
@@ -32,6 +35,7 @@ from closedloop.platforms.cluster.waiting import wait
 from closedloop.platforms.protocol import PARTS, Object, PartStatus, PlatformError, Report
 
 _MODELS = "seldon"
+_POLICIES = "policies"
 
 
 class ClusterPlatform:
@@ -41,7 +45,8 @@ class ClusterPlatform:
     or `apply`; with it on the cluster which that context of the kubeconfig
     names, where nothing is changed that it did not make. `registry` is a
     mirror that has every image, `offline` a folder that has every chart,
-    manifest and image.
+    manifest and image. With an account that may not install, what an
+    administrator installed is used.
     """
 
     name = "cluster"
@@ -62,6 +67,8 @@ class ClusterPlatform:
         with _told():
             steps = plan.steps(self._versions, part)
             self._up()
+            if self._guest is not None:
+                return self._guest.install(part)
             self._apply_files(f"namespaces/{n}.yaml" for n in self._namespaces_of(part))
             values = [file for step in steps if step.chart for file in step.chart.values]
             self._provide_images(
@@ -78,6 +85,7 @@ class ClusterPlatform:
                 )
                 for step in steps
             ]
+            self._guard(part)
             self._publish(part)
         return rows
 
@@ -85,6 +93,8 @@ class ClusterPlatform:
         with _told():
             loaded = in_apply_order(load(self._manifests, *manifests))
             self._up()
+            if self._guest is not None:
+                return self._guest.apply(loaded)
             self._provide_images(image for one in loaded for image in images(one.document))
             return self._applier.apply(loaded)
 
@@ -97,7 +107,7 @@ class ClusterPlatform:
             for one in reversed(loaded):
                 made = self._made(one)
                 word = remove(self._api, made)
-                if word in {"deleted", "absent"}:
+                if word in {"deleted", "absent"} and self._guest is None:
                     self._inventory.remove([made])
                 happened.append(f"{one.kind}/{one.name} {word}")
             return happened
@@ -142,7 +152,8 @@ class ClusterPlatform:
 
     def url(self, service: str, port: str | int | None = None) -> str:
         self._demand_cluster()
-        return access.url(self._api, self._forwarder, self._published, service, port)
+        relay = None if self._guest is None else self._relay
+        return access.url(self._api, self._forwarder, self._published, service, port, relay)
 
     def logs(self, part: str, lines: int = 100) -> str:
         self._demand_cluster()
@@ -155,10 +166,10 @@ class ClusterPlatform:
         )
 
     def status(self) -> list[PartStatus]:
-        if not self._exists() or not self._inventory.made():
+        if not self._exists() or (self._guest is None and not self._inventory.made()):
             return []
         rows = []
-        for each in workloads.everything(self._api, self._namespaces()):
+        for each in self._workloads():
             own = each["metadata"]
             service = f"{own['namespace']}/{_SERVICE.get(own['name'], own['name'])}"
             entry = self._published.get(service)
@@ -170,6 +181,11 @@ class ClusterPlatform:
         with _told():
             if self._kind is not None:
                 self._kind.delete()
+            elif self._guest is not None:
+                _warn(
+                    "nothing was removed: the parts are an administrator's to remove, and your"
+                    " models stay until you delete them"
+                )
             else:
                 for reason in remove_everything(self._api, self._helm, self._inventory, to_stderr):
                     _warn(reason)
@@ -179,6 +195,8 @@ class ClusterPlatform:
         """Files for `closedloop bundle`: a name and the content of each."""
         if not self._exists():
             return iter(())
+        if self._guest is not None:  # which may not ask what there is
+            return evidence(self._api, self._helm, self._namespaces())
         namespaces = [*self._namespaces(), "default", "kube-system"]
         there = {each["metadata"]["name"] for each in self._api.list("Namespace")[0]}
         wanted = [name for name in dict.fromkeys(namespaces) if name in there]
@@ -221,8 +239,19 @@ class ClusterPlatform:
         return Applier(self._api, self._inventory, registry=self._registry)
 
     @cached_property
+    def _guest(self) -> Guest | None:
+        """Instead of installer and inventory, for an account that may not install."""
+        if self._kind is not None or may_install(self._api):
+            return None
+        return Guest(self._api, Applier(self._api, None, registry=self._registry))
+
+    @cached_property
     def _forwarder(self) -> Forwarder:
         return Forwarder(self._api)
+
+    @cached_property
+    def _relay(self) -> Relay:
+        return Relay(self._api)
 
     @cached_property
     def _published(self) -> dict[str, Published]:
@@ -259,7 +288,7 @@ class ClusterPlatform:
                 archives = sorted((self._offline / IMAGES).glob("*.tar"))
                 changed = self._kind.load_archives(archives, report)
                 nodes.replace_pods(self._api, self._namespaces(), changed)
-        elif not self._inventory_is_there():
+        elif self._guest is None and not self._inventory_is_there():
             checks = for_context(lambda: self._api, pinned, self._registry)
             demand(findings(checks), _warn)
         self._api.version()
@@ -292,6 +321,19 @@ class ClusterPlatform:
             self._kind, self._versions.images, wanted, self._manifests.parent, to_stderr
         )
 
+    def _guard(self, part: str) -> None:
+        """Say who may call the pods of others' software, in namespaces that are all ours."""
+        for namespace in self._namespaces_of(part):
+            found = self._api.get("Namespace", namespace)
+            loaded = [one for one in load(self._manifests, _POLICIES) if one.namespace == namespace]
+            if found is not None and is_ours(found):
+                self._applier.apply(in_apply_order(loaded))
+            elif loaded:
+                _warn(
+                    f"the namespace {namespace} is not ours: its pods stay open to all others"
+                    f" unless its administrator applies manifests/{_POLICIES} there"
+                )
+
     def _publish(self, part: str) -> None:
         """Give what a part's namespaces publish its ports on this machine."""
         if self._kind is None:
@@ -317,10 +359,19 @@ class ClusterPlatform:
         named = [name for part in self._versions.parts for name in self._namespaces_of(part)]
         return list(dict.fromkeys([*named, _MODELS]))
 
+    def _workloads(self) -> Iterable[dict[str, Any]]:
+        if self._guest is not None:
+            return self._guest.workloads(self._namespaces(), _warn)
+        return workloads.everything(self._api, self._namespaces())
+
     def _forget(self) -> None:
-        if "_forwarder" in self.__dict__:
-            self._forwarder.close()
-        for name in ("_api", "_helm", "_inventory", "_applier", "_forwarder", "_installer"):
+        for name in ("_forwarder", "_relay"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+        for name in (
+            *("_api", "_helm", "_inventory", "_applier", "_forwarder", "_relay", "_installer"),
+            "_guest",
+        ):
             self.__dict__.pop(name, None)
         self._is_up = False
         self._ready_images.clear()

@@ -1,0 +1,114 @@
+"""For an account that installs nothing on a cluster, such as a model owner's.
+
+What an administrator installed is used as it is: of what is asked for, the
+account makes and changes what its roles let it, and nothing else is touched.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from closedloop.manifests import Manifest
+from closedloop.platforms.cluster import workloads
+from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster.connection import ApiError
+from closedloop.platforms.cluster.inventory import NAME, NAMESPACE
+from closedloop.platforms.cluster.routes import GATEWAY
+from closedloop.platforms.protocol import PartStatus, PlatformError
+
+Object = dict[str, Any]
+
+_FORBIDDEN = 403
+_ROLES = "manifests/access gives the roles that working with models takes, see docs/access.md"
+_INSTALLED = "an administrator installed it"
+# What an account sees of each part when an administrator has installed it.
+_SIGN: Mapping[str, str] = {
+    "istio": GATEWAY,
+    "monitoring": "monitoring/monitoring-kube-prometheus-prometheus",
+    "knative-eventing": "knative-eventing/broker-ingress",
+    "elasticsearch": "seldon-logs/elasticsearch",
+}
+# Never taken as an administrator's: whoever works with models makes these.
+_MODELS = "SeldonDeployment"
+
+
+def may_install(api: Api) -> bool:
+    """Whether the account keeps the inventory of what is installed.
+
+    True when nobody answers: what comes next says why.
+    """
+    with contextlib.suppress(PlatformError):
+        return api.allowed("update", "", "configmaps", NAMESPACE, NAME)
+    return True
+
+
+class Guest:
+    """Does on one cluster what such an account asks for."""
+
+    def __init__(self, api: Api, applier: Applier) -> None:
+        self._api, self._applier = api, applier
+
+    def install(self, part: str) -> list[PartStatus]:
+        """Look whether a part is there. Raises `PlatformError` when it is not, or is not seen."""
+        try:
+            if part not in _SIGN:
+                there: object = self._api.knows(_MODELS)
+            else:
+                namespace, _, name = _SIGN[part].partition("/")
+                there = self._api.get("Service", name, namespace)
+        except ApiError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            raise PlatformError(
+                f"your account sees nothing of {part} on this cluster: ask an administrator"
+                f" whether it is installed; {_ROLES}"
+            ) from None
+        if not there:
+            raise PlatformError(
+                f"{part} is not installed on this cluster and your account may not install it:"
+                " ask an administrator for `closedloop up --platform cluster --context …`"
+            )
+        return [PartStatus(part, "", "ready", note=_INSTALLED)]
+
+    def apply(self, manifests: Sequence[Manifest]) -> list[str]:
+        """Apply what the account may; returns `Kind/name` of each and what happened to it."""
+        return [self._apply(one) for one in manifests]
+
+    def workloads(self, namespaces: Iterable[str], warn: Callable[[str], None]) -> Iterable[Object]:
+        """Every workload that the account may list; a warning names the namespaces left out."""
+        hidden = []
+        for namespace in namespaces:
+            try:
+                yield from workloads.everything(self._api, [namespace])
+            except ApiError as error:
+                if error.status != _FORBIDDEN:
+                    raise
+                hidden.append(namespace)
+        if hidden:
+            warn(f"not shown, because your account may not list it: {', '.join(hidden)}")
+
+    def _apply(self, manifest: Manifest) -> str:
+        kind, name, namespace = manifest.kind, manifest.name, manifest.namespace
+        version = str(manifest.document["apiVersion"])
+        if self._api.permits("patch", kind, name, namespace, api_version=version):
+            (said,) = self._applier.apply([manifest])
+            return said
+        try:
+            there = self._api.get(kind, name, namespace, api_version=version)
+        except ApiError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            if kind == _MODELS:
+                _refuse(manifest)
+            return f"{kind}/{name} not seen, taken as an administrator's"
+        if there is None:
+            _refuse(manifest)
+        return f"{kind}/{name} left alone, {_INSTALLED}"
+
+
+def _refuse(manifest: Manifest) -> NoReturn:
+    raise PlatformError(
+        f"{manifest.title} ({manifest.source}) is not there and your account may not make it:"
+        f" ask an administrator to apply it; {_ROLES}"
+    )
