@@ -37,4 +37,4 @@ def test_the_executor_is_seldons_of_the_version_that_the_chart_has() -> None:
 
 def test_the_images_of_ours_that_charts_name_are_those_that_are_built() -> None:
     values = load_values(MANIFESTS / "seldon-core" / "values.yaml")
-    assert list(chart_images(values)) == [VERSIONS["images"]["executor"]]
+    assert list(chart_images(values)) == [str(VERSIONS["images"]["executor"])]
