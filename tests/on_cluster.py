@@ -70,16 +70,17 @@ def _environment(options: argparse.Namespace) -> Mapping[str, str]:
 
 
 def _kubeconfig(folder: Path) -> str:
-    """`KUBECONFIG` of the cluster: for a context a list of files, the first of which names it."""
+    """`KUBECONFIG` of the cluster: for a context a list of files with one more that names it."""
     context = os.environ.get("CLOSEDLOOP_CONTEXT")
     if not context:
         return str(home() / "cluster" / "kubeconfig")
     given = os.environ.get("KUBECONFIG") or KUBE_CONFIG_DEFAULT_LOCATION
-    first = folder / "context"
+    file = folder / "context"
     lists: dict[str, list[object]] = {"clusters": [], "contexts": [], "users": []}
     named = {"apiVersion": "v1", "kind": "Config", "current-context": context, **lists}
-    first.write_text(yaml.safe_dump(named), encoding="utf-8")
-    return f"{first}{os.pathsep}{given}"
+    file.write_text(yaml.safe_dump(named), encoding="utf-8")
+    # Of several current contexts kubectl and helm take the first, Python's client the last.
+    return os.pathsep.join((str(file), given, str(file)))
 
 
 def _call(*arguments: str) -> int:
