@@ -229,6 +229,7 @@ ARRIVED = written(NOW - timedelta(days=1))
         (written(NOW), "2099-01-01T00:00:00Z", None),
         (None, written(NOW), written(NOW)),
     ],
+    ids=range(8),  # two workers collect at two moments
 )
 def test_a_clock_ahead_is_not_believed(sent: str | None, arrived: str | None, time: str) -> None:
     known = headers(time=sent, knativearrivaltime=arrived)

@@ -26,6 +26,7 @@ from closedloop.output import Output
 from closedloop.scoring.keys import document_id
 from closedloop.scoring.reading import read_answer, read_truth
 from closedloop.scoring.scoreboard import Feedback, Outcome, Row, order, verdict
+from closedloop.scoring.times import moment
 
 INDEX_PATTERN = "inference-log-seldon-*"
 PAYLOAD_BYTES = 1 << 20
@@ -197,8 +198,12 @@ def scored(document: Mapping[str, object], output: Output | None) -> Document:
         if isinstance(content := renewed.get(section), dict):
             renewed["@timestamp"] = content["ce-time"]
             break
-    renewed.pop("score", None)
-    if score := _score(renewed, output):
+    for name in ("score", "delay_seconds"):
+        renewed.pop(name, None)
+    logged = read_document(renewed)
+    if logged.response and logged.feedback:
+        renewed["delay_seconds"] = max(0, moment(logged.judged) - moment(logged.answered)) / 1e9
+    if score := _score(logged, output):
         renewed["score"] = score
     return renewed
 
@@ -356,8 +361,7 @@ def _repeat(rows: int, size: int) -> bool:
     return rows <= _PAYLOAD_IN_EVERY_ITEM and rows * size <= _PAYLOAD_COPIES
 
 
-def _score(document: Document, output: Output | None) -> Document | None:
-    logged = read_document(document)
+def _score(logged: Logged, output: Output | None) -> Document | None:
     if not (logged.response or logged.feedback):
         return None
     if LENT_TO in logged.feedback and not logged.response:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import requests
 
 from closedloop.platforms.protocol import PlatformError
+from closedloop.present import present_pair
 from closedloop.promotion import KIND, Promotion, PromotionError, Roles, promote, roles
 from closedloop.waiting import until
 from tests.end_to_end.loop import PATIENCE, Loop
@@ -82,6 +84,28 @@ def test_promotion_and_undo_under_load_fail_no_request(pair: Loop) -> None:
         assert {one.puid for one in accepted if one.kind == kind} == sending.answered(sent)
     answers = {(one.puid, _class(one.body)) for one in accepted if one.kind == "response"}
     assert {(one.puid, one.predicted) for one in sending.records if one.predicted} <= answers
+
+
+def test_a_promotion_keeps_the_pair_and_another_model_starts_anew(pair: Loop) -> None:
+    def since() -> datetime:
+        moment = present_pair(pair.platform, "seldon", "iris-perf").since
+        assert moment
+        return moment
+
+    first = since()
+    probes = _probes(pair)
+    for _ in range(2):
+        _promote(pair, probes)
+        assert since() == first
+    changed = datetime.now(UTC)
+    deployment = pair.platform.get(KIND, "iris-perf", "seldon")
+    model = deployment["spec"]["predictors"][1]["graph"]["parameters"][0]  # type: ignore[index]  # plain JSON
+    assert model["value"] == "iris-percept.joblib"
+    model["value"] = "iris-lr.joblib"
+    pair.platform.apply(deployment)
+    assert since() > changed
+    pair.platform.wait(KIND, "iris-perf", "seldon", timeout=300)
+    assert changed < since() < datetime.now(UTC)
 
 
 def _class(body: dict[str, Any] | None) -> str:

@@ -142,13 +142,17 @@ def test_replicas_hold_one_state_and_refuse_each_its_own(tmp_path: Path, every: 
 
 def delays(seconds: int, **buckets: int) -> list[Scraped]:
     """A histogram of delays; `le_60=5`: 5 of them took a minute at most."""
+    name = "closedloop_feedback_delay_seconds"
     return [
-        Scraped(
-            "closedloop_feedback_delay_seconds_bucket",
-            [count] * seconds,
-            {**MODEL, "le": bound.removeprefix("le_")},
-        )
-        for bound, count in buckets.items()
+        Scraped(f"{name}_count", [buckets["+Inf"]] * seconds),
+        *(
+            Scraped(
+                f"{name}_bucket",
+                [count] * seconds,
+                {**MODEL, "le": bound.removeprefix("le_")},
+            )
+            for bound, count in buckets.items()
+        ),
     ]
 
 
@@ -169,7 +173,26 @@ def cohorts(seconds: int, counts: dict[int, tuple[int, int]]) -> list[Scraped]:
 DELAYS = {"le_3600": 50, "le_7200": 90, "le_14400": 100, "+Inf": 100}
 
 
-def test_delays_are_quantiles_of_the_histogram(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("buckets", "p50", "p90"),
+    [
+        ({"le_1": 100, "le_10": 100, "+Inf": 100}, 1, 1),
+        ({"le_1": 49, "le_10": 90, "le_60": 100, "+Inf": 100}, 10, 10),
+        ({"le_1": 0, "le_10": 50, "le_60": 89, "+Inf": 100}, 10, 60),
+        ({"le_1": 0, "le_10": 0, "+Inf": 0}, None, None),
+    ],
+)
+def test_nothing_is_made_up_between_the_bounds_of_delays(
+    tmp_path: Path, buckets: dict[str, int], p50: float | None, p90: float | None
+) -> None:
+    expected = [
+        Expected("model:feedback_delay:p50", 5, p50),
+        Expected("model:feedback_delay:p90", 5, p90),
+    ]
+    assert objections(tmp_path, 1, delays(10, **buckets), *expected) == ""
+
+
+def test_delays_are_bounds_of_the_histogram(tmp_path: Path) -> None:
     expected = [
         Expected("model:feedback_delay:p50", 5, 3600),
         Expected("model:feedback_delay:p90", 5, 7200),
@@ -178,16 +201,17 @@ def test_delays_are_quantiles_of_the_histogram(tmp_path: Path) -> None:
 
 
 def test_a_cohort_is_complete_when_it_is_as_old_as_nine_of_ten_truths(tmp_path: Path) -> None:
+    """Five seconds after a full hour, the rows of the hour before last are an hour old at least."""
     series = [
         *delays(10, **DELAYS),
-        *cohorts(10, {0: (0, 40), 1: (10, 30), 2: (30, 10), 13: (45, 5)}),
+        *cohorts(10, {0: (0, 40), 1: (10, 30), 2: (30, 10), 3: (40, 10), 13: (45, 5)}),
     ]
+    ages = {0: 0, 1: 5, 2: 3605, 3: 7205, 13: 12 * 3600 + 5}
+    shares = {0: None, 1: None, 2: None, 3: 0.8, 13: 0.9}
     expected = [
-        *(Expected(f'model:cohort:age_seconds{{age_hours="{h}"}}', 5, 3600 * h) for h in (0, 13)),
+        *(Expected(f'model:cohort:age_seconds{{age_hours="{h}"}}', 5, ages[h]) for h in ages),
+        *(Expected(f'model:cohort:complete{{age_hours="{h}"}}', 5, shares[h]) for h in shares),
         Expected('model:cohort:coverage{age_hours="1"}', 5, 0.25),
-        Expected('model:cohort:complete{age_hours="1"}', 5, None),
-        Expected('model:cohort:complete{age_hours="2"}', 5, 0.75),
-        Expected('model:cohort:complete{age_hours="13"}', 5, 0.9),
     ]
     assert objections(tmp_path, 1, series, *expected) == ""
 
@@ -212,7 +236,7 @@ def test_no_cohort_is_complete_before_a_truth_came(tmp_path: Path) -> None:
 def test_coverage_falls_when_fewer_of_the_newest_complete_hour_are_judged(
     tmp_path: Path, newest: tuple[int, int], count: int
 ) -> None:
-    rows = {0: (0, 500), 1: (1, 500), 2: newest, 3: (80, 20), 4: (80, 20)}
+    rows = {0: (0, 500), 1: (1, 500), 2: (1, 500), 3: newest, 4: (80, 20), 5: (80, 20)}
     series = [*delays(700, **DELAYS), *cohorts(700, rows)]
     expected: Sequence[Expected] = [
         firing("FeedbackCoverageFalling", 590, 0),

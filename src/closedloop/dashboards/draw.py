@@ -1,6 +1,7 @@
 """Draw a dashboard's panels with matplotlib from the queries that Grafana would send."""
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -8,7 +9,7 @@ from itertools import pairwise
 import matplotlib.dates as mdates
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import Formatter, FuncFormatter, PercentFormatter
+from matplotlib.ticker import Formatter, FuncFormatter, MaxNLocator, PercentFormatter
 
 from closedloop.dashboards.dashboard import Dashboard, Panel
 from closedloop.dashboards.prometheus import Prometheus, Series
@@ -21,6 +22,8 @@ _TITLE = 0.5  # inches above the first row
 _TOP, _RIGHT, _BOTTOM, _LEFT = 0.34, 0.22, 0.34, 0.5
 _AXIS_LABEL = 0.18
 _CHARACTER = 0.075  # of a tick label
+_WIDEST = 26  # characters of a bar's name in one line
+_FEWEST_BARS = 4  # of which there is room for, that one alone is not a wall
 # How the bounds of a line are named after it.
 _LOWER, _UPPER = " lower", " upper"
 _Named = list[tuple[str, Series]]
@@ -44,6 +47,8 @@ def draw(dashboard: Dashboard, prometheus: Prometheus, seconds: float = 300) -> 
         bottom = _BOTTOM + (_AXIS_LABEL if axes.get_xlabel() else 0)
         tall = max(panel.height * _ROW - _TOP - bottom, 0.3)
         axes.set_position((x / _WIDTH, (y + bottom) / height, width / _WIDTH, tall / height))
+        # Above the labels too, or it would reach into the next panel.
+        axes.set_title(panel.title, fontsize=10, loc="left", x=(_LEFT - left) / width)
     return figure
 
 
@@ -89,7 +94,10 @@ def _timeseries(panel: Panel, found: _Named, axes: Axes) -> None:
     if panel.threshold is not None:
         axes.axhline(panel.threshold, color="#b02a37", linestyle="--", linewidth=1)
     _scale(panel, axes.yaxis.set_major_formatter)
-    axes.set_ylim(panel.minimum, panel.maximum)
+    highest = max((value for name, series in found for _, value in series.samples), default=0)
+    # Room above the line; Grafana leaves some by itself, and shows zeros on a scale of ones.
+    top = panel.maximum or (1.1 * highest if highest > 0 else 1)
+    axes.set_ylim(panel.minimum, top)
     local = datetime.now().astimezone().tzinfo
     axes.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=3, maxticks=6))
     axes.xaxis.set_major_formatter(mdates.DateFormatter("%H:%M:%S", tz=local))
@@ -111,19 +119,25 @@ def _stat(panel: Panel, found: _Named, axes: Axes) -> None:
         value = _format(panel, series.value)
         axes.text(x, 0.6, value, ha="center", va="center", fontsize=20, color=COLOURS[0])
         if len(found) > 1:
-            axes.text(x, 0.1, name, ha="center", va="center", fontsize=8)
+            axes.text(x, 0.1, name.replace(" ", "\n"), ha="center", va="center", fontsize=8)
 
 
 def _bars(panel: Panel, found: _Named, axes: Axes) -> None:
     if not found:
+        axes.axis("off")
         _nothing(panel, axes)
         return
     found = sorted(found, key=lambda pair: pair[0], reverse=True)
     values = [series.value for _, series in found]
-    bars = axes.barh([name for name, _ in found], values, color=COLOURS[0], height=0.6)
+    names = [textwrap.fill(name, _WIDEST) for name, _ in found]
+    bars = axes.barh(names, values, color=COLOURS[0], height=0.6)
+    axes.set_ylim(len(found) - 0.4 - max(len(found), _FEWEST_BARS), len(found) - 0.6)
     axes.bar_label(bars, [_format(panel, value) for value in values], fontsize=8, padding=2)
-    axes.set_xlim(panel.minimum or 0, panel.maximum)
+    # Room for the number beside the longest bar.
+    axes.set_xlim(panel.minimum or 0, 1.15 * (panel.maximum or max(*values, 1e-9)))
     _scale(panel, axes.xaxis.set_major_formatter)
+    if not panel.unit:
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -157,7 +171,8 @@ def _longest_label(panel: Panel, axes: Axes) -> int:
     """Characters of the longest label on the left of bars or of a table."""
     if panel.kind not in ("bargauge", "table"):
         return 0
-    return max((len(label.get_text()) for label in axes.get_yticklabels()), default=0)
+    lines = [line for label in axes.get_yticklabels() for line in label.get_text().splitlines()]
+    return max(map(len, lines), default=0)
 
 
 def _points(series: Series, joined: bool) -> tuple[list[float], list[float]]:

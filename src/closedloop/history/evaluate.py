@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from elasticsearch import Elasticsearch
 
 from closedloop.history.log import SCORED, Log, open_log
+from closedloop.history.measures import AGGREGATIONS, Measures
 from closedloop.history.period import ALWAYS, FEEDBACK_TIME, REQUEST_TIME, Filter, Period
 from closedloop.scoring import ConfusionMatrix
+from closedloop.scoring.reading import REASONS
 from closedloop.scoring.verdict import STATES
 
 _RIGHT_AND_WRONG = {
@@ -21,7 +23,7 @@ _RIGHT_AND_WRONG = {
         }
     }
 }
-_INTERVAL = re.compile(r"[1-9]\d*[smhd]")
+INTERVAL = re.compile(r"[1-9]\d*[smhd]")
 _PAIRS_AT_ONCE = 1000
 
 
@@ -46,7 +48,8 @@ class Evaluation:
 
     `correct` and `incorrect` count every scored row, `matrix` those with a
     truth (feedback with a reward alone says no class). `states` counts the
-    rows by `closedloop.scoring.scoreboard.STATES`.
+    rows by `closedloop.scoring.verdict.STATES`, `reasons` the unscorable ones by
+    why. `measures` are those that fit what the predictor answers.
     """
 
     predictor: str
@@ -54,6 +57,8 @@ class Evaluation:
     incorrect: int
     matrix: ConfusionMatrix
     states: Mapping[str, int]
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    measures: Measures = field(default_factory=Measures)
 
     @property
     def answered(self) -> int:
@@ -122,6 +127,8 @@ def evaluate(
         aggs={
             "outcome": _RIGHT_AND_WRONG,
             "states": {"terms": {"field": "score.state", "size": len(STATES)}},
+            "reasons": {"terms": {"field": "score.reason", "size": len(REASONS)}},
+            **AGGREGATIONS,
         },
     )["aggregations"]
     outcome = answer["outcome"]["buckets"]
@@ -132,6 +139,8 @@ def evaluate(
         incorrect=outcome["wrong"]["doc_count"],
         matrix=_confusions(client, log, filters),
         states={state: counted.get(state, 0) for state in STATES},
+        reasons={bucket["key"]: bucket["doc_count"] for bucket in answer["reasons"]["buckets"]},
+        measures=Measures.read(answer),
     )
 
 
@@ -152,7 +161,7 @@ def over_time(
     NothingLoggedError when the predictor has no log, ValueError for an interval
     that is none.
     """
-    if not _INTERVAL.fullmatch(every):
+    if not INTERVAL.fullmatch(every):
         raise ValueError(f"every is {every!r}: give a number of s, m, h or d, such as '1h'")
     log = open_log(client, namespace, deployment, predictor)
     buckets = client.search(

@@ -69,6 +69,7 @@ TEMPLATES: Mapping[str, Template] = {
                 *_FEEDBACK, reward=_NUMBER, via=_KEYWORD, lent_to=_KEYWORD, answer_rows=_INTEGER
             ),
             "feedback_history": _FREE,
+            "delay_seconds": _NUMBER,  # from the answer to the truth that counts
             "request_history": _FREE,
             "score": {
                 "properties": {

@@ -64,8 +64,12 @@ class Feedback:
         return len(self.truths) or 1
 
     def whole(self) -> object:
-        """All entries as the truth of one row."""
-        return self.truths[0] if len(self.truths) == 1 else list(self.truths)
+        """All entries as the truth of one row; a column of values is as good as a row of them."""
+        if len(self.truths) == 1:
+            return self.truths[0]
+        return [
+            each[0] if isinstance(each, list) and len(each) == 1 else each for each in self.truths
+        ]
 
 
 def borrowed(stamp: str) -> bool:

@@ -97,7 +97,7 @@ class Run:
             def report(step: str, share: float | None = None) -> None:
                 status.update(step if share is None else f"{step}, {share:.0%}")
                 if not self._console.is_terminal:
-                    self._console.print(f"  {step}", highlight=False)
+                    self._console.print(f"  {step}", highlight=False, soft_wrap=True)
 
             install_everything(platform, report)
         took = time.monotonic() - begun

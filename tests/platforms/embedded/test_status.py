@@ -18,7 +18,11 @@ def _pod(*, ready: bool = True, was_ready: bool | None = None, restarts: int = 0
 
 
 def _workload(
-    *pods: Any, wanted: int = 1, updated: int | None = None, waits_for: tuple[str, ...] = ()
+    *pods: Any,
+    wanted: int = 1,
+    updated: int | None = None,
+    waits_for: tuple[str, ...] = (),
+    rolled_out: str = "",
 ) -> Any:
     new = list(pods[: len(pods) if updated is None else updated])
     return SimpleNamespace(
@@ -27,6 +31,7 @@ def _workload(
         pods=list(pods),
         updated=new,
         waits_for=waits_for,
+        rolled_out=rolled_out,
         settled=len(pods) == len(new) == wanted and all(pod.ready for pod in pods),
     )
 
@@ -51,6 +56,18 @@ def test_what_keeps_a_pod_from_starting_is_said() -> None:
     assert seldon["description"] == "volume v: ConfigMap ns/c not found"
     for now in (deployment, seldon):
         assert now["conditions"][0]["message"] == "volume v: ConfigMap ns/c not found"
+
+
+def test_deployment_says_since_when_it_is_rolled_out() -> None:
+    starting: Any = status.of_deployment(1, _workload(_pod(ready=False)))
+    assert starting["conditions"][1]["status"] == "False"
+    done = _workload(_pod(ready=False), rolled_out="2026-05-01T10:00:00Z")  # a pod starts again
+    assert status.of_deployment(1, done)["conditions"][1] == {  # type: ignore[index]  # plain JSON
+        "type": "Progressing",
+        "status": "True",
+        "reason": "NewReplicaSetAvailable",
+        "lastUpdateTime": "2026-05-01T10:00:00Z",
+    }
 
 
 def test_deployment_without_replicas_is_available() -> None:

@@ -153,3 +153,52 @@ def test_going_back_keeps_the_pods_that_are_there() -> None:
 
 def test_pods_are_grouped_by_workload() -> None:
     assert of_workloads([_pod("1"), _pod("1")]) == {"ns/a": (_pod("1"), _pod("1"))}
+
+
+def test_rolled_out_when_no_pod_of_another_revision_is_left() -> None:
+    case = Case("a")
+    case.step()
+    assert case.workload.rolled_out == ""
+    case.pods[0].become_ready()
+    case.step()
+    first = case.workload.rolled_out
+    assert first
+    case.pods[0].ready = False  # it starts again
+    case.step()
+    assert case.workload.rolled_out == first
+    case.pods[0].become_ready()
+    case.aim("b")
+    assert case.workload.rolled_out == ""  # before anything was done about it
+    case.step()
+    case.pods[1].become_ready()
+    case.step()
+    assert (case.revisions, case.workload.rolled_out) == ("-a b", "")
+    case.step(unseen=True)
+    case.step()
+    assert case.revisions == "b"
+    assert case.workload.rolled_out > first
+
+
+def test_what_was_there_before_is_rolled_out_anew() -> None:
+    case = _settled("a")
+    case.step()
+    first = case.workload.rolled_out
+    for revision in "ba":
+        case.aim(revision)
+        case.step()
+        case.pods[-1].become_ready()
+        case.step()
+        case.step(unseen=True)
+    case.step()
+    assert case.revisions == "a"
+    assert case.workload.rolled_out > first > ""
+
+
+def test_a_change_that_was_taken_back_before_anything_was_done_is_none() -> None:
+    case = _settled("a")
+    case.step()
+    first = case.workload.rolled_out
+    case.aim("b")
+    case.aim("a")
+    case.step()
+    assert case.workload.rolled_out == first

@@ -19,6 +19,7 @@ from closedloop.platforms.embedded.broker_sync import BrokerSync
 from closedloop.platforms.embedded.changes import Changes
 from closedloop.platforms.embedded.desired import Desired, ServicePort
 from closedloop.platforms.embedded.installation import Installation, Site
+from closedloop.platforms.embedded.lifetimes import Lifetimes
 from closedloop.platforms.embedded.models import Models
 from closedloop.platforms.embedded.names import prefix, short
 from closedloop.platforms.embedded.network import Network
@@ -50,6 +51,7 @@ class Controller:
     ) -> None:
         self.changes = Changes()
         self.objects: dict[str, Manifest] = {}
+        self.lifetimes = Lifetimes()
         self.desired = Desired()
         self.traffic = Traffic()
         self.urls = Urls(network)
@@ -130,6 +132,7 @@ class Controller:
             }
             await check_rules(new, self._site.parts)
             self._aim(desired)
+            self.lifetimes.note(self.objects, objects)
             self.objects = objects
         for manifest, what in zip(manifests, happened, strict=True):
             if not what.endswith(" unchanged"):
@@ -143,6 +146,7 @@ class Controller:
             objects = applied.without(self.objects, there)
             gone = self.objects.keys() - objects.keys()
             self._aim(self._desired(objects))
+            self.lifetimes.note(self.objects, objects)
             self.objects = objects
         seen = -1
         while not all(self.is_gone(key) for key in gone):

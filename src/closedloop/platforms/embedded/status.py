@@ -43,8 +43,20 @@ def of_deployment(replicas: int, workload: Workload | None, problems: Sequence[s
         "unavailableReplicas": max(0, replicas - len(ready)),
         "conditions": [
             condition("Available", enough, "MinimumReplicas", why),
-            condition("Progressing", settled, "NewReplicaSet", why),
+            _progressing(workload, settled, why),
         ],
+    }
+
+
+def _progressing(workload: Workload | None, settled: bool, why: str) -> dict[str, str]:
+    """Stays true, as on a cluster, from when no pod of another revision is left."""
+    if workload is None or not workload.rolled_out:
+        return condition("Progressing", settled, "NewReplicaSet", why)
+    return {
+        "type": "Progressing",
+        "status": "True",
+        "reason": "NewReplicaSetAvailable",
+        "lastUpdateTime": workload.rolled_out,
     }
 
 

@@ -59,6 +59,9 @@ def log(platform: Controller, name: str, lines: int) -> str:
 
 def _with_status(platform: Controller, manifest: Manifest) -> Document:
     document = {key: value for key, value in manifest.document.items() if key != "status"}
+    metadata = document["metadata"]
+    assert isinstance(metadata, Mapping)  # checked when it was applied
+    document["metadata"] = {**metadata, **platform.lifetimes.metadata(manifest.key)}
     now = _status(platform, manifest)
     return {**document, "status": now} if now is not None else document
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Sequence
 
 from closedloop.platforms.embedded.desired import Pod
+from closedloop.platforms.embedded.lifetimes import now
 from closedloop.platforms.embedded.pods import LivePod
 
 
@@ -25,14 +26,27 @@ class Workload:
         self.owner = owner
         self.target: tuple[Pod, ...] = ()
         self.pods: list[LivePod] = []
+        self._rolled_out: tuple[frozenset[str], str] | None = None
         self._start = start
         self._stop = stop
 
     @property
+    def rolled_out(self) -> str:
+        """Since when all its pods are of the revision that they should be, empty while they are
+        not; a pod that only starts again is no matter."""
+        known = self._rolled_out
+        return known[1] if known is not None and known[0] == self._revisions else ""
+
+    @property
+    def _revisions(self) -> frozenset[str]:
+        return frozenset(pod.revision for pod in self.target)
+
+    @property
     def updated(self) -> list[LivePod]:
         """The pods that are as they should be."""
-        revisions = {pod.revision for pod in self.target}
-        return [one for one in self.pods if one.pod.revision in revisions and not one.draining]
+        return [
+            one for one in self.pods if one.pod.revision in self._revisions and not one.draining
+        ]
 
     @property
     def waits_for(self) -> tuple[str, ...]:
@@ -54,6 +68,10 @@ class Workload:
         more; while the workload is `needed`, its last good pods stay although
         nothing describes them.
         """
+        if any(one.pod.revision not in self._revisions for one in self.pods):
+            self._rolled_out = None
+        elif self.settled and not self.rolled_out:
+            self._rolled_out = (self._revisions, now())
         # Equal pods that are ready come first, so that of too many the others go.
         fresh = sorted(self.updated, key=lambda one: not one.ready)
         surplus = fresh[len(self.target) :]

@@ -32,6 +32,7 @@ from closedloop.platforms.embedded.reconcile.kinds.pod import (
 )
 
 SVC_NAME = "seldon.io/svc-name"
+SAME_MODELS = "closedloop.dev/same-models-since"  # what a promotion notes
 # The gateway here and the executors are on one machine: a connection does not break on the way.
 _RETRIES = ("seldon.io/istio-retries", "seldon.io/istio-retries-timeout")
 
@@ -158,7 +159,7 @@ class SeldonDeploymentSpec(Strict):
 class SeldonDeployment(Manifested):
     """machinelearning.seldon.io/v1 SeldonDeployment."""
 
-    annotations: ClassVar = dict.fromkeys(_RETRIES)
+    annotations: ClassVar = dict.fromkeys((*_RETRIES, SAME_MODELS))
 
     api_version: Literal["machinelearning.seldon.io/v1"]
     kind: Literal["SeldonDeployment"]
