@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from closedloop.documents import Document, Predictor
 from closedloop.events import Event
 from closedloop.inference_log import PAGE, Counts, InferenceLog
+from closedloop.metrics_server.census import Census
 from closedloop.metrics_server.replay import Replay
 from closedloop.metrics_server.state import State
 from closedloop.observation import observe
@@ -90,12 +91,19 @@ class Replaying:
 
     @property
     def healed(self) -> float | None:
+        return self._of_pets("healed")
+
+    @property
+    def forgotten(self) -> float | None:
+        return self._of_pets("forgotten")
+
+    def _of_pets(self, what: str) -> float | None:
         labels = {
             "deployment_namespace": PETS.namespace,
             "deployment_name": PETS.deployment,
             "predictor_name": PETS.predictor,
         }
-        return self.registry.get_sample_value("closedloop_rows_healed_total", labels)
+        return self.registry.get_sample_value(f"closedloop_rows_{what}_total", labels)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -131,6 +139,33 @@ async def test_is_ready_when_everything_was_read_and_not_before() -> None:
         await replaying.ready()
         assert replaying.replay.why_not_ready() is None
     assert replaying.matrix.counts() == {("cat", "cat"): 1}
+
+
+async def test_rows_that_the_log_lost_are_forgotten_and_counted() -> None:
+    log = FakeLog([answer("cat"), truth("cat"), answer("dog", request_id="s")])
+    replaying = Replaying(log, all_every=0.0)
+    replaying.state.census = Census(0.0)
+    async with replaying.running():
+        await replaying.ready()
+        assert replaying.forgotten == 0
+        log.found = {name: one for name, one in log.found.items() if one["RequestId"] == "s"}
+        while not replaying.forgotten:
+            await asyncio.sleep(0.001)
+    assert replaying.forgotten == 1
+    assert [name for name, _ in replaying.state.boards[PETS].items()] == ["s"]
+
+
+async def test_a_new_difference_from_the_log_has_all_of_it_read_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("closedloop.metrics_server.replay.OVERLAP_SECONDS", 0.0)
+    log = FakeLog([answer("cat"), truth("cat")])  # whose counts say that there is nothing
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+        await reads(log, 5)
+    assert any(replaying.state.mismatches.values())
+    assert log.asked.count(None) == 2
 
 
 async def test_says_how_far_it_is() -> None:

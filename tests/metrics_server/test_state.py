@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from closedloop import events
 from closedloop.documents import Document, Predictor, predictor_of
 from closedloop.events import Event, InvalidEvent
-from closedloop.metrics_server.state import Ignored, State
+from closedloop.metrics_server.state import OVERLAP_SECONDS, Ignored, State
 from closedloop.observation import observe
 from closedloop.scoring import Outcome
 from closedloop.scoring.verdict import SUMS
@@ -307,3 +307,40 @@ def test_one_predictor_too_many_is_refused_whatever_comes_of_it() -> None:
             see(state, one)
         assert refused.value.reason == "too_many_predictors"
     assert set(state.boards) == {PETS}
+
+
+def read_whole_log(state: State, documents: Iterable[Document], now: float) -> dict[Predictor, int]:
+    state.count_against_log(now)
+    restored(documents, state)
+    return state.forget_what_is_gone()
+
+
+@given(st.lists(EVENT, max_size=10), st.data())
+def test_rows_whose_documents_are_gone_leave_what_a_restart_would(
+    happened: list[Event], data: st.DataObject
+) -> None:
+    documents = logged(happened)
+    requests = sorted({(predictor_of(one).deployment, str(one["RequestId"])) for one in documents})
+    lost = {each for each in requests if data.draw(st.booleans())}
+    left = [
+        one
+        for one in documents
+        if (predictor_of(one).deployment, str(one["RequestId"])) not in lost
+    ]
+    state = after(happened)
+    read_whole_log(state, left, 0)
+    read_whole_log(state, left, OVERLAP_SECONDS)
+    assert counts(state) == counts(restored(left))
+    assert state.capacity.held == restored(left).capacity.held
+
+
+def test_what_is_gone_is_counted_and_makes_room() -> None:
+    happened = [answer("cat"), truth("cat"), answer("dog", request_id="s")]
+    left = [one for one in logged(happened) if one["RequestId"] == "s"]
+    state = after(happened)
+    assert read_whole_log(state, left, 0) == {}
+    assert read_whole_log(state, left, OVERLAP_SECONDS) == {PETS: 1}
+    assert state.capacity.held == 1
+    assert counts(after([truth("dog", request_id="s")], state)) == counts(
+        after([answer("dog", request_id="s"), truth("dog", request_id="s")])
+    )

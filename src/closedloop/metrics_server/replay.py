@@ -14,14 +14,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from closedloop import events
-from closedloop.documents import predictor_of
+from closedloop.documents import Predictor, predictor_of
 from closedloop.events import InvalidEvent
 from closedloop.inference_log import PAGE, InferenceLog
-from closedloop.metrics_server.state import State
+from closedloop.metrics_server.state import OVERLAP_SECONDS, State
 
-# A document may become visible this much later than its `logged_at`: refreshes,
-# writes under way, and clocks of loggers that do not agree.
-_OVERLAP_SECONDS = 60.0
 _LOOK = 1.0  # seconds between looks at the declarations
 # Long enough for the loggers' batches and Elasticsearch's refresh.
 QUIET_SECONDS = 3.0
@@ -60,6 +57,7 @@ class Replay:
         self._last_success = self._last_full = self._last_change = time.monotonic()
         self._changes = 0
         self._compared: int | None = None
+        self._explained: dict[Predictor, int] = {}
         Gauge(
             "closedloop_resync_lag_seconds",
             "Since the state last agreed to read what the log had, or since the start.",
@@ -68,6 +66,12 @@ class Replay:
         self._healed = Counter(
             "closedloop_rows_healed",
             "Rows that the log knew more about than delivery had brought, after the start.",
+            ["deployment_namespace", "deployment_name", "predictor_name"],
+            registry=registry,
+        )
+        self._forgotten = Counter(
+            "closedloop_rows_forgotten",
+            "Rows dropped since two reads of the whole log proved their documents gone.",
             ["deployment_namespace", "deployment_name", "predictor_name"],
             registry=registry,
         )
@@ -130,8 +134,9 @@ class Replay:
             everything
             or bool(self._state.incomplete)
             or time.monotonic() - self._last_full >= self._all_every
+            or self._may_be_gone()
         )
-        since = None if everything else self._latest - _OVERLAP_SECONDS
+        since = None if everything else self._latest - OVERLAP_SECONDS
         await self._read_log(since if self._latest else None)
         if everything:
             _spare_rows()
@@ -141,12 +146,24 @@ class Replay:
             if before == self._state.changes:
                 self._state.compare(logged)
                 self._compared = before
+                if everything:
+                    self._explained = dict(self._state.mismatches)
+
+    def _may_be_gone(self) -> bool:
+        """Whether a read of the whole log may prove rows gone: one missed some, or there are other
+        differences from the log than after the last one."""
+        differ = any(self._state.mismatches.values())
+        return time.monotonic() - self._last_full >= OVERLAP_SECONDS and (
+            self._state.census.suspects or (differ and self._state.mismatches != self._explained)
+        )
 
     async def _read_log(self, since: float | None) -> None:
         """Read all documents, or those logged `since`."""
         started, now = time.monotonic(), time.time()
         self._read = missing = 0
         latest = 0.0
+        if since is None:
+            self._state.count_against_log(started)
         async for _, document in self._log.documents(since):
             self._read += 1
             latest = max(latest, _logged_at(document))
@@ -173,8 +190,12 @@ class Replay:
         if since is None:
             self._last_full = started
             self._state.incomplete.clear()
+            for predictor, count in self._state.forget_what_is_gone().items():
+                self._forgotten.labels(*predictor).inc(count)
+                _log.warning("rows are gone from the log", predictor=predictor, rows=count)
         for predictor in self._state.boards:
             self._healed.labels(*predictor)
+            self._forgotten.labels(*predictor)
 
     def _is_quiet(self) -> bool:
         if self._state.changes != self._changes:

@@ -15,10 +15,16 @@ from enum import StrEnum
 from closedloop import events
 from closedloop.documents import Logged, Predictor, feedback_in, read_document
 from closedloop.events import InvalidEvent
+from closedloop.metrics_server.census import Census
 from closedloop.observation import Observation
 from closedloop.output import Output
+from closedloop.scoring.keys import document_id, request_of
 from closedloop.scoring.reading import read_answer
 from closedloop.scoring.scoreboard import Capacity, Feedback, Outcome, Scoreboard
+
+# A document may become visible this much later than its event came, or its `logged_at` says:
+# refreshes, writes under way, and clocks of loggers that do not agree.
+OVERLAP_SECONDS = 60.0
 
 
 class Ignored(StrEnum):
@@ -52,6 +58,7 @@ class State:
         self.changes = 0
         self.mismatches: dict[Predictor, int] = {}
         self.incomplete: set[Predictor] = set()
+        self.census = Census(OVERLAP_SECONDS)
         self._only = only
         self._output_of = output_of
         self._max_predictors = max_predictors
@@ -77,6 +84,7 @@ class State:
             outcome = board.judge(event.request_id, event.stamp, _feedback(observation))
         self.missing += outcome is Outcome.OVER_LIMIT
         self.changes += outcome.changes
+        self.census.changed(predictor, event.request_id)
         self._lend(predictor, event.request_id)
         return outcome
 
@@ -90,6 +98,9 @@ class State:
         if not self._wanted(logged.predictor):
             return False
         board = self._board(logged.predictor)
+        sizes = {logged.size, *logged.other_sizes}
+        names = [document_id(logged.request_id, logged.row, size) for size in sizes]
+        self.census.found(logged.predictor, names)
         outcomes = list(_restored(board, logged))
         if Outcome.OVER_LIMIT in outcomes:
             return None
@@ -108,6 +119,23 @@ class State:
             )
             for predictor in self.boards.keys() | wanted
         }
+
+    def count_against_log(self, now: float) -> None:
+        """A read of the whole log begins, which may prove rows gone."""
+        self.census.begin(
+            {each: (name for name, _ in board.items()) for each, board in self.boards.items()}, now
+        )
+
+    def forget_what_is_gone(self) -> dict[Predictor, int]:
+        """The whole log was read: drop the rows whose documents are gone; how many there were."""
+        gone = self.census.end()
+        for predictor, names in gone.items():
+            for name in names:
+                self.boards[predictor].forget(name, request_of(name))
+            for request_id in {request_of(name) for name in names}:
+                self._settle_again(predictor, request_id)
+            self.changes += 1
+        return {predictor: len(names) for predictor, names in gone.items()}
 
     def redeclare(self) -> bool:
         """Drop the rows of predictors whose output is declared anew; whether there are any.
@@ -146,6 +174,15 @@ class State:
             for borrower in answered:
                 for stamp, feedback in loose.items():
                     borrower.judge(request_id, f"-{stamp}", feedback)
+
+    def _settle_again(self, predictor: Predictor, request_id: str) -> None:
+        """The same after rows were dropped: what was lent to them is the lender's again."""
+        siblings = self._deployments[predictor[:2]]
+        if len(siblings) < 2:
+            return
+        for each in siblings:
+            self.boards[each].reclaim(request_id)
+        self._lend(predictor, request_id)
 
     def _wanted(self, predictor: Predictor) -> bool:
         return not self._only or predictor in self._only

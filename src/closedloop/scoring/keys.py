@@ -14,3 +14,8 @@ def document_id(request_id: str, row: int, rows: int) -> str:
     if rows > 1:
         return f"{request_id}-item-{row}"
     return f"{request_id}-item-00" if _ITEM.search(request_id) else request_id
+
+
+def request_of(name: str) -> str:
+    """The request id of the row whose document has this id."""
+    return _ITEM.sub("", name)

@@ -187,6 +187,32 @@ class Scoreboard:
             self._count(row, -1)
             row.away = True
 
+    def reclaim(self, request_id: str) -> None:
+        """Have feedback in the counts again that was lent."""
+        row = self._rows.get(document_id(request_id, 0, 1))
+        if row is not None and row.away:
+            row.away = False
+            self._count(row, 1)
+
+    def forget(self, name: str, request_id: str) -> None:
+        """Drop a row of a request, as if nothing had ever been said of it."""
+        row = self._rows.pop(name, None)
+        if row is None:
+            return
+        self._count(row, -1)
+        if self._capacity is not None:
+            self._capacity.held -= 1
+        if name == document_id(request_id, 0, 1):
+            self._loose.pop(request_id, None)
+        sizes = self._batches.pop(request_id, _NO_SIZES)
+        held = frozenset(
+            size
+            for size in sizes
+            if any(document_id(request_id, row, size) in self._rows for row in range(size))
+        )
+        if held:
+            self._batches[request_id] = self._share(held)
+
     def _judge_batch(self, request_id: str, stamp: str, feedback: Feedback) -> Outcome:
         size = feedback.entries
         outcomes = [
