@@ -5,6 +5,7 @@ things: a lone number is a class, a score or a measure.
 """
 
 import unicodedata
+from functools import lru_cache
 
 from closedloop.output import LONGEST_CLASS, number_like
 from closedloop.scoring.said import (
@@ -54,9 +55,9 @@ def truth(value: object, names: tuple[str, ...]) -> Said:
     if isinstance(value, bool):
         return _boolean(value)
     if is_number(value) and value == int(value) >= 0:
-        return Said(index=int(value))
+        return _column_of(int(value))
     if isinstance(value, list) and (index := hot(value)) is not None:
-        return Said(index=index, width=len(value), names=_named(names, len(value)))
+        return _column_of(index, len(value), _named(names, len(value)))
     return nothing(Reason.UNDECLARED_TRUTH)
 
 
@@ -107,6 +108,11 @@ def _column(predicted: Said, actual: Said) -> int | None:
     if any(number_like(name) for name in names) and names[index] != str(index):
         return None
     return index
+
+
+@lru_cache(maxsize=4096)  # there are few classes and many rows
+def _column_of(index: int, width: int = 0, names: tuple[str, ...] = ()) -> Said:
+    return Said(index=index, width=width, names=names)
 
 
 def _word(text: str) -> Said | None:
