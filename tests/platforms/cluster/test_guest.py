@@ -89,7 +89,7 @@ def guest(on_context: Open, fake: FakeApi, programs: StandIns, gateway: int) -> 
 def test_what_is_installed_stays_as_it_is(
     guest: ClusterPlatform, fake: FakeApi, programs: StandIns
 ) -> None:
-    install_everything(guest, lambda _: None)
+    install_everything(guest, lambda *_: None)
     said = guest.apply("metrics-server", "request-logger", "alert-logger", "dashboards")
     assert fake.changes() == []
     assert programs.calls() == []

@@ -194,7 +194,7 @@ def test_installing_and_applying_what_is_there_changes_nothing(
 ) -> None:
     kinds = ("Deployment", "NetworkPolicy", "Service", "Broker", "Trigger", "PodMonitor")
     before = {kind: _versions(admin, kind) for kind in kinds}
-    install_everything(platform, lambda _: None)
+    install_everything(platform, lambda *_: None)
     assert {kind: _versions(admin, kind) for kind in kinds} == before
 
 
