@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     finally:
         if not (was_there or options.keep):
             _call("down", "--platform", "cluster")
-    return ran or tests or _compare(options.same, out)
+    return ran or _compare(options, out) or tests
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", action="store_true", help="leave the platform up")
     parser.add_argument(
         "--same", type=Path, help="a run of another platform that must have the same numbers"
+    )
+    parser.add_argument(
+        "--page", type=Path, help="with --same: write what was verified, such as docs/verified.md"
+    )
+    parser.add_argument(
+        "--note", action="append", default=[], help="what that page says was not covered"
     )
     return parser
 
@@ -95,8 +101,12 @@ def _tests(out: Path, more: list[str]) -> int:
     ).returncode
 
 
-def _compare(other: Path | None, out: Path) -> int:
-    return _call("same", str(other), str(out / "run")) if other else 0
+def _compare(options: argparse.Namespace, out: Path) -> int:
+    if not options.same:
+        return 0
+    page = ["--page", str(options.page), "--tests", str(out / "tests.xml")] if options.page else []
+    notes = [word for note in options.note for word in ("--note", note)]
+    return _call("same", str(options.same), str(out / "run"), *page, *notes)
 
 
 if __name__ == "__main__":

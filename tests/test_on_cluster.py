@@ -60,7 +60,7 @@ def test_a_platform_that_was_up_or_is_to_be_kept_stays(calls: Calls, tmp_path: P
 
 @pytest.mark.parametrize(
     ("fails", "verbs"),
-    [("run", ["run", "down"]), ("pytest", ["run", "pytest", "down"])],
+    [("run", ["run", "down"]), ("pytest", ["run", "pytest", "down", "same"])],
 )
 def test_what_fails_ends_it_and_the_platform_goes(
     calls: Calls, tmp_path: Path, fails: str, verbs: list[str]
@@ -73,6 +73,14 @@ def test_what_fails_ends_it_and_the_platform_goes(
 def test_other_numbers_than_those_of_the_other_platform_fail(calls: Calls, tmp_path: Path) -> None:
     calls.fails = {"same"}
     assert on_cluster.main(["--out", str(tmp_path), "--same", "a"]) == 1
+
+
+def test_the_page_is_written_of_both_runs_and_the_tests(calls: Calls, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["--same", "a", "--page", "docs/verified.md", "--note", "several nodes"]
+    assert on_cluster.main(["--out", str(out), *words]) == 0
+    page = ["--page", "docs/verified.md", "--tests", f"{out}/tests.xml", "--note", "several nodes"]
+    assert calls.made[-1][2:] == ["a", f"{out}/run", *page]
 
 
 def test_the_context_named_is_the_current_one(

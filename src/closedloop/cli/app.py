@@ -21,10 +21,12 @@ app = typer.Typer(
 )
 
 _WALKTHROUGH, _PLATFORM, _MODELS = "Walkthrough", "Platform", "Models"
-app.command(rich_help_panel=_WALKTHROUGH, cls=walkthrough.RunCommand)(on_clusters(walkthrough.run))
+app.command(rich_help_panel=_WALKTHROUGH, cls=walkthrough.RunCommand)(
+    on_clusters(walkthrough.run, installs=True)
+)
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.slides)
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.same)
-app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.up))
+app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.up, installs=True))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.status))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.logs))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.down))

@@ -66,17 +66,42 @@ OfflineOption = Annotated[
     ),
 ]
 _CLUSTER_OPTIONS = {"context": ContextOption, "registry": RegistryOption, "offline": OfflineOption}
+ChannelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The kind of Knative channel in which a new broker keeps events, for --platform"
+        " cluster: NatsJetStreamChannel or KafkaChannel, which the cluster must have."
+        " (Default: InMemoryChannel, whose events are lost with its pod.)",
+        envvar="CLOSEDLOOP_CHANNEL",
+        show_default=False,
+    ),
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where Elasticsearch keeps the log, for --platform cluster: a volume claim, or its"
+        " pod, with which it goes. (Default: claim, if there is a default StorageClass.)",
+        metavar="claim|pod",
+        envvar="CLOSEDLOOP_STORAGE",
+        show_default=False,
+    ),
+]
+# Of commands that install the parts.
+_INSTALL_OPTIONS = {**_CLUSTER_OPTIONS, "channel": ChannelOption, "storage": StorageOption}
 
 
-def on_clusters(command: Callable[..., None]) -> Callable[..., None]:
+def on_clusters(command: Callable[..., None], *, installs: bool = False) -> Callable[..., None]:
     """The command with the options that say which cluster; they reach it by the environment.
 
-    Notebooks run in processes of their own, and find them there too.
+    One that `installs` also has those that say how. Notebooks run in processes
+    of their own, and find them there too.
     """
+
+    offered = _INSTALL_OPTIONS if installs else _CLUSTER_OPTIONS
 
     @functools.wraps(command)
     def with_options(*arguments: Any, **options: Any) -> None:
-        for name in _CLUSTER_OPTIONS:
+        for name in offered:
             if (value := options.pop(name)) is not None:
                 os.environ[f"CLOSEDLOOP_{name.upper()}"] = str(value)
         command(*arguments, **options)
@@ -84,13 +109,13 @@ def on_clusters(command: Callable[..., None]) -> Callable[..., None]:
     own = inspect.signature(command)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
-        for name, option in _CLUSTER_OPTIONS.items()
+        for name, option in offered.items()
     ]
     parameters = [
         each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own.parameters.values()
     ]
     vars(with_options)["__signature__"] = own.replace(parameters=[*parameters, *added])
-    with_options.__annotations__ = {**command.__annotations__, **_CLUSTER_OPTIONS}
+    with_options.__annotations__ = {**command.__annotations__, **offered}
     return with_options
 
 

@@ -142,15 +142,31 @@ def same(
         Path, typer.Argument(metavar="A", help="A folder that `closedloop run` wrote.")
     ],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+    page: Annotated[
+        Path | None,
+        typer.Option(help="A page to write, with both runs side by side.", show_default=False),
+    ] = None,
+    tests: Annotated[
+        Path | None,
+        typer.Option(
+            help="pytest's --junitxml of the second platform, for the page.", show_default=False
+        ),
+    ] = None,
+    note: Annotated[
+        list[str] | None,
+        typer.Option(help="Something that was not covered, for the page. Repeatable."),
+    ] = None,
 ) -> None:
     """Compare what two runs recorded, number by number: one line for each difference.
 
     Exit status 0 means that all numbers are the same, but for those that a
     notebook says vary; 1 that some are not.
     """
+    from closedloop.suite import verified
     from closedloop.suite.same import compare, read
 
-    compared = compare(read(first), read(second))
+    one, other = read(first), read(second)
+    compared = compare(one, other)
     for fault in compared.faults:
         typer.echo(fault)
     vary = [each for each in compared.differences if each.why]
@@ -160,6 +176,9 @@ def same(
     typer.echo(
         f"{faults} of {compared.values} values differ, beside {len(vary)} that may", err=True
     )
+    if page is not None:
+        tested = verified.read_tests(tests) if tests else None
+        page.write_text(verified.page(one, other, tested, note or []), encoding="utf-8")
     raise typer.Exit(0 if compared.same else 1)
 
 

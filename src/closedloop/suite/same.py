@@ -74,14 +74,30 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> Compared:
     """
     found: list[Difference] = []
     values = 0
-    for where, one, other, why in _pairs(first, second):
+    for where, one, other, why in _values(first, second):
         values += 1
         if not _equal(one, other):
             found.append(Difference(where, one, other, why))
     return Compared(values, found)
 
 
-def _pairs(
+def pairs(
+    first: Mapping[str, Any], second: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any, str]]:
+    """Each recorded result of both runs: what it is, both values, and why it may differ."""
+    for notebook in _names(_states(first), _states(second)):
+        results = [run["results"].get(notebook, {}) for run in (first, second)]
+        varies = {
+            name: why
+            for run in (first, second)
+            for name, why in run.get("varies", {}).get(notebook, {}).items()
+        }
+        for name in _names(*results):
+            one, other = (each.get(name, _MISSING) for each in results)
+            yield f"{notebook}: {name}", one, other, varies.get(name, "")
+
+
+def _values(
     first: Mapping[str, Any], second: Mapping[str, Any]
 ) -> Iterator[tuple[str, object, object, str]]:
     """Every value of both, with where it is and why it may differ."""
@@ -93,15 +109,9 @@ def _pairs(
             if name != _PLACE:
                 for path, one, other in _leaves(*(each.get(name, _MISSING) for each in told)):
                     yield f"{notebook}: parameter {name}{path}", one, other, ""
-        results = [run["results"].get(notebook, {}) for run in (first, second)]
-        varies = {
-            name: why
-            for run in (first, second)
-            for name, why in run.get("varies", {}).get(notebook, {}).items()
-        }
-        for name in _names(*results):
-            for path, one, other in _leaves(*(each.get(name, _MISSING) for each in results)):
-                yield f"{notebook}: {name}{path}", one, other, varies.get(name, "")
+    for where, whole, whole_other, why in pairs(first, second):
+        for path, one, other in _leaves(whole, whole_other):
+            yield f"{where}{path}", one, other, why
 
 
 def _states(run: Mapping[str, Any]) -> dict[str, str]:

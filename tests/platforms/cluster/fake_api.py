@@ -45,6 +45,7 @@ _KINDS: Mapping[str, tuple[tuple[str, str, bool], ...]] = {
         ("ReplicaSet", "replicasets", True),
     ),
     "batch/v1": (("Job", "jobs", True),),
+    "storage.k8s.io/v1": (("StorageClass", "storageclasses", False),),
     "networking.k8s.io/v1": (("NetworkPolicy", "networkpolicies", True),),
     "discovery.k8s.io/v1": (("EndpointSlice", "endpointslices", True),),
     "rbac.authorization.k8s.io/v1": (

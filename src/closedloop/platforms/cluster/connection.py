@@ -37,6 +37,7 @@ _GROUP_VERSION = {
     "PodDisruptionBudget": "policy/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "EndpointSlice": "discovery.k8s.io/v1",
+    "StorageClass": "storage.k8s.io/v1",
     **dict.fromkeys(
         (
             "ConfigMap",

@@ -17,6 +17,7 @@ from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.inventory import Inventory, Made
 from closedloop.platforms.cluster.plan import Ready, Step
 from closedloop.platforms.cluster.sources import Sources
+from closedloop.platforms.cluster.storage import suited
 from closedloop.platforms.cluster.versions import Chart
 from closedloop.platforms.cluster.waiting import wait
 from closedloop.platforms.protocol import PlatformError
@@ -92,7 +93,7 @@ class Installer:
 
     def _objects(self, step: Step) -> list[Manifest]:
         if not step.url:
-            return in_apply_order(load(self._manifests, *step.manifests))
+            return suited(self._api, in_apply_order(load(self._manifests, *step.manifests)))
         loaded = load(self._manifests, self._sources.file(step.url))
         file = self._manifests / step.part / "values.yaml"
         changes = _Changes.model_validate(load_values(file)) if file.is_file() else _Changes()

@@ -14,6 +14,7 @@ from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, 
 from closedloop.platforms.cluster import access, nodes, plan, routes, workloads
 from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster.channel import with_channel
 from closedloop.platforms.cluster.connection import NoSuchKind
 from closedloop.platforms.cluster.diagnosis import diagnose
 from closedloop.platforms.cluster.evidence import evidence
@@ -96,7 +97,7 @@ class ClusterPlatform:
             if self._guest is not None:
                 return self._guest.apply(loaded)
             self._provide_images(image for one in loaded for image in images(one.document))
-            return self._applier.apply(loaded)
+            return self._applier.apply(with_channel(self._api, loaded))
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:
         with _told():
