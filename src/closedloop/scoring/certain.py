@@ -4,6 +4,7 @@ A name is a class, and so is the greatest of probabilities. Everything else may 
 things: a lone number is a class, a score or a measure.
 """
 
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -21,6 +22,8 @@ from closedloop.scoring.said import (
     single,
 )
 
+# A whole number in a text is a class's code: models write measures as numbers.
+_CODE = re.compile(r"[+-]?\d+", re.ASCII)
 _SEPARATORS = str.maketrans("", "", " _-")
 # Words with which people say that they do not know the class.
 _NO_WORD = frozenset({
@@ -33,7 +36,7 @@ def answer(value: object, names: tuple[str, ...]) -> Said:
     """What a row of an answer states."""
     value = single(value)
     if isinstance(value, str):
-        if _numeric(value):
+        if _numeric(value) and not _CODE.fullmatch(value):
             return nothing(Reason.UNDECLARED_NUMBER)
         return _word(value) or nothing(Reason.UNDECLARED_ANSWER)
     if isinstance(value, bool):
@@ -81,8 +84,12 @@ def _same_words(predicted: Said, actual: Said) -> bool:
         return False
     if one == other:
         return True
+    if _numeric(one) or _numeric(other):
+        # `1` and `01`, or `2` and `virginica`, may be the same class.
+        codes = _CODE.fullmatch(one) and _CODE.fullmatch(other)
+        return codes is not None and int(one) != int(other)
     plain, true = _plain(one), _plain(other)
-    return plain != true and true not in _NO_WORD and not _numeric(other)
+    return plain != true and true not in _NO_WORD
 
 
 def _column(predicted: Said, actual: Said) -> int | None:
@@ -129,7 +136,7 @@ def _named(names: tuple[str, ...], width: int) -> tuple[str, ...]:
 
 
 def _numeric(text: str) -> bool:
-    """Whether a text is a number in any notation, and may be a measure."""
+    """Whether a text is a number in any notation."""
     try:
         float(text.replace(",", "."))
     except ValueError:
