@@ -110,7 +110,7 @@ def test_a_policy_is_about_pods_that_there_are(api: Api, policy: Any) -> None:
     chosen = policy.document["spec"]["podSelector"]
     terms = [f"{key}={value}" for key, value in chosen.get("matchLabels", {}).items()]
     terms += [
-        f"{each['key']} in ({','.join(each['values'])})"
+        f"{each['key']} {each['operator'].lower()} ({','.join(each['values'])})"
         for each in chosen.get("matchExpressions", ())
     ]
     pods, _ = api.list("Pod", policy.namespace, labels=",".join(terms))
