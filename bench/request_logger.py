@@ -24,6 +24,7 @@ from bench.load import application, empty_handler, rendered, send, service
 from closedloop import events
 from closedloop.documents import Document, index_name, merge, parts_of
 from closedloop.events import Event
+from closedloop.observation import observe
 from closedloop.request_logger.mapping import TEMPLATES
 from tests.elasticsearch import search_server
 
@@ -144,7 +145,7 @@ def _event(kind: str, body: object, request_id: str, i: int) -> Event:
 def _merged(said: Sequence[Event]) -> dict[str, Document]:
     documents: dict[str, Document] = {}
     for event in said:
-        for part in parts_of(event):
+        for part in parts_of(observe(event)):
             documents[part.document_id], _ = merge(documents.get(part.document_id), part)
     return documents
 
@@ -178,6 +179,9 @@ def _sink() -> web.Application:
         lines = (await request.read()).count(b"\n")
         return _json({"items": [{"create": {"status": 201}}] * (lines // 2)})
 
+    async def nothing(_: web.Request) -> web.Response:
+        return _json({"hits": {"hits": []}})
+
     async def template(_: web.Request) -> web.Response:
         return _json({"acknowledged": True})
 
@@ -185,6 +189,8 @@ def _sink() -> web.Application:
     app.router.add_post("/_mget", known)
     app.router.add_post("/_bulk", written)
     app.router.add_route("*", "/_index_template/{name}", template)
+    app.router.add_post("/{indices}/_search", nothing)
+    app.router.add_post("/{indices}/_refresh", template)
     return app
 
 

@@ -20,6 +20,7 @@ from bench.metrics_server import loop
 from closedloop.documents import INDEX_PATTERN, Document, index_name, merge, parts_of
 from closedloop.inference_log import PAGE, InferenceLog
 from closedloop.metrics_server.state import State
+from closedloop.observation import observe
 from closedloop.request_logger.mapping import TEMPLATES
 from tests.elasticsearch import running_elasticsearch
 
@@ -54,7 +55,7 @@ def run(rows: int = 50_000, rounds: int = 3) -> dict[str, float]:
 def _actions(rows: int) -> Iterator[dict[str, object]]:
     known: Document | None = None
     for i, event in enumerate(loop(rows)):
-        (part,) = parts_of(event)
+        (part,) = parts_of(observe(event))
         known, _ = merge(None if i % 2 == 0 else known, part)
         if i % 2:
             index = index_name(event.namespace, event.deployment, event.predictor)
@@ -80,8 +81,8 @@ async def _rates(url: str, rows: int, rounds: int) -> dict[str, float]:
 
 async def _restore(client: AsyncElasticsearch, state: State | None = None) -> int:
     state = state or State(10_000_000)
-    async for document_id, document in InferenceLog(client).documents():
-        state.restore(document_id, document)
+    async for _, document in InferenceLog(client).documents():
+        state.restore(document)
     return state.capacity.held
 
 

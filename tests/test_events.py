@@ -246,6 +246,7 @@ def test_a_clock_ahead_is_not_believed(sent: str | None, arrived: str | None, ti
         (written(NOW), "yesterday"),
         ("yesterday", written(NOW)),
     ],
+    ids=range(6),
 )
 def test_refuses_a_time_that_nobody_vouches_for(sent: str | None, arrived: str | None) -> None:
     with pytest.raises(InvalidEvent) as refused:

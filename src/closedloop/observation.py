@@ -6,6 +6,7 @@ have the same effect in the log and in the counts.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from closedloop import events
 from closedloop.body import parse_body
@@ -57,8 +58,7 @@ def read_event(headers: Mapping[str, str], body: bytes) -> Observation:
 def observe(event: Event) -> Observation:
     """Read the body of an event. Raises `InvalidEvent` with one of `REASONS`."""
     names = (event.namespace, event.deployment, event.predictor)
-    # The index's name is in lower case, which may be longer.
-    if (length := sum(len(name.lower().encode()) for name in names)) > _LONGEST_NAMES:
+    if (length := _index_bytes(names)) > _LONGEST_NAMES:
         raise InvalidEvent(
             "bad_header",
             f"ce-namespace, ce-inferenceservicename and ce-endpoint have {length} bytes together:"
@@ -77,3 +77,9 @@ def observe(event: Event) -> Observation:
     if not rows.rows:
         rows = Rows([None], rows.names, rows.kind)
     return Observation(event, message, rows=rows)
+
+
+@lru_cache(maxsize=1024)  # there are few predictors and many events
+def _index_bytes(names: tuple[str, str, str]) -> int:
+    # The index's name is in lower case, which may be longer.
+    return sum(len(name.lower().encode()) for name in names)

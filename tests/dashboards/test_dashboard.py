@@ -114,3 +114,12 @@ def test_the_threshold_of_the_alert_is_that_of_the_chart() -> None:
     board = load(FOLDER / "accuracy.yaml")
     assert board.panel("Accuracy").threshold == 0.5
     assert board.panel("Feedback scored in 30 s").threshold == 50
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_line_of_a_share_begins_with_twenty_pieces(path: Path) -> None:
+    """Of fewer it says next to nothing; that of the last 30 s is recorded so."""
+    for panel in load(path).panels:
+        if panel.kind == "timeseries" and panel.unit == "percentunit":
+            for target in panel.targets:
+                assert re.search("scored >= 20$|:window30s", target.expr), target.expr

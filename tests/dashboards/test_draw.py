@@ -107,6 +107,33 @@ def test_the_frame_leaves_room_above_a_whole(line: Series) -> None:
     assert max(tick for tick in axes.get_yticks() if tick <= 1.05) == pytest.approx(1)
 
 
+def test_zeros_are_a_line_on_a_scale_of_ones() -> None:
+    axes = drawn(panel("timeseries"), Series({"a": "one"}, [(1, 0.0), (2, 0.0)]))
+    assert axes.get_ylim()[1] == 1
+
+
+def test_one_bar_is_no_wall_and_has_room_for_its_number(line: Series) -> None:
+    axes = drawn(panel("bargauge"), line)
+    (bar,) = axes.patches
+    low, high = axes.get_ylim()
+    assert bar.get_height() / (high - low) < 0.2
+    assert bar.get_width() / axes.get_xlim()[1] < 0.9
+
+
+def test_a_long_name_of_a_bar_leaves_the_panel_to_the_bar_and_the_title_in_it(
+    line: Series,
+) -> None:
+    name = "namespace/deployment unscorable: truth_unknown_class"
+    model = {"title": "d", "panels": [panel("bargauge")]}
+    fake = cast(Prometheus, FakePrometheus(named(name, line)))
+    figure = draw(parse(model), fake)
+    (axes,) = figure.axes
+    assert axes.get_position().width > 0.25
+    (title,) = (text for text in axes.get_children() if getattr(text, "get_text", str)() == "T")
+    figure.canvas.draw()
+    assert title.get_window_extent().x0 < figure.bbox.width / 24
+
+
 @pytest.mark.parametrize(("joined", "breaks"), [(True, 0), (False, 1)])
 def test_a_line_is_broken_where_there_is_no_value(joined: bool, breaks: int) -> None:
     gap = Series({"a": "one"}, [(at, 0.5) for at in (1, 2, 3, 9, 10)])

@@ -25,6 +25,8 @@ from closedloop.scoring.reading import Said
 from tests.inference_log import Log, empty
 from tests.model_server import model
 
+CLASSES = read_output({"kind": "class", "classes": ["0", "1", "2"]})
+
 
 def event(kind: str, number: int, minute: int, message: object) -> Event:
     return Event(
@@ -70,10 +72,10 @@ corrections = st.lists(
 
 def log_and_score(observed: Sequence[Event]) -> tuple[Document, Scoreboard]:
     document: Document = {}
-    board = Scoreboard()
+    board = Scoreboard(CLASSES)
     for each in observed:
         for part in parts_of(observe(each)):
-            document, _ = merge(document, part)
+            document, _ = merge(document, part, CLASSES)
             if part.section == "response":
                 board.answer("r", part.stamp, [Said(label="1")])
             else:
@@ -88,7 +90,7 @@ def test_whatever_is_corrected_in_whatever_order_all_places_agree(
     again = data.draw(st.lists(st.sampled_from(sent), max_size=4))
     delivered = data.draw(st.permutations([ANSWER, *sent, *again]))
     document, board = log_and_score(delivered)
-    trail = versions(document)
+    trail = versions(document, CLASSES)
     newest = max(sent, key=lambda each: each.stamp)
     # The trail has every piece of feedback once, oldest first, and the last one counts.
     assert [each.time for each in trail] == [
@@ -202,11 +204,12 @@ def test_a_gateway_that_is_not_there_is_a_reason() -> None:
 
 
 def test_the_trail_shows_who_said_what(search: Elasticsearch) -> None:
-    log = Log()
-    log.answer("r", 1)
+    log = Log(output=None)
+    said = {"data": {"ndarray": ["dog"]}}
+    log.add(events.RESPONSE, "r", said, "2026-01-01T00:00:00Z", "default")
     bodies: list[dict[str, object]] = [
         {"reward": 0},
-        {"truth": {"data": {"ndarray": ["1"]}, "meta": {"tags": {"user": "ada"}}}},
+        {"truth": {**said, "meta": {"tags": {"user": "ada"}}}},
     ]
     for minute, body in enumerate(bodies):
         log.add(events.FEEDBACK, "r", body, f"2026-01-01T01:0{minute}:00Z", "default")
@@ -214,7 +217,7 @@ def test_the_trail_shows_who_said_what(search: Elasticsearch) -> None:
     trail = audit_trail(search, "ns", "dep", "default", "r")
     assert [(each.truth, each.reward, each.correct) for each in trail] == [
         (None, 0.0, False),
-        ("1", None, True),
+        ("dog", None, True),
     ]
     assert trail[1].tags == {"user": "ada"}
 

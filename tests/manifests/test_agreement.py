@@ -363,7 +363,7 @@ def test_whoever_may_forward_a_port_may_do_it_by_a_websocket() -> None:
         for rule in document["rules"]
         if "pods/portforward" in rule["resources"]
     ]
-    assert verbs == [{"get", "create"}] * 2
+    assert verbs == [{"get", "create"}] * 4
 
 
 def declared() -> Outputs:

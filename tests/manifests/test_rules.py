@@ -224,3 +224,14 @@ def test_log_and_metrics_disagree_when_a_difference_lasts(tmp_path: Path, every:
     for values, count in ((passing, 0), (lasting, 1)):
         series = [Scraped("closedloop_replay_mismatch", values)]
         assert objections(tmp_path, every, series, firing(alert, 110, count)) == ""
+
+
+def test_every_alert_says_in_a_sentence_what_it_is_and_what_to_do() -> None:
+    alerts = [rule for group in rule_tests.rules()["groups"] for rule in group["rules"]]
+    for alert in (rule for rule in alerts if "alert" in rule):
+        assert alert["labels"]["severity"] == "warning"
+        assert set(alert["annotations"]) == {"summary"}
+        what, todo = alert["annotations"]["summary"].rsplit(": ", 1)
+        assert what
+        assert todo.split()[0] in {"compare", "look", "raise", "run", "see"}
+        assert not alert["annotations"]["summary"].endswith(".")

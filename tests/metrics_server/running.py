@@ -69,7 +69,7 @@ def write_log(
     client: Elasticsearch, happened: Iterable[Event], logged_at: datetime | None = None
 ) -> None:
     """What a request logger that saw these events would have written, by its clock."""
-    log = Log()
+    log = Log(output=None)
     for one in happened:
         log.observe(one)
     moment = (logged_at or datetime.now(UTC)).isoformat(timespec="milliseconds")
@@ -81,7 +81,7 @@ def write_log(
 
 def documents_of(happened: Iterable[Event]) -> dict[tuple[str, str], Document]:
     """The same by (index, document id), unwritten."""
-    log = Log()
+    log = Log(output=None)
     for one in happened:
         log.observe(one)
     log.logger.look()

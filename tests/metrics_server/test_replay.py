@@ -433,7 +433,7 @@ async def test_finds_that_it_agrees_with_the_log(
     async with running_server(url, resync_seconds=0.05) as server:
         await server.until(lambda: server.of_pets("replay_mismatch") == 0)
         await server.send(truth("bird", second=50))
-        await server.until(lambda: server.of_pets("replay_mismatch") == 2)
+        await server.until(lambda: server.of_pets("replay_mismatch") == 4)
 
 
 async def test_a_search_server_that_is_away_or_comes_back_empty() -> None:

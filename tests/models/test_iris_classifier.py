@@ -60,12 +60,12 @@ def test_seven_correct_and_ninety_three_incorrect_are_exactly_that(model_python:
             assert model.feedback({"reward": 0, **_about(SETOSA, 2)}).status_code == 200
         assert _score(model) == (7, 93)
         assert model.value("accuracy") == 0.07
-        assert model.value("confusion_matrix", predicted="0", actual="0") == 7
-        assert model.value("confusion_matrix", predicted="0", actual="2") == 93
-        assert model.value("precision", **{"class": "0"}) == 0.07
-        assert model.value("recall", **{"class": "0"}) == 1
-        assert model.value("specificity", **{"class": "2"}) == 1
-        assert model.value("f1", **{"class": "0"}) == pytest.approx(2 * 7 / (2 * 7 + 93))
+        assert model.value("confusion_matrix", predicted="setosa", actual="setosa") == 7
+        assert model.value("confusion_matrix", predicted="setosa", actual="virginica") == 93
+        assert model.value("precision", **{"class": "setosa"}) == 0.07
+        assert model.value("recall", **{"class": "setosa"}) == 1
+        assert model.value("specificity", **{"class": "virginica"}) == 1
+        assert model.value("f1", **{"class": "setosa"}) == pytest.approx(2 * 7 / (2 * 7 + 93))
 
 
 def test_a_series_is_there_once_whatever_was_called(model: Wrapper) -> None:
@@ -92,7 +92,7 @@ def test_it_answers_with_class_values_and_says_what_they_mean(model: Wrapper) ->
 def test_the_answer_quoted_in_the_feedback_is_scored(model: Wrapper, moved: Moved) -> None:
     model.feedback({**_about(SETOSA, 1), "response": {"data": {"ndarray": [1]}}})
     assert moved() == (1, 0)
-    scores = {"response": {"data": {"ndarray": [[0.1, 0.7, 0.2]]}}}
+    scores = {"response": {"data": {"ndarray": [[-0.1, 7.5, 0.2]]}}}
     model.feedback({**scores, "truth": {"data": {"ndarray": [2]}}})
     assert moved() == (1, 1)
 
@@ -119,16 +119,34 @@ def test_a_repetition_counts_once_and_a_correction_moves_it(model: Wrapper, move
     assert moved() == (1, 0)
 
 
-def test_a_reward_without_truth_is_scored_by_its_sign(model: Wrapper, moved: Moved) -> None:
+def test_a_reward_without_truth_is_right_wrong_or_a_measure(model: Wrapper, moved: Moved) -> None:
     def in_matrix() -> float:
         return sum(sample.value for sample in model.samples("confusion_matrix"))
 
-    before = in_matrix()
+    before, measures = in_matrix(), model.value("unscorable")
     for reward in (1, 0, -1):
         message = {"request": {"data": {"ndarray": [SETOSA]}}, "reward": reward}
         assert model.feedback(message).status_code == 200
-    assert moved() == (1, 2)
+    assert moved() == (1, 1)
+    assert model.value("unscorable") == measures + 1
     assert in_matrix() == before
+
+
+def test_a_truth_may_be_a_name_and_a_bad_one_costs_no_other(model: Wrapper, moved: Moved) -> None:
+    rows = {"request": {"data": {"ndarray": [SETOSA, VERSICOLOR, VIRGINICA]}}}
+    unscorable = model.value("unscorable")
+    truths = {"truth": {"data": {"ndarray": ["setosa", -1, "unknown"]}}}
+    assert model.feedback({**rows, **truths}).status_code == 200
+    assert moved() == (1, 0)
+    assert model.value("unscorable") == unscorable + 2
+
+
+def test_what_its_values_mean_is_a_parameter(model_python: Path) -> None:
+    output = {"kind": "class", "classes": ["a", "b", "c"], "codes": [0, 1, 2], "truth": "name"}
+    with wrapper(model_python, parameters={"output": json.dumps(output)}) as model:
+        assert model.feedback(_about(SETOSA, "a")).status_code == 200
+        assert model.feedback(_about(SETOSA, 0)).status_code == 400
+        assert model.value("confusion_matrix", predicted="a", actual="a") == 1
 
 
 TRUTH = {"truth": {"data": {"ndarray": [0]}}}
@@ -138,11 +156,10 @@ TRUTH = {"truth": {"data": {"ndarray": [0]}}}
     ("message", "said"),
     [
         (TRUTH, "the feedback carries neither response nor request"),
-        ({"request": {"data": {"ndarray": [SETOSA]}}}, "neither reward nor truth"),
         ({}, "neither reward nor truth"),
         (_about([1, 2, 3], 0), "rows of 4 numbers"),
         (_about(["a", "b", "c", "d"], 0), "rows of 4 numbers"),
-        (_about(SETOSA, 0.5), "states no class"),
+        (_about(SETOSA, 0.5), "none of the declared classes"),
         ({**TRUTH, "request": {"data": {"ndarray": [SETOSA, SETOSA]}}}, "about 1 rows"),
         ({**TRUTH, "unknown": 1}, "has no field named"),
         ({**TRUTH, "reward": True, "request": 3}, "Invalid JSON"),

@@ -151,6 +151,8 @@ SCORED: list[tuple[Declared | None, object, object, Any, Any, tuple[str, str]]] 
     (None, "cat", "cat", (), (), ("cat", "cat")),
     (None, [["cat"]], ["dog"], (), (), ("cat", "dog")),
     (None, "unknown", "unknown", (), (), ("unknown", "unknown")),
+    (None, "1", "1", (), (), ("1", "1")),
+    (None, "-1", ["2"], (), (), ("-1", "2")),
     (None, True, False, (), (), ("true", "false")),
 ]  # fmt: skip
 
@@ -179,7 +181,7 @@ UNSCORABLE: list[tuple[Declared | None, object, object, Any, Any, Reason]] = [
     (None, SHARES, [0, 0, 1], (), IRIS, Reason.UNDECLARED_TRUTH),
     (None, SHARES, [0, 0, 1], T, IRIS, Reason.UNDECLARED_TRUTH),
     *((None, number, 1, (), (), Reason.UNDECLARED_NUMBER) for number in (
-        1, -1, 0.97, [0.97], [[1]], 6.0, "6.0", "1", "-1", "1e5", "NaN", "Infinity", "1,5", " 7 ",
+        1, -1, 0.97, [0.97], [[1]], 6.0, "6.0", "1e5", "NaN", "Infinity", "1,5", " 7 ",
         "١٢",
     )),
     *((None, answer, 1, names, (), Reason.UNDECLARED_ANSWER) for answer, names in (
@@ -193,6 +195,9 @@ UNSCORABLE: list[tuple[Declared | None, object, object, Any, Any, Reason]] = [
         2, True, "2", "Cat", " cat", "c_a-t", "unknown", "N/A", "none", "?", "NaN", [1, 0], "",
     )),
     (None, "é", "e\u0301", (), (), Reason.UNDECLARED_TRUTH),
+    *((None, "7", truth, (), (), Reason.UNDECLARED_TRUTH) for truth in (
+        7, "07", "+7", "7.5", "cat", "8.0", "NaN", " 7", "unknown",
+    )),
     (None, True, "true", (), (), Reason.UNDECLARED_TRUTH),
     (None, True, 1, (), (), Reason.UNDECLARED_TRUTH),
     (None, "true", True, (), (), Reason.UNDECLARED_TRUTH),

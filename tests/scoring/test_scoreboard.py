@@ -263,11 +263,14 @@ def test_early_truth_waits_for_its_answer_of_however_many_rows() -> None:
     assert (board.correct, board.incorrect, board.states["unmatched"]) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("truths", [(1, 0, 0), ([1], [0], [0]), ([[True]], [[False]], [[False]])])
 @pytest.mark.parametrize("answer_first", [True, False])
-def test_one_hot_truth_of_a_lone_row_needs_no_list_around_it(answer_first: bool) -> None:
+def test_one_hot_truth_of_a_lone_row_may_be_flat_or_a_column(
+    answer_first: bool, truths: tuple[object, ...]
+) -> None:
     events: list[Event] = [
         Answer("r", stamp(1), (CAT,)),
-        Judgement("r", stamp(2), Feedback((1, 0, 0))),
+        Judgement("r", stamp(2), Feedback(truths)),
     ]
     board = shown(events if answer_first else reversed(events))
     assert board.matrix.counts() == {("cat", "cat"): 1}
@@ -280,6 +283,13 @@ def test_feedback_of_another_shape_than_the_answer_is_unscorable(feedback: Feedb
     board = shown([Answer("r", stamp(1), (CAT, DOG)), Judgement("r", stamp(2), feedback)])
     assert board.reasons == {Reason.TRUTH_SHAPE: 1}
     assert board.states == {"scored": 0, "unlabelled": 2, "unmatched": 0, "unscorable": 1}
+
+
+def test_lists_of_labels_are_not_one_row_of_several() -> None:
+    board = Scoreboard(read_output({"kind": "multilabel", "classes": ["a", "b"]}))
+    board.answer("r", stamp(1), [read_answer(board.output, ["a", "b"])])
+    board.judge("r", stamp(2), Feedback((["a"], ["b"])))
+    assert board.reasons == {Reason.TRUTH_UNREADABLE: 1}
 
 
 def test_one_bad_truth_costs_no_other_row() -> None:

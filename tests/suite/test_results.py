@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +73,9 @@ def test_a_notebook_that_was_not_run_has_no_results(tmp_path: Path) -> None:
     path = notebook(tmp_path / "01_a.ipynb", "1 + 1")
     assert results(path) == {}
     assert nbformat.read(path, as_version=4).cells
+
+
+def test_recording_takes_no_reader_of_notebooks() -> None:
+    code = "import sys, closedloop.suite.results; print('nbformat' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "False\n"

@@ -210,7 +210,7 @@ def _times(boards: _Boards, now: float) -> Iterator[Metric]:
     )
     for predictor, board in boards:
         counts = board.times.delays()
-        bounds = [*map(str, DELAYS), "+Inf"]
+        bounds = [*(str(float(bound)) for bound in DELAYS), "+Inf"]
         delays.add_metric(
             list(predictor),
             list(zip(bounds, counts, strict=True)),

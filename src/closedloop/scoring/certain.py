@@ -4,7 +4,9 @@ A name is a class, and so is the greatest of probabilities. Everything else may 
 things: a lone number is a class, a score or a measure.
 """
 
+import re
 import unicodedata
+from functools import lru_cache
 
 from closedloop.output import LONGEST_CLASS, number_like
 from closedloop.scoring.said import (
@@ -20,6 +22,8 @@ from closedloop.scoring.said import (
     single,
 )
 
+# A whole number in a text is a class's code: models write measures as numbers.
+_CODE = re.compile(r"[+-]?\d+", re.ASCII)
 _SEPARATORS = str.maketrans("", "", " _-")
 # Words with which people say that they do not know the class.
 _NO_WORD = frozenset({
@@ -32,7 +36,7 @@ def answer(value: object, names: tuple[str, ...]) -> Said:
     """What a row of an answer states."""
     value = single(value)
     if isinstance(value, str):
-        if _numeric(value):
+        if _numeric(value) and not _CODE.fullmatch(value):
             return nothing(Reason.UNDECLARED_NUMBER)
         return _word(value) or nothing(Reason.UNDECLARED_ANSWER)
     if isinstance(value, bool):
@@ -54,9 +58,9 @@ def truth(value: object, names: tuple[str, ...]) -> Said:
     if isinstance(value, bool):
         return _boolean(value)
     if is_number(value) and value == int(value) >= 0:
-        return Said(index=int(value))
+        return _column_of(int(value))
     if isinstance(value, list) and (index := hot(value)) is not None:
-        return Said(index=index, width=len(value), names=_named(names, len(value)))
+        return _column_of(index, len(value), _named(names, len(value)))
     return nothing(Reason.UNDECLARED_TRUTH)
 
 
@@ -80,8 +84,12 @@ def _same_words(predicted: Said, actual: Said) -> bool:
         return False
     if one == other:
         return True
+    if _numeric(one) or _numeric(other):
+        # `1` and `01`, or `2` and `virginica`, may be the same class.
+        codes = _CODE.fullmatch(one) and _CODE.fullmatch(other)
+        return codes is not None and int(one) != int(other)
     plain, true = _plain(one), _plain(other)
-    return plain != true and true not in _NO_WORD and not _numeric(other)
+    return plain != true and true not in _NO_WORD
 
 
 def _column(predicted: Said, actual: Said) -> int | None:
@@ -109,6 +117,11 @@ def _column(predicted: Said, actual: Said) -> int | None:
     return index
 
 
+@lru_cache(maxsize=4096)  # there are few classes and many rows
+def _column_of(index: int, width: int = 0, names: tuple[str, ...] = ()) -> Said:
+    return Said(index=index, width=width, names=names)
+
+
 def _word(text: str) -> Said | None:
     return Said(label=text) if text.strip() and len(text) <= LONGEST_CLASS else None
 
@@ -123,7 +136,7 @@ def _named(names: tuple[str, ...], width: int) -> tuple[str, ...]:
 
 
 def _numeric(text: str) -> bool:
-    """Whether a text is a number in any notation, and may be a measure."""
+    """Whether a text is a number in any notation."""
     try:
         float(text.replace(",", "."))
     except ValueError:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from closedloop.output import Output
-from closedloop.scoring.said import Reason, Said
+from closedloop.scoring.said import Reason, Said, single
 from closedloop.scoring.verdict import UNLABELLED, UNMATCHED, Verdict, judge, unscorable
 
 
@@ -64,12 +64,13 @@ class Feedback:
         return len(self.truths) or 1
 
     def whole(self) -> object:
-        """All entries as the truth of one row; a column of values is as good as a row of them."""
+        """All entries as the truth of one row; a column of numbers is as good as a row of them."""
         if len(self.truths) == 1:
             return self.truths[0]
-        return [
-            each[0] if isinstance(each, list) and len(each) == 1 else each for each in self.truths
-        ]
+        column = [single(truth) for truth in self.truths]
+        # Lists of labels are several rows' truths, not one row's.
+        numbers = all(isinstance(value, (int, float)) for value in column)
+        return column if numbers else list(self.truths)
 
 
 def borrowed(stamp: str) -> bool:

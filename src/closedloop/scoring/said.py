@@ -100,6 +100,8 @@ def name_columns(names: tuple[str, ...]) -> bool:
 
 def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value of JSON is a finite number that fits a double."""
+    if type(value) is float:
+        return math.isfinite(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
@@ -127,11 +129,14 @@ def hot(row: list[object]) -> int | None:
 
 def shares(numbers: Sequence[float]) -> tuple[float, ...] | None:
     """The numbers as probabilities of classes that exclude one another, if they can be."""
-    if not all(-_SLACK <= number <= 1 + _SLACK for number in numbers):
+    least, most = min(numbers), max(numbers)
+    if least < -_SLACK or most > 1 + _SLACK:
         return None
     if abs(math.fsum(numbers) - 1) > _SUM_TOLERANCE + _SLACK:
         return None
-    return tuple(min(max(number, 0.0), 1.0) for number in numbers)
+    if least >= 0 and most <= 1:
+        return tuple(numbers)
+    return tuple([min(max(number, 0.0), 1.0) for number in numbers])
 
 
 def greatest(scores: Sequence[float]) -> int:

@@ -101,6 +101,8 @@ class Scoreboard:
     def answer(self, request_id: str, stamp: str, answers: Sequence[Said]) -> Outcome:
         """Observe an answer, with what each of its rows states."""
         size = len(answers)
+        if size == 1:
+            return self.answer_row(request_id, 0, 1, stamp, answers[0])
         outcomes = [
             self.answer_row(request_id, row, size, stamp, said) for row, said in enumerate(answers)
         ]
@@ -116,7 +118,7 @@ class Scoreboard:
             held.predicted, held.answered = self._share(said), stamp
             held.misfit = held.away = False
             self._count(held, 1)
-        if outcome is not Outcome.OVER_LIMIT:
+        if outcome is not Outcome.OVER_LIMIT and (size > 1 or request_id in self._loose):
             self.sized(request_id, size)
         return outcome
 

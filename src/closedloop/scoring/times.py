@@ -3,6 +3,7 @@
 Both are folds over the rows: a row that changes is taken back and counted anew.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
@@ -12,6 +13,7 @@ DELAYS = (1, 10, 60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400, 30 * 86_400)
 
 _NANOSECONDS = 1_000_000_000
 _HOUR = 3600 * _NANOSECONDS
+_BOUNDS = [bound * _NANOSECONDS for bound in DELAYS]
 
 
 class Times:
@@ -32,8 +34,7 @@ class Times:
         if judged:
             # Truth that is older than its answer took no time.
             delay = max(0, moment(judged) - began)
-            bucket = sum(delay > bound * _NANOSECONDS for bound in DELAYS)
-            self._delays[bucket] += sign
+            self._delays[bisect_left(_BOUNDS, delay)] += sign
             self._nanoseconds += sign * delay
 
     def delays(self) -> list[int]:

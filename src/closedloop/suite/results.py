@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 MEDIA_TYPE = "application/vnd.closedloop.result+json"
 
 
@@ -48,6 +46,9 @@ def varying(notebook: str | Path) -> dict[str, str]:
 
 
 def _recorded(notebook: str | Path) -> Iterator[dict[str, Any]]:
+    # Not at the head: its validator takes seconds to import, and every notebook imports `record`.
+    import nbformat
+
     for cell in nbformat.read(notebook, as_version=4).cells:
         for output in cell.get("outputs", []):
             result = output.get("data", {}).get(MEDIA_TYPE)

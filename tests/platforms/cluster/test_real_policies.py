@@ -83,6 +83,11 @@ def elsewhere(api: Api) -> Iterator[str]:
     api.delete("Namespace", name)
 
 
+def test_from_the_node_everything_is_reached(api: Api, elsewhere: str) -> None:
+    # No policy filters that, so what is not reached from elsewhere does listen.
+    assert _reached(api, elsewhere, {}, hostNetwork=True) == set(TARGETS)
+
+
 def test_from_another_namespace(api: Api, elsewhere: str) -> None:
     assert _reached(api, elsewhere, {}) == ANYBODY
 
@@ -105,26 +110,26 @@ def test_a_policy_is_about_pods_that_there_are(api: Api, policy: Any) -> None:
     chosen = policy.document["spec"]["podSelector"]
     terms = [f"{key}={value}" for key, value in chosen.get("matchLabels", {}).items()]
     terms += [
-        f"{each['key']} in ({','.join(each['values'])})"
+        f"{each['key']} {each['operator'].lower()} ({','.join(each['values'])})"
         for each in chosen.get("matchExpressions", ())
     ]
     pods, _ = api.list("Pod", policy.namespace, labels=",".join(terms))
     assert pods
 
 
-def _reached(api: Api, namespace: str, labels: dict[str, str]) -> set[str]:
+def _reached(api: Api, namespace: str, labels: dict[str, str], **spec: bool) -> set[str]:
     """Which of the targets a pod with these labels reaches."""
     places = {}
     for name, (place, chosen, port) in TARGETS.items():
         pods, _ = api.list("Pod", place, labels=chosen, fields="status.phase=Running")
         assert pods, f"{name} does not run"
         places[name] = f"{pods[0]['status']['podIP']}:{port}"
-    tried = _tried(api, namespace, labels, list(places.values()))
+    tried = _tried(api, namespace, labels, list(places.values()), **spec)
     return {name for name, address in places.items() if tried[address]}
 
 
 def _tried(
-    api: Api, namespace: str, labels: dict[str, str], addresses: list[str]
+    api: Api, namespace: str, labels: dict[str, str], addresses: list[str], **spec: bool
 ) -> dict[str, bool]:
     name = f"closedloop-test-{uuid.uuid4().hex[:8]}"
     confined = {
@@ -140,6 +145,7 @@ def _tried(
             "kind": "Pod",
             "metadata": {"name": name, "namespace": namespace, "labels": labels},
             "spec": {
+                **spec,
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": False,
                 "containers": [
