@@ -7,10 +7,11 @@ from tests.platforms.cluster.conftest import Open
 from tests.platforms.cluster.fake_api import FakeApi
 
 
-def _has_class(fake: FakeApi, *, default: str) -> None:
+def _has_class(fake: FakeApi, *, default: str, provisioner: str = "rancher.io/local-path") -> None:
     annotations = {"storageclass.kubernetes.io/is-default-class": default}
     metadata = {"name": "standard", "annotations": annotations}
-    fake.put({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata})
+    made = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata}
+    fake.put({**made, "provisioner": provisioner})
 
 
 def _data(fake: FakeApi) -> dict[str, Any]:
@@ -38,6 +39,12 @@ def test_without_a_default_class_it_lies_in_the_pod(
     on_kind().install("elasticsearch")
     assert _data(fake) == {"emptyDir": {"sizeLimit": "4Gi"}}
     assert fake.names("PersistentVolumeClaim") == set()
+
+
+def test_volumes_that_are_roots_alone_are_not_taken(on_kind: Open, fake: FakeApi) -> None:
+    _has_class(fake, default="true", provisioner="kubernetes.io/host-path")
+    on_kind().install("elasticsearch")
+    assert _data(fake) == {"emptyDir": {"sizeLimit": "4Gi"}}
 
 
 @pytest.mark.parametrize(("setting", "claims"), [("pod", set()), ("claim", {"elasticsearch-data"})])
