@@ -17,11 +17,12 @@ from closedloop.documents import (
 from closedloop.events import Event
 from closedloop.observation import Observation, observe
 from closedloop.output import Output
-from closedloop.request_logger.batch import Batch, Key, Known, Operation, Result
+from closedloop.request_logger.batch import Batch
 from closedloop.request_logger.dead_letters import DeadLetter
 from closedloop.request_logger.entry import Entry
 from closedloop.request_logger.mapping import DEAD_LETTERS
 from closedloop.request_logger.metrics import Metrics
+from closedloop.request_logger.operations import Key, Known, Operation, Result
 from closedloop.request_logger.rejoin import Rejoin
 from closedloop.request_logger.store import Found, Store
 from closedloop.request_logger.writer import answers_of_several_rows

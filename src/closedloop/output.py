@@ -1,6 +1,6 @@
 """What a model's answers mean: the declaration of one predictor's output.
 
-A declaration is a mapping; `outputs.yaml` of ConfigMap `model-outputs` has one for each
+A declaration is a mapping; every file of ConfigMap `model-outputs` has them, one for each
 `namespace/deployment/predictor`, with `*` as the predictor for all of a deployment:
 
 - `kind`: `class`, `probabilities`, `score`, `regression` or `multilabel`.
@@ -112,7 +112,7 @@ class Outputs:
 
 
 def read_outputs(said: object) -> Outputs:
-    """Outputs from what an `outputs.yaml` says, decoded.
+    """Outputs from what a file of declarations says, decoded.
 
     Raises `InvalidOutput`; then no part of it is used.
     """

@@ -367,7 +367,14 @@ def test_whoever_may_forward_a_port_may_do_it_by_a_websocket() -> None:
 
 
 def declared() -> Outputs:
-    return parse_outputs(values("models/outputs.yaml")["data"]["outputs.yaml"])
+    texts = values("models/outputs.yaml")["data"].items()
+    return Outputs(
+        {
+            owner: one
+            for name, text in texts
+            for owner, one in parse_outputs(text, name).declared.items()
+        }
+    )
 
 
 def predictors() -> Iterator[tuple[Predictor, Document]]:

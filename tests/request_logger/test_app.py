@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from closedloop import events
-from closedloop.request_logger.batch import Key, Operation, Result
+from closedloop.request_logger.operations import Key, Operation, Result
 from closedloop.request_logger.store import Found, Store
 from tests.elasticsearch import SearchServer
 from tests.request_logger.running import (

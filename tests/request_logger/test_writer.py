@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from closedloop.request_logger.backlog import Backlog
-from closedloop.request_logger.batch import Key, Operation, Result
 from closedloop.request_logger.entry import Answer
 from closedloop.request_logger.metrics import Metrics
+from closedloop.request_logger.operations import Key, Operation, Result
 from closedloop.request_logger.settings import Settings
 from closedloop.request_logger.store import Found, Store
 from closedloop.request_logger.writer import Writer

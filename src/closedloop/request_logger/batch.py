@@ -1,6 +1,5 @@
 """What a batch of events writes: pure, one document a step, whatever order they came in."""
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,40 +22,20 @@ from closedloop.output import Output
 from closedloop.request_logger.dead_letters import DeadLetter
 from closedloop.request_logger.entry import Answer, Entry
 from closedloop.request_logger.mapping import DEAD_LETTERS
+from closedloop.request_logger.operations import (
+    Key,
+    Known,
+    Operation,
+    Result,
+    create_lines,
+    index_lines,
+)
 from closedloop.scoring.keys import document_id
 
 _T = TypeVar("_T")
 
-Key = tuple[str, str]  # index, document id
-
 _CONFLICT = (404, 409)  # written, or gone, since it was read
 _LATER = 429  # Elasticsearch has too much to do
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A document as Elasticsearch has it, and the version that a write must replace."""
-
-    source: Document
-    seq_no: int
-    primary_term: int
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One action of a `_bulk` request: `lines` is its action and its document, as NDJSON."""
-
-    key: Key
-    lines: bytes
-    pieces: int  # how many of the parts that wait for this document are in it
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What `_bulk` said of one operation."""
-
-    status: int
-    error: str = ""
 
 
 @dataclass(slots=True)
@@ -157,7 +136,7 @@ class Batch:
 
     def letters(self) -> list[Operation]:
         return [
-            Operation(key, _create(key, waiting[0][1].document), len(waiting))
+            Operation(key, create_lines(key, waiting[0][1].document), len(waiting))
             for key, waiting in self._letters.items()
         ]
 
@@ -266,7 +245,7 @@ class Batch:
                 self._settle(key, pieces)
                 return None
             document["logged_at"] = now
-            action = _index(key, held, document) if held else _create(key, document)
+            action = index_lines(key, held, document) if held else create_lines(key, document)
         # What someone else wrote there need not have our shape; JSON has no infinity.
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             self._refuse(key, pieces, f"{type(error).__name__}: {error}")
@@ -362,47 +341,3 @@ def _reused(document: Document | None) -> object:
 def _unsettled(waiting: dict[Key, list[tuple[Entry, _T]]]) -> dict[Key, list[tuple[Entry, _T]]]:
     left = {key: [pair for pair in pairs if not pair[0].settled] for key, pairs in waiting.items()}
     return {key: pairs for key, pairs in left.items() if pairs}
-
-
-_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
-
-
-def _create(key: Key, document: Document) -> bytes:
-    action = {"create": {"_index": key[0], "_id": key[1]}}
-    return f"{_encode(action)}\n{_encode(document)}\n".encode()
-
-
-def _index(key: Key, held: Known, document: Document) -> bytes:
-    action = {"index": {"_index": key[0], "_id": key[1], **_unchanged(held)}}
-    return f"{_encode(action)}\n{_encode(document)}\n".encode()
-
-
-def _unchanged(held: Known) -> dict[str, int]:
-    return {"if_seq_no": held.seq_no, "if_primary_term": held.primary_term}
-
-
-def replace(key: Key, held: Known, document: Document, pieces: int) -> Operation:
-    """The write of a document in place of just the version that was read."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    named = {**document, "DocumentId": key[1], "logged_at": now}
-    return Operation(key, _index(key, held, named), pieces)
-
-
-def create(key: Key, document: Document) -> Operation:
-    """The write of a document where none is."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return Operation(key, _create(key, {**document, "DocumentId": key[1], "logged_at": now}), 1)
-
-
-def delete(key: Key, held: Known) -> Operation:
-    """The removal of just the version of a document that was read."""
-    action = {"delete": {"_index": key[0], "_id": key[1], **_unchanged(held)}}
-    return Operation(key, f"{_encode(action)}\n".encode(), 1)
-
-
-def overwrite(key: Key, document: Document | None) -> Operation:
-    """The write of a document whatever is there; None removes it."""
-    name = "delete" if document is None else "index"
-    action = _encode({name: {"_index": key[0], "_id": key[1]}})
-    lines = [action] if document is None else [action, _encode(document)]
-    return Operation(key, "".join(f"{line}\n" for line in lines).encode(), 1)

@@ -34,17 +34,9 @@ from closedloop.documents import (
 )
 from closedloop.index_templates import UNAVAILABLE
 from closedloop.output import Output
-from closedloop.request_logger.batch import (
-    Key,
-    Known,
-    Operation,
-    answer_sizes,
-    create,
-    delete,
-    fitting,
-    replace,
-)
+from closedloop.request_logger.batch import answer_sizes, fitting
 from closedloop.request_logger.metrics import Metrics
+from closedloop.request_logger.operations import Key, Known, Operation, create, delete, replace
 from closedloop.request_logger.store import Store
 from closedloop.scoring.keys import document_id
 

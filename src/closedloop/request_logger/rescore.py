@@ -13,9 +13,9 @@ import structlog
 from closedloop.declared import DeclaredOutputs
 from closedloop.documents import Predictor, predictor_of, scored
 from closedloop.index_templates import UNAVAILABLE
-from closedloop.request_logger.batch import Operation, overwrite, replace
 from closedloop.request_logger.mapping import OUTPUTS
 from closedloop.request_logger.metrics import Metrics
+from closedloop.request_logger.operations import Operation, overwrite, replace
 from closedloop.request_logger.store import Store, groups
 
 _LOOK = 1.0

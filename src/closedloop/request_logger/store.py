@@ -12,8 +12,8 @@ from elasticsearch import ApiError, AsyncElasticsearch
 
 from closedloop.documents import INDEX_PATTERN, LENT_TO, OWNER, Predictor, owned_by
 from closedloop.index_templates import IndexTemplates
-from closedloop.request_logger.batch import Key, Known, Operation, Result
 from closedloop.request_logger.mapping import OUTPUTS
+from closedloop.request_logger.operations import Key, Known, Operation, Result
 
 Filter = Mapping[str, object]
 

@@ -10,10 +10,11 @@ from closedloop.documents import Predictor
 from closedloop.index_templates import UNAVAILABLE
 from closedloop.output import Output
 from closedloop.request_logger.backlog import Backlog
-from closedloop.request_logger.batch import Batch, Operation, Tally
+from closedloop.request_logger.batch import Batch, Tally
 from closedloop.request_logger.dead_letters import DeadLetter, dead_letter
 from closedloop.request_logger.entry import Answer, Entry
 from closedloop.request_logger.metrics import Metrics
+from closedloop.request_logger.operations import Operation
 from closedloop.request_logger.settings import Settings
 from closedloop.request_logger.store import Store, groups
 

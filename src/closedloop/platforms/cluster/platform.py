@@ -183,7 +183,7 @@ class ClusterPlatform:
             if self._kind is not None:
                 self._kind.delete()
             elif self._guest is not None:
-                _warn(
+                raise PlatformError(
                     "nothing was removed: the parts are an administrator's to remove, and your"
                     " models stay until you delete them"
                 )
