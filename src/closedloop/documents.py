@@ -25,6 +25,7 @@ from closedloop.observation import Observation
 from closedloop.output import Output
 from closedloop.scoring.keys import document_id
 from closedloop.scoring.reading import read_answer, read_truth
+from closedloop.scoring.row import lent_stamp
 from closedloop.scoring.scoreboard import Feedback, Outcome, Row, order, verdict
 from closedloop.scoring.times import moment
 
@@ -257,7 +258,7 @@ def stamp_of(content: Mapping[str, object]) -> str:
     """
     # A log that another writer began may have no `ce-id`.
     stamp = events.stamp(str(content.get("ce-time", "")), str(content.get("ce-id", "")))
-    return f"-{stamp}" if _LENT in content else stamp
+    return lent_stamp(stamp, str(content[_LENT])) if _LENT in content else stamp
 
 
 def lent(part: Part, owner: Predictor) -> Part:

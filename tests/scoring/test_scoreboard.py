@@ -10,6 +10,7 @@ from closedloop.output import Output, read_output
 from closedloop.scoring import loose
 from closedloop.scoring.keys import document_id
 from closedloop.scoring.reading import Reason, Said, read_answer, read_truth
+from closedloop.scoring.row import lent_stamp
 from closedloop.scoring.scoreboard import Capacity, Feedback, Outcome, Row, Scoreboard, verdict
 from closedloop.scoring.times import Times
 from closedloop.scoring.verdict import UNLABELLED, UNMATCHED, Verdict, judge, unscorable
@@ -189,9 +190,9 @@ def test_taking_everything_back_leaves_nothing(events: list[Event]) -> None:
         show(lent, event)
     for event in events:
         if isinstance(event, Judgement):
-            lent.judge(event.request_id, f"-{event.stamp}", event.feedback)
+            lent.judge(event.request_id, lent_stamp(event.stamp, "lender"), event.feedback)
     for request_id in IDS:
-        lent.drop_borrowed(request_id)
+        lent.drop_borrowed(request_id, "lender")
     assert contents(lent) == contents(board)
 
 
@@ -200,7 +201,7 @@ def test_ones_own_feedback_goes_before_what_is_lent(
     events: list[Event], theirs: list[Event]
 ) -> None:
     judgements = [event for event in theirs if isinstance(event, Judgement)]
-    borrowed = [each._replace(stamp=f"-{each.stamp}") for each in judgements]
+    borrowed = [each._replace(stamp=lent_stamp(each.stamp, "lender")) for each in judgements]
     board, alone = shown([*borrowed, *events]), shown(events)
     for name, row in alone.items():
         if row.judged and row.answered:

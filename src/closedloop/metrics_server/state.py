@@ -20,6 +20,7 @@ from closedloop.observation import Observation
 from closedloop.output import Output
 from closedloop.scoring.keys import document_id, request_of
 from closedloop.scoring.reading import read_answer
+from closedloop.scoring.row import lent_stamp
 from closedloop.scoring.scoreboard import Capacity, Feedback, Outcome, Scoreboard
 
 # A document may become visible this much later than its event came, or its `logged_at` says:
@@ -166,14 +167,14 @@ class State:
             # What it lent before its answer came is its own after all.
             for board in answered:
                 if board is not mine:
-                    board.drop_borrowed(request_id)
-        for lender in boards:
+                    board.drop_borrowed(request_id, predictor.predictor)
+        for name, lender in zip(siblings, boards, strict=True):
             if not answered or not (loose := lender.unanswered(request_id)):
                 continue
             lender.lend(request_id)
             for borrower in answered:
                 for stamp, feedback in loose.items():
-                    borrower.judge(request_id, f"-{stamp}", feedback)
+                    borrower.judge(request_id, lent_stamp(stamp, name.predictor), feedback)
 
     def _settle_again(self, predictor: Predictor, request_id: str) -> None:
         """The same after rows were dropped: what was lent to them is the lender's again."""

@@ -73,9 +73,14 @@ class Feedback:
         return column if numbers else list(self.truths)
 
 
-def borrowed(stamp: str) -> bool:
-    """Whether feedback was lent by another predictor: it sorts below all of one's own."""
-    return stamp.startswith("-")
+def lent_stamp(stamp: str, lender: str) -> str:
+    """The stamp of feedback that the predictor `lender` lent: it sorts below all of one's own."""
+    return f"-{stamp}\n{lender}"
+
+
+def borrowed(stamp: str, lender: str) -> bool:
+    """Whether feedback was lent by the predictor `lender`."""
+    return stamp.startswith("-") and stamp.endswith(f"\n{lender}")
 
 
 def verdict(output: Output | None, row: Row) -> Verdict:

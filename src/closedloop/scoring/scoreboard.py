@@ -168,17 +168,17 @@ class Scoreboard:
         name = document_id(request_id, row, size)
         return self._judge_row(name, stamp, truth, Feedback((truth,), tuple(names)))
 
-    def drop_borrowed(self, request_id: str) -> None:
-        """Take back what other predictors lent."""
+    def drop_borrowed(self, request_id: str, lender: str) -> None:
+        """Give back what the predictor `lender` lent."""
         names = [document_id(request_id, 0, 1)]
         for size in self._batches.get(request_id, ()):
             names += [document_id(request_id, row, size) for row in range(size)]
         for name in names:
             row = self._rows.get(name)
-            if row is not None and borrowed(row.judged):
+            if row is not None and borrowed(row.judged, lender):
                 self._judge_as(name, "", None, None)
         if (loose := self._loose.get(request_id)) is not None:
-            for stamp in [each for each in loose if borrowed(each)]:
+            for stamp in [each for each in loose if borrowed(each, lender)]:
                 del loose[stamp]
             self._settle(request_id)
 

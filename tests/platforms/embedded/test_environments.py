@@ -147,7 +147,7 @@ async def test_missing_models_are_trained(model_python: Path, tmp_path: Path) ->
     said: list[str] = []
     for _ in range(2):
         folder = await trained_models(python, said.append)
-        assert said[0] == "training the iris models"
+        assert said[0] == "training the models"
         assert (folder / "model.joblib").is_file()
         shutil.rmtree(folder)
         said.clear()
