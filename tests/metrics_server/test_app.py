@@ -34,9 +34,11 @@ async def test_a_batch_and_its_correction(url: str) -> None:
 
 async def test_a_request_is_taken_and_changes_nothing(url: str) -> None:
     async with running_server(url) as server:
+        await server.until_ready()
         assert await server.send(event(events.REQUEST, {"data": {"ndarray": [[1]]}})) == [202]
         assert server.of_pets("events_total", type="request", outcome="ignored") == 1
-        assert server.of_pets("correct") is None
+        assert server.of_pets("correct") == 0
+        assert server.of_pets("rows", state="unlabelled") == 0
 
 
 async def test_several_deployments_in_one_server(url: str) -> None:
