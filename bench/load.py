@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import uvloop
 from aiohttp import web
 
-from closedloop.events import Event
-from closedloop.service import event_loop
+from closedloop.loop.events import Event
+from closedloop.services.kit.service import event_loop
 
 _SPAWN = multiprocessing.get_context("spawn")
 

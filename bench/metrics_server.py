@@ -17,8 +17,8 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 from bench.load import Server, application, empty_handler, rendered, send, sending, service
-from closedloop import events
-from closedloop.events import Event
+from closedloop.loop import events
+from closedloop.loop.events import Event
 from tests.elasticsearch import running_elasticsearch
 
 _RESPONSE = {
@@ -43,7 +43,7 @@ def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str
     rates: dict[str, list[float]] = {"server": [], "empty": [], "server_cpu": [], "empty_cpu": []}
     with (
         running_elasticsearch() as url,
-        service("closedloop.metrics_server", ELASTICSEARCH_URL=url) as server,
+        service("closedloop.services.metrics_server", ELASTICSEARCH_URL=url) as server,
         application(empty_handler) as empty,
     ):
         for _ in range(rounds):

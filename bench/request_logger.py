@@ -21,11 +21,11 @@ from aiohttp import web
 from elasticsearch import Elasticsearch
 
 from bench.load import application, empty_handler, rendered, send, service
-from closedloop import events
-from closedloop.documents import Document, index_name, merge, parts_of
-from closedloop.events import Event
-from closedloop.observation import observe
-from closedloop.request_logger.mapping import TEMPLATES
+from closedloop.log.mapping import TEMPLATES
+from closedloop.loop import events
+from closedloop.loop.documents import Document, index_name, merge, parts_of
+from closedloop.loop.events import Event
+from closedloop.loop.observation import observe
 from tests.elasticsearch import search_server
 
 _IN_FLIGHT = 4000  # twice what is written at a time, so that there is always a batch waiting
@@ -70,7 +70,7 @@ def run(predictions: int = 6000, rounds: int = 3) -> dict[str, float]:
                 took(f"{name}_feedback", _bulk(server.upstream, "index", documents[1], size))
         with (
             search_server() as server,
-            service("closedloop.request_logger", ELASTICSEARCH_URL=server.url) as logger,
+            service("closedloop.services.request_logger", ELASTICSEARCH_URL=server.url) as logger,
         ):
             took("logger_answers", send(logger.url, requests[0], _IN_FLIGHT))
             took("logger_feedback", send(logger.url, requests[1], _IN_FLIGHT))
@@ -80,7 +80,7 @@ def run(predictions: int = 6000, rounds: int = 3) -> dict[str, float]:
                 raise RuntimeError(f"{count} documents are there: {predictions} were expected")
         with (
             application(_sink) as sink,
-            service("closedloop.request_logger", ELASTICSEARCH_URL=sink.url) as logger,
+            service("closedloop.services.request_logger", ELASTICSEARCH_URL=sink.url) as logger,
         ):
             took("sink", send(logger.url, requests[0], _IN_FLIGHT))
         with application(empty_handler) as empty:

@@ -17,11 +17,11 @@ from elasticsearch.helpers import async_scan, bulk
 
 from bench.load import service
 from bench.metrics_server import loop
-from closedloop.documents import INDEX_PATTERN, Document, index_name, merge, parts_of
-from closedloop.inference_log import PAGE, InferenceLog
-from closedloop.metrics_server.state import State
-from closedloop.observation import observe
-from closedloop.request_logger.mapping import TEMPLATES
+from closedloop.log.inference_log import PAGE, InferenceLog
+from closedloop.log.mapping import TEMPLATES
+from closedloop.loop.documents import INDEX_PATTERN, Document, index_name, merge, parts_of
+from closedloop.loop.observation import observe
+from closedloop.services.metrics_server.state import State
 from tests.elasticsearch import running_elasticsearch
 
 
@@ -31,12 +31,12 @@ def run(rows: int = 50_000, rounds: int = 3) -> dict[str, float]:
         with Elasticsearch(url, request_timeout=120) as client:
             for name, template in TEMPLATES.items():
                 client.indices.put_index_template(name=name, **template)
-            with service("closedloop.metrics_server", ELASTICSEARCH_URL=url) as server:
+            with service("closedloop.services.metrics_server", ELASTICSEARCH_URL=url) as server:
                 resident = server.resident_bytes
             bulk(client, _actions(rows), refresh=True)
         rates = asyncio.run(_rates(url, rows, rounds))
         begin = time.perf_counter()
-        with service("closedloop.metrics_server", ELASTICSEARCH_URL=url) as server:
+        with service("closedloop.services.metrics_server", ELASTICSEARCH_URL=url) as server:
             seconds = time.perf_counter() - begin
             resident = server.resident_bytes - resident
         memory = asyncio.run(_memory(url))

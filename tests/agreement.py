@@ -11,14 +11,14 @@ from typing import Any
 from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry
 
-from closedloop import events
-from closedloop.declared import DeclaredOutputs
-from closedloop.documents import INDEX_PATTERN, OWNER, Document
-from closedloop.index_templates import IndexTemplates
-from closedloop.request_logger.mapping import TEMPLATES
-from closedloop.request_logger.metrics import Metrics
-from closedloop.request_logger.rejoin import Rejoin
-from closedloop.request_logger.store import Store
+from closedloop.log.mapping import TEMPLATES
+from closedloop.log.templates import IndexTemplates
+from closedloop.loop import events
+from closedloop.loop.documents import INDEX_PATTERN, OWNER, Document
+from closedloop.services.kit.declared import DeclaredOutputs
+from closedloop.services.request_logger.metrics import Metrics
+from closedloop.services.request_logger.rejoin import Rejoin
+from closedloop.services.request_logger.store import Store
 from tests.metrics_server.running import MetricsServer, running_server
 from tests.request_logger.running import Logger, running_logger
 

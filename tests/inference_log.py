@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from elasticsearch import Elasticsearch, helpers
 
-from closedloop import events
-from closedloop.documents import Document, Predictor
-from closedloop.events import Event
-from closedloop.output import Output
-from closedloop.request_logger.mapping import TEMPLATES
+from closedloop.log.mapping import TEMPLATES
+from closedloop.loop import events
+from closedloop.loop.documents import Document, Predictor
+from closedloop.loop.events import Event
+from closedloop.loop.output import Output
 from tests.memory_store import MemoryLogger
 
 NUMBERED = Output("class", classes=tuple(map(str, range(2000))))

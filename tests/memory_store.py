@@ -6,7 +6,8 @@ from typing import Any, TypeVar, cast
 
 from prometheus_client import CollectorRegistry
 
-from closedloop.documents import (
+from closedloop.log.mapping import DEAD_LETTERS
+from closedloop.loop.documents import (
     LENT_TO,
     Document,
     Predictor,
@@ -14,18 +15,17 @@ from closedloop.documents import (
     predictor_of,
     read_document,
 )
-from closedloop.events import Event
-from closedloop.observation import Observation, observe
-from closedloop.output import Output
-from closedloop.request_logger.batch import Batch
-from closedloop.request_logger.dead_letters import DeadLetter
-from closedloop.request_logger.entry import Entry
-from closedloop.request_logger.mapping import DEAD_LETTERS
-from closedloop.request_logger.metrics import Metrics
-from closedloop.request_logger.operations import Key, Known, Operation, Result
-from closedloop.request_logger.rejoin import Rejoin
-from closedloop.request_logger.store import Found, Store
-from closedloop.request_logger.writer import answers_of_several_rows
+from closedloop.loop.events import Event
+from closedloop.loop.observation import Observation, observe
+from closedloop.loop.output import Output
+from closedloop.services.request_logger.batch import Batch
+from closedloop.services.request_logger.dead_letters import DeadLetter
+from closedloop.services.request_logger.entry import Entry
+from closedloop.services.request_logger.metrics import Metrics
+from closedloop.services.request_logger.operations import Key, Known, Operation, Result
+from closedloop.services.request_logger.rejoin import Rejoin
+from closedloop.services.request_logger.store import Found, Store
+from closedloop.services.request_logger.writer import answers_of_several_rows
 
 _T = TypeVar("_T")
 

@@ -20,7 +20,7 @@ from elasticsearch import Elasticsearch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from closedloop import events
+from closedloop.loop import events
 from tests.agreement import (
     CANARY,
     CAPITAL,

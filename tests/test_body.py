@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.body import parse_body
-from closedloop.events import InvalidEvent
+from closedloop.loop.body import parse_body
+from closedloop.loop.events import InvalidEvent
 from tests.json_values import JSON
 
 MESSAGE = {"data": {"names": ["é"], "ndarray": [[1, 2.5, "x"]]}}

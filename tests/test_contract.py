@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 import pytest
 from elasticsearch import Elasticsearch
 
-from closedloop import events
-from closedloop.documents import index_name
-from closedloop.observation import MOST_BYTES
+from closedloop.loop import events
+from closedloop.loop.documents import index_name
+from closedloop.loop.observation import MOST_BYTES
 from tests.agreement import (
     CANARY,
     CAPITAL,

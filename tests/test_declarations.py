@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from closedloop import events
-from closedloop.documents import index_name
-from closedloop.events import Event
-from closedloop.history import audit_trail, evaluate
-from closedloop.history.declared import declared_outputs
-from closedloop.output import read_output
-from closedloop.request_logger.mapping import OUTPUTS
+from closedloop.log import audit_trail, evaluate
+from closedloop.log.declared import declared_outputs
+from closedloop.log.mapping import OUTPUTS
+from closedloop.loop import events
+from closedloop.loop.documents import index_name
+from closedloop.loop.events import Event
+from closedloop.loop.output import read_output
 from tests.metrics_server.running import MetricsServer, event, running_server
 from tests.request_logger.running import Logger, running_logger
 

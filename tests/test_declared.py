@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from closedloop.declared import DeclaredOutputs, parse_outputs
-from closedloop.output import InvalidOutput, Output, Outputs
+from closedloop.loop.output import InvalidOutput, Output, Outputs
+from closedloop.services.kit.declared import DeclaredOutputs, parse_outputs
 
 NAMES = ("seldon", "iris", "default")
 RATE = "seldon/iris/default: {kind: regression}"

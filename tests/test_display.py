@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from closedloop.display import show, source, table
+from closedloop.notebook.display import show, source, table
 
 
 @dataclass
@@ -16,7 +16,7 @@ def test_a_manifest_is_shown_as_it_is() -> None:
 
 
 def test_a_module_is_shown_as_python() -> None:
-    assert source("display.py").data.startswith('```python\n"""How a notebook shows')
+    assert source("notebook/display.py").data.startswith('```python\n"""How a notebook shows')
 
 
 def test_dataclasses_name_their_columns() -> None:

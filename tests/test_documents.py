@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop import events
-from closedloop.documents import (
+from closedloop.loop import events
+from closedloop.loop.documents import (
     PAYLOAD_BYTES,
     Document,
     Predictor,
@@ -25,11 +25,11 @@ from closedloop.documents import (
     row_in,
     scored,
 )
-from closedloop.events import Event, InvalidEvent
-from closedloop.observation import observe
-from closedloop.output import Output, read_output
-from closedloop.scoring import Outcome
-from closedloop.scoring.scoreboard import Feedback
+from closedloop.loop.events import Event, InvalidEvent
+from closedloop.loop.observation import observe
+from closedloop.loop.output import Output, read_output
+from closedloop.loop.scoring import Outcome
+from closedloop.loop.scoring.scoreboard import Feedback
 
 NAMES = ["cat", "dog", "bird"]
 TYPES = {"request": events.REQUEST, "response": events.RESPONSE, "feedback": events.FEEDBACK}

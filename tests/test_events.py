@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.events import (
+from closedloop.loop.events import (
     FEEDBACK,
     RESPONSE,
     InvalidEvent,

@@ -6,7 +6,7 @@ from typing import Any, cast
 from elastic_transport import TransportError
 from elasticsearch import AsyncElasticsearch
 
-from closedloop.index_templates import IndexTemplates, template
+from closedloop.log.templates import IndexTemplates, template
 from tests.elasticsearch import running_elasticsearch
 
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 import pytest
 from elasticsearch import AsyncElasticsearch, Elasticsearch
 
-from closedloop import inference_log
-from closedloop.documents import Document, Predictor, read_document, row_in
-from closedloop.inference_log import InferenceLog
+from closedloop.log import inference_log
+from closedloop.log.inference_log import InferenceLog
+from closedloop.loop.documents import Document, Predictor, read_document, row_in
 from tests.metrics_server.running import answer, documents_of, truth, write_log
 
 PETS = Predictor("seldon", "pets", "default")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.documents import index_name
-from closedloop.events import FEEDBACK, REQUEST, RESPONSE, Event, InvalidEvent
-from closedloop.observation import REASONS, Observation, observe, read_event
-from closedloop.payload import Feedback, Rows
+from closedloop.loop.documents import index_name
+from closedloop.loop.events import FEEDBACK, REQUEST, RESPONSE, Event, InvalidEvent
+from closedloop.loop.observation import REASONS, Observation, observe, read_event
+from closedloop.loop.payload import Feedback, Rows
 from tests.json_values import JSON
 
 HEADERS = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from closedloop.output import (
+from closedloop.loop.output import (
     LONGEST_CLASS,
     MOST_CLASSES,
     InvalidOutput,

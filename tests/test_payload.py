@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.events import InvalidEvent
-from closedloop.payload import Rows, feedback_of, judged_request, rows_of
+from closedloop.loop.events import InvalidEvent
+from closedloop.loop.payload import Rows, feedback_of, judged_request, rows_of
 from tests.json_values import JSON
 
 MADE = "123e4567-e89b-42d3-a456-426614174000"

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
+from closedloop.judging.present import ANNOTATION, Present, annotated, present_pair
 from closedloop.platforms.protocol import Object, Platform, PlatformError
-from closedloop.present import ANNOTATION, Present, annotated, present_pair
 
 MADE, CHANGED = "2026-05-01T08:00:00Z", "2026-05-01T10:00:00Z"
 

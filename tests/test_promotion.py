@@ -10,10 +10,10 @@ from typing import cast
 import pytest
 import yaml
 
+from closedloop.judging.present import ANNOTATION
+from closedloop.judging.promotion import PromotionError, Roles, diff, promote, promoted, roles
 from closedloop.paths import manifests_folder
 from closedloop.platforms.protocol import Object, PartStatus, Platform
-from closedloop.present import ANNOTATION
-from closedloop.promotion import PromotionError, Roles, diff, promote, promoted, roles
 
 PROBES = [{"data": {"ndarray": [[float(i)]]}} for i in range(3)]
 

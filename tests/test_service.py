@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from closedloop.service import Settings, addresses, configure_logs
+from closedloop.services.kit.service import Settings, addresses, configure_logs
 
 
 @pytest.fixture

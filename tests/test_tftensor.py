@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.tftensor import MOST_VALUES, read_tensor
+from closedloop.loop.tftensor import MOST_VALUES, read_tensor
 
 # Of each type that numpy has too: the field of its values.
 FIELDS = {

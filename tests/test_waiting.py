@@ -9,7 +9,7 @@ from elastic_transport import ConnectionError as NoConnection
 from elasticsearch import ApiError, NotFoundError
 from urllib3.exceptions import ProtocolError
 
-from closedloop.waiting import passes, until
+from closedloop.notebook.waiting import passes, until
 
 
 def test_returns_the_first_accepted_value() -> None:

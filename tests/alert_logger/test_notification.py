@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.alert_logger.notification import (
+from closedloop.services.alert_logger.notification import (
     Alert,
     Document,
     InvalidNotification,

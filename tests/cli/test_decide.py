@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import typer
 
-from closedloop import comparison, present, promotion
 from closedloop.cli import app
-from closedloop.comparison import Comparison
-from closedloop.decision import ALPHA
-from closedloop.history.evaluate import Evaluation
-from closedloop.history.log import NothingLoggedError
-from closedloop.present import Present
-from closedloop.promotion import Promotion, Roles
-from closedloop.scoring import ConfusionMatrix
+from closedloop.judging import comparison, present, promotion
+from closedloop.judging.comparison import Comparison
+from closedloop.judging.decision import ALPHA
+from closedloop.judging.present import Present
+from closedloop.judging.promotion import Promotion, Roles
+from closedloop.log.evaluate import Evaluation
+from closedloop.log.pages import NothingLoggedError
+from closedloop.loop.scoring import ConfusionMatrix
 from tests.cli.conftest import Invoke
 from tests.suite.fakes import FakePlatform
 

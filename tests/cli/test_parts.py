@@ -8,10 +8,10 @@ from rich.console import Console
 
 from closedloop.cli.parts import NOT_COUNTED
 from closedloop.cli.table import status_table
-from closedloop.dashboards import Prometheus, Series
+from closedloop.loop.scoring.said import ADVICE
+from closedloop.notebook.dashboards import Prometheus, Series
 from closedloop.paths import manifests_folder
 from closedloop.platforms.protocol import PARTS, PartStatus, PlatformError
-from closedloop.scoring.said import ADVICE
 from closedloop.suite.setup import STEPS
 from tests.cli.conftest import Invoke
 from tests.suite.fakes import FakePlatform

@@ -3,10 +3,10 @@ from elasticsearch import Elasticsearch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from closedloop import events
-from closedloop.comparison import compare, disagreements, pairs, series
-from closedloop.decision import Verdict, evidence
-from closedloop.history import NothingLoggedError, Period
+from closedloop.judging.comparison import compare, disagreements, pairs, series
+from closedloop.judging.decision import Verdict, evidence
+from closedloop.log import NothingLoggedError, Period
+from closedloop.loop import events
 from tests.inference_log import Log, empty
 
 CHAMPION, CHALLENGER = "default", "shadow"

@@ -9,12 +9,12 @@ from elasticsearch import Elasticsearch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop import events
-from closedloop.comparison import Pair, compare, content_of, pairs, series
-from closedloop.comparison.rows import Rows
-from closedloop.decision import Verdict
-from closedloop.documents import Predictor, kept_apart
-from closedloop.history import Period, audit_trail
+from closedloop.judging.comparison import Pair, compare, content_of, pairs, series
+from closedloop.judging.comparison.rows import Rows
+from closedloop.judging.decision import Verdict
+from closedloop.log import Period, audit_trail
+from closedloop.loop import events
+from closedloop.loop.documents import Predictor, kept_apart
 from tests.inference_log import Log
 
 CHAMPION, CHALLENGER = "default", "shadow"

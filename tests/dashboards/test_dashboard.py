@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from closedloop.dashboards import DashboardError, load, parse
-from closedloop.dashboards.dashboard import Target
+from closedloop.notebook.dashboards import DashboardError, load, parse
+from closedloop.notebook.dashboards.dashboard import Target
 
 FOLDER = Path(__file__).parents[2] / "manifests" / "dashboards"
 PANEL: dict[str, Any] = {

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from closedloop.dashboards import Prometheus, Series, draw, draw_panel, parse
+from closedloop.notebook.dashboards import Prometheus, Series, draw, draw_panel, parse
 
 GRID = {"x": 0, "y": 0, "w": 12, "h": 8}
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import beta, binom
 
-from closedloop.decision import Verdict, decide, evidence, report
+from closedloop.judging.decision import Verdict, decide, evidence, report
 
 counts = st.integers(0, 400)
 alphas = st.floats(0.001, 0.3)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from closedloop.decision import decide, fate, peeking, report, sequential, simulate
-from closedloop.decision.evidence import Verdict
-from closedloop.decision.looking import Rule
+from closedloop.judging.decision import decide, fate, peeking, report, sequential, simulate
+from closedloop.judging.decision.evidence import Verdict
+from closedloop.judging.decision.looking import Rule
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from closedloop.comparison import Pair, content_of
-from closedloop.comparison.rows import Rows
-from closedloop.decision import Verdict, decide, evidence
+from closedloop.judging.comparison import Pair, content_of
+from closedloop.judging.comparison.rows import Rows
+from closedloop.judging.decision import Verdict, decide, evidence
 
 
 def false_decisions(rows: int, times: int) -> float:

@@ -17,12 +17,12 @@ from elasticsearch.helpers import scan
 from nats.errors import Error as NatsError
 from prometheus_client.parser import text_string_to_metric_families
 
-from closedloop.documents import INDEX_PATTERN
-from closedloop.events import PUID_HEADER
+from closedloop.loop.documents import INDEX_PATTERN
+from closedloop.loop.events import PUID_HEADER
+from closedloop.notebook.traffic import Plan, Record, Traffic
+from closedloop.notebook.waiting import until
 from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
-from closedloop.traffic import Plan, Record, Traffic
-from closedloop.waiting import until
 from tests.end_to_end.accepted import Score, Stream, scores
 from tests.platforms.embedded.processes import descendants, listening
 
@@ -39,9 +39,9 @@ _PROGRAMS = {
     "prometheus": "/prometheus",
     "alertmanager": "/prometheus-alertmanager",
     "elasticsearch": "osmem-server",
-    REQUEST_LOGGER: "closedloop.request_logger",
-    METRICS_SERVER: "closedloop.metrics_server",
-    "seldon-logs/alert-logger": "closedloop.alert_logger",
+    REQUEST_LOGGER: "closedloop.services.request_logger",
+    METRICS_SERVER: "closedloop.services.metrics_server",
+    "seldon-logs/alert-logger": "closedloop.services.alert_logger",
     "executor": "closedloop.platforms.embedded.executor",
     "model": "closedloop.models.serve",
 }

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from closedloop.history.amendments import Correction, amend, audit_trail
-from closedloop.waiting import until
+from closedloop.log.amendments import Correction, amend, audit_trail
+from closedloop.notebook.waiting import until
 from tests.end_to_end.loop import FLOWERS, PATIENCE, Loop
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]

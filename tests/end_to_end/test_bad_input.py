@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import requests
 
-from closedloop.events import PUID_HEADER
+from closedloop.loop.events import PUID_HEADER
+from closedloop.notebook.waiting import until
 from closedloop.platforms.embedded import state
-from closedloop.waiting import until
 from tests.end_to_end.loop import METRICS_SERVER, PATIENCE, REQUEST_LOGGER, Loop
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]

@@ -21,10 +21,10 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 from prometheus_client.parser import text_string_to_metric_families
 
+from closedloop.notebook.traffic import Plan, Record, Traffic
+from closedloop.notebook.waiting import until
 from closedloop.platforms import connect
 from closedloop.platforms.cluster.platform import ClusterPlatform
-from closedloop.traffic import Plan, Record, Traffic
-from closedloop.waiting import until
 
 pytestmark = [
     pytest.mark.cluster,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from closedloop.traffic import Plan, Traffic
+from closedloop.notebook.traffic import Plan, Traffic
 from tests.end_to_end.loop import FLOWERS, METRICS_SERVER, Loop
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]

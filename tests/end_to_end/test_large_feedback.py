@@ -3,7 +3,7 @@
 import pytest
 import requests
 
-from closedloop.events import PUID_HEADER
+from closedloop.loop.events import PUID_HEADER
 from tests.end_to_end.loop import Loop
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]

@@ -15,10 +15,10 @@ import pytest
 import requests
 from elasticsearch.helpers import bulk
 
+from closedloop.notebook.waiting import until
 from closedloop.paths import checkout_root
 from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
-from closedloop.waiting import until
 from tests.end_to_end.loop import FLOWERS, PATIENCE, Loop
 from tests.platforms.embedded.processes import descendants, listening, runs
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import requests
 
+from closedloop.judging.present import present_pair
+from closedloop.judging.promotion import KIND, Promotion, PromotionError, Roles, promote, roles
+from closedloop.notebook.waiting import until
 from closedloop.platforms.protocol import PlatformError
-from closedloop.present import present_pair
-from closedloop.promotion import KIND, Promotion, PromotionError, Roles, promote, roles
-from closedloop.waiting import until
 from tests.end_to_end.loop import PATIENCE, Loop
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from closedloop.waiting import until
+from closedloop.notebook.waiting import until
 from tests.end_to_end.loop import FLOWERS, METRICS_SERVER, PATIENCE, Loop
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]

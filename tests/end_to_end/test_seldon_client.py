@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from closedloop.waiting import until
+from closedloop.notebook.waiting import until
 from tests.end_to_end.loop import FLOWERS, PATIENCE, Loop
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from closedloop.waiting import until
+from closedloop.notebook.waiting import until
 
 FOLDER = Path(__file__).parent
 RECORDED = FOLDER / "recorded.yaml"

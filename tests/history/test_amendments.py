@@ -6,10 +6,7 @@ from elasticsearch import Elasticsearch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from closedloop import events
-from closedloop.documents import Document, feedback_in, merge, parts_of
-from closedloop.events import Event
-from closedloop.history import (
+from closedloop.log import (
     Correction,
     NothingLoggedError,
     amend,
@@ -17,11 +14,14 @@ from closedloop.history import (
     evaluate,
     versions,
 )
-from closedloop.observation import observe
-from closedloop.output import read_output
-from closedloop.payload import feedback_of
-from closedloop.scoring import Scoreboard
-from closedloop.scoring.reading import Said
+from closedloop.loop import events
+from closedloop.loop.documents import Document, feedback_in, merge, parts_of
+from closedloop.loop.events import Event
+from closedloop.loop.observation import observe
+from closedloop.loop.output import read_output
+from closedloop.loop.payload import feedback_of
+from closedloop.loop.scoring import Scoreboard
+from closedloop.loop.scoring.reading import Said
 from tests.inference_log import Log, empty
 from tests.model_server import model
 

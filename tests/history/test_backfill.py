@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
-from closedloop import events
-from closedloop.documents import Predictor, index_name
-from closedloop.events import Event
-from closedloop.history import (
+from closedloop.log import (
     Index,
     Period,
     Pipeline,
@@ -21,8 +18,11 @@ from closedloop.history import (
     backfill,
     evaluate,
 )
-from closedloop.output import Output
-from closedloop.request_logger.mapping import OUTPUTS
+from closedloop.log.mapping import OUTPUTS
+from closedloop.loop import events
+from closedloop.loop.documents import Predictor, index_name
+from closedloop.loop.events import Event
+from closedloop.loop.output import Output
 from tests.inference_log import Log, empty, put_templates
 
 IRIS = Predictor("ns", "iris", "default")

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 from elasticsearch import Elasticsearch
 
-from closedloop.history import NothingLoggedError, Period, coverage_by_cohort, delays
+from closedloop.log import NothingLoggedError, Period, coverage_by_cohort, delays
 from tests.inference_log import Log
 
 

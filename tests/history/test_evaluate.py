@@ -5,12 +5,12 @@ from elasticsearch import Elasticsearch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from closedloop.documents import index_name
-from closedloop.history import NothingLoggedError, Period, evaluate, over_time
-from closedloop.history.period import Moment
-from closedloop.scoring import Scoreboard
-from closedloop.scoring.reading import read_answer
-from closedloop.scoring.scoreboard import Feedback
+from closedloop.log import NothingLoggedError, Period, evaluate, over_time
+from closedloop.log.period import Moment
+from closedloop.loop.documents import index_name
+from closedloop.loop.scoring import Scoreboard
+from closedloop.loop.scoring.reading import read_answer
+from closedloop.loop.scoring.scoreboard import Feedback
 from tests.inference_log import NUMBERED, Log, empty
 
 

@@ -7,11 +7,11 @@ from elasticsearch import Elasticsearch, helpers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from closedloop.comparison import compare, disagreements, pairs, series
-from closedloop.documents import Predictor, index_name
-from closedloop.history import NothingLoggedError, audit_trail, evaluate, over_time
-from closedloop.history import log as log_module
-from closedloop.history.log import SCORED, Key, Log, by_request, open_log
+from closedloop.judging.comparison import compare, disagreements, pairs, series
+from closedloop.log import NothingLoggedError, audit_trail, evaluate, over_time
+from closedloop.log import pages as log_module
+from closedloop.log.pages import SCORED, Key, Log, by_request, open_log
+from closedloop.loop.documents import Predictor, index_name
 from tests.inference_log import Log as Written
 from tests.inference_log import empty
 

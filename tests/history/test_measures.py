@@ -3,10 +3,10 @@ import math
 import pytest
 from elasticsearch import Elasticsearch
 
-from closedloop import events
-from closedloop.history import Measures, evaluate
-from closedloop.output import read_output
-from closedloop.scoring.labels import LabelCounts
+from closedloop.log import Measures, evaluate
+from closedloop.loop import events
+from closedloop.loop.output import read_output
+from closedloop.loop.scoring.labels import LabelCounts
 from tests.inference_log import Log
 
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop import events
-from closedloop.documents import Document, Predictor, merge, parts_of
-from closedloop.history.records import Refused, Row, read
-from closedloop.observation import observe
-from closedloop.output import Output
+from closedloop.log.records import Refused, Row, read
+from closedloop.loop import events
+from closedloop.loop.documents import Document, Predictor, merge, parts_of
+from closedloop.loop.observation import observe
+from closedloop.loop.output import Output
 
 IRIS = Predictor("ns", "iris", "default")
 CSV = "request_id,time,prediction,truth,feedback_time,sepal length,colour\n"

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from closedloop import events
-from closedloop.declared import parse_outputs
-from closedloop.documents import Predictor
-from closedloop.output import Outputs, read_output
+from closedloop.loop import events
+from closedloop.loop.documents import Predictor
+from closedloop.loop.output import Outputs, read_output
 from closedloop.platforms.cluster.access import _CREDENTIALS
 from closedloop.platforms.cluster.applying import GENERATE
 from closedloop.platforms.cluster.images import chart_images
 from closedloop.platforms.cluster.ports import host_ports, published
 from closedloop.platforms.embedded.broker.delivery import backoff, parse
+from closedloop.services.kit.declared import parse_outputs
 from tests.manifests.repository import MANIFESTS, Document, objects, of
 
 # Made by charts and upstream's manifests (versions.yaml), and named by ours.

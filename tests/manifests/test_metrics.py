@@ -7,13 +7,13 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
-from closedloop.metrics_server.app import create_app as create_metrics_server
-from closedloop.metrics_server.collector import StateCollector
-from closedloop.metrics_server.settings import Settings as MetricsServerSettings
-from closedloop.metrics_server.state import State
 from closedloop.platforms.embedded.executor import latency
-from closedloop.request_logger.app import create_app as create_request_logger
-from closedloop.request_logger.settings import Settings as RequestLoggerSettings
+from closedloop.services.metrics_server.app import create_app as create_metrics_server
+from closedloop.services.metrics_server.collector import StateCollector
+from closedloop.services.metrics_server.settings import Settings as MetricsServerSettings
+from closedloop.services.metrics_server.state import State
+from closedloop.services.request_logger.app import create_app as create_request_logger
+from closedloop.services.request_logger.settings import Settings as RequestLoggerSettings
 from tests.manifests.repository import objects
 
 # Seldon's executor, as the stand-in has them; a client's and a server's side.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from closedloop.scoring.interval import wilson
+from closedloop.loop.scoring.interval import wilson
 from tests.manifests import rule_tests
 from tests.manifests.rule_tests import (
     INTERVALS,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from closedloop.dashboards import Prometheus, QueryError
-from closedloop.waiting import until
+from closedloop.notebook.dashboards import Prometheus, QueryError
+from closedloop.notebook.waiting import until
 from tests.manifests.rule_tests import MODEL, program, rules
 from tests.ports import free_port
 

@@ -12,11 +12,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from elasticsearch import Elasticsearch
 from prometheus_client import CollectorRegistry
 
-from closedloop import events
-from closedloop.documents import Document
-from closedloop.events import Event
-from closedloop.metrics_server.app import create_app
-from closedloop.metrics_server.settings import Settings
+from closedloop.loop import events
+from closedloop.loop.documents import Document
+from closedloop.loop.events import Event
+from closedloop.services.metrics_server.app import create_app
+from closedloop.services.metrics_server.settings import Settings
 from tests.inference_log import Log
 
 NAMES = ["cat", "dog", "bird"]

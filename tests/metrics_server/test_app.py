@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from closedloop import events
-from closedloop.observation import REASONS
+from closedloop.loop import events
+from closedloop.loop.observation import REASONS
 from tests.metrics_server.running import answer, event, reward, running_server, truth
 
 

@@ -2,8 +2,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from closedloop.documents import Predictor
-from closedloop.metrics_server.census import Census
+from closedloop.loop.documents import Predictor
+from closedloop.services.metrics_server.census import Census
 
 PETS = Predictor("seldon", "pets", "default")
 APART = 60.0

@@ -4,12 +4,12 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from closedloop.documents import Predictor
-from closedloop.metrics_server.collector import MOST_CLASSES, StateCollector
-from closedloop.metrics_server.state import State
-from closedloop.observation import observe
-from closedloop.output import read_output
-from closedloop.scoring.scoreboard import Feedback
+from closedloop.loop.documents import Predictor
+from closedloop.loop.observation import observe
+from closedloop.loop.output import read_output
+from closedloop.loop.scoring.scoreboard import Feedback
+from closedloop.services.metrics_server.collector import MOST_CLASSES, StateCollector
+from closedloop.services.metrics_server.state import State
 from tests.metrics_server.running import START, answer, truth
 
 PETS = {

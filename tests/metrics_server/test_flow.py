@@ -1,8 +1,8 @@
 from prometheus_client import CollectorRegistry
 
-from closedloop.labels import LABELS, OTHER
-from closedloop.metrics_server.flow import Flow
-from closedloop.scoring import Outcome
+from closedloop.loop.scoring import Outcome
+from closedloop.services.kit.labels import LABELS, OTHER
+from closedloop.services.metrics_server.flow import Flow
 
 PETS = ("seldon", "pets", "default")
 CARS = ("seldon", "cars", "default")

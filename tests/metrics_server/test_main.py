@@ -20,7 +20,10 @@ async def process(url: str, port: int) -> AsyncIterator[asyncio.subprocess.Proce
     """The service as a pod runs it, ready."""
     environment = {"HOST": "127.0.0.1", "PORT": str(port), "ELASTICSEARCH_URL": url}
     running = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "closedloop.metrics_server", env={**os.environ, **environment}
+        sys.executable,
+        "-m",
+        "closedloop.services.metrics_server",
+        env={**os.environ, **environment},
     )
     try:
         async with asyncio.timeout(60), aiohttp.ClientSession() as session:

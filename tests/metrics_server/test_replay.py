@@ -11,14 +11,14 @@ import pytest
 from elasticsearch import Elasticsearch
 from prometheus_client import CollectorRegistry
 
-from closedloop.documents import Document, Predictor
-from closedloop.events import Event
-from closedloop.inference_log import PAGE, Counts, InferenceLog
-from closedloop.metrics_server.census import Census
-from closedloop.metrics_server.replay import Replay
-from closedloop.metrics_server.state import State
-from closedloop.observation import observe
-from closedloop.scoring import ConfusionMatrix
+from closedloop.log.inference_log import PAGE, Counts, InferenceLog
+from closedloop.loop.documents import Document, Predictor
+from closedloop.loop.events import Event
+from closedloop.loop.observation import observe
+from closedloop.loop.scoring import ConfusionMatrix
+from closedloop.services.metrics_server.census import Census
+from closedloop.services.metrics_server.replay import Replay
+from closedloop.services.metrics_server.state import State
 from tests.elasticsearch import search_server
 from tests.inference_log import put_templates
 from tests.metrics_server.running import (
@@ -158,7 +158,7 @@ async def test_rows_that_the_log_lost_are_forgotten_and_counted() -> None:
 async def test_a_new_difference_from_the_log_has_all_of_it_read_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("closedloop.metrics_server.replay.OVERLAP_SECONDS", 0.0)
+    monkeypatch.setattr("closedloop.services.metrics_server.replay.OVERLAP_SECONDS", 0.0)
     log = FakeLog([answer("cat"), truth("cat")])  # whose counts say that there is nothing
     replaying = Replaying(log)
     async with replaying.running():
@@ -428,7 +428,7 @@ async def test_restores_only_what_the_filter_names(search: Elasticsearch, url: s
 async def test_finds_that_it_agrees_with_the_log(
     search: Elasticsearch, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("closedloop.metrics_server.app.QUIET_SECONDS", 0.0)
+    monkeypatch.setattr("closedloop.services.metrics_server.app.QUIET_SECONDS", 0.0)
     write_log(search, HAPPENED)
     async with running_server(url, resync_seconds=0.05) as server:
         await server.until(lambda: server.of_pets("replay_mismatch") == 0)

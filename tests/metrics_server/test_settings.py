@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from closedloop.documents import Predictor
-from closedloop.metrics_server.settings import Settings
+from closedloop.loop.documents import Predictor
+from closedloop.services.metrics_server.settings import Settings
 
 
 def test_without_a_filter_every_predictor_counts() -> None:

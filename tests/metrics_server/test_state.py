@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop import events
-from closedloop.documents import Document, Predictor, predictor_of
-from closedloop.events import Event, InvalidEvent
-from closedloop.metrics_server.state import OVERLAP_SECONDS, Ignored, State
-from closedloop.observation import observe
-from closedloop.scoring import Outcome
-from closedloop.scoring.verdict import SUMS
+from closedloop.loop import events
+from closedloop.loop.documents import Document, Predictor, predictor_of
+from closedloop.loop.events import Event, InvalidEvent
+from closedloop.loop.observation import observe
+from closedloop.loop.scoring import Outcome
+from closedloop.loop.scoring.verdict import SUMS
+from closedloop.services.metrics_server.state import OVERLAP_SECONDS, Ignored, State
 from tests.memory_store import MemoryLogger
 from tests.metrics_server.running import NAMES, answer, documents_of, event, reward, truth
 

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from closedloop.models.train import CHALLENGER, CHAMPION, held_out
-from closedloop.waiting import until
+from closedloop.notebook.waiting import until
 from tests.models.wrapper import FLOWERS, Wrapper, wrapper
 
 pytestmark = pytest.mark.embedded

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.events import InvalidEvent
+from closedloop.loop.events import InvalidEvent
+from closedloop.loop.output import read_output
+from closedloop.loop.scoring import ConfusionMatrix
+from closedloop.loop.scoring.scoreboard import Capacity
 from closedloop.models.scorekeeper import Rows, Scorekeeper
-from closedloop.output import read_output
-from closedloop.scoring import ConfusionMatrix
-from closedloop.scoring.scoreboard import Capacity
 
 DIGITS = {"kind": "class", "classes": ["0", "1", "2"]}
 FLOWERS = {"kind": "class", "classes": ["setosa", "versicolor", "virginica"]}

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from closedloop.waiting import until
+from closedloop.notebook.waiting import until
 from tests.models.wrapper import (
     FLOWERS,
     IRIS,

@@ -13,7 +13,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from closedloop.waiting import until
+from closedloop.notebook.waiting import until
 
 IRIS = "closedloop.models.iris_classifier.IrisClassifier"
 SKLEARN = "closedloop.models.sklearn_server.SKLearnServer"

@@ -2,8 +2,8 @@
 
 import nbformat
 
-import closedloop.decision
-from closedloop.decision import ALPHA, decide
+import closedloop.judging.decision
+from closedloop.judging.decision import ALPHA, decide
 from closedloop.suite.parameters import parameters_of
 from tests.notebooks.running import NOTEBOOKS
 
@@ -17,5 +17,5 @@ def test_alpha_is_the_same_in_notebook_and_docstrings() -> None:
     assert SAID in text
     comment = parameters_of(notebook)["alpha"].comment
     assert SAID.startswith(comment.removeprefix("the "))
-    for documented in (closedloop.decision, decide):
+    for documented in (closedloop.judging.decision, decide):
         assert SAID in " ".join((documented.__doc__ or "").split())

@@ -13,13 +13,13 @@ import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
-from closedloop import events
-from closedloop.documents import index_name
-from closedloop.events import Event
-from closedloop.observation import observe
-from closedloop.request_logger.app import create_app
-from closedloop.request_logger.entry import Entry
-from closedloop.request_logger.settings import Settings
+from closedloop.loop import events
+from closedloop.loop.documents import index_name
+from closedloop.loop.events import Event
+from closedloop.loop.observation import observe
+from closedloop.services.request_logger.app import create_app
+from closedloop.services.request_logger.entry import Entry
+from closedloop.services.request_logger.settings import Settings
 
 IRIS = {"data": {"names": ["a", "b", "c", "d"], "ndarray": [[5.1, 3.5, 1.4, 0.2]]}}
 ANSWER = {"data": {"names": ["t:0", "t:1", "t:2"], "ndarray": [[0.1, 0.2, 0.7]]}, "meta": {}}

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from closedloop import events
-from closedloop.request_logger.operations import Key, Operation, Result
-from closedloop.request_logger.store import Found, Store
+from closedloop.loop import events
+from closedloop.services.request_logger.operations import Key, Operation, Result
+from closedloop.services.request_logger.store import Found, Store
 from tests.elasticsearch import SearchServer
 from tests.request_logger.running import (
     IRIS,

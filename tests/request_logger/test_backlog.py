@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from closedloop.request_logger.backlog import Backlog
-from closedloop.request_logger.dead_letters import dead_letter
-from closedloop.request_logger.entry import Answer, Entry
+from closedloop.services.request_logger.backlog import Backlog
+from closedloop.services.request_logger.dead_letters import dead_letter
+from closedloop.services.request_logger.entry import Answer, Entry
 
 
 def entry(body: bytes = b"", deadline: float = 60) -> Entry:

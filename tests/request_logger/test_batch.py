@@ -1,13 +1,13 @@
 import json
 from typing import Any
 
-from closedloop import events
-from closedloop.documents import Part, merge, parts_of
-from closedloop.observation import observe
-from closedloop.request_logger.batch import Batch
-from closedloop.request_logger.dead_letters import DeadLetter, dead_letter
-from closedloop.request_logger.entry import Answer, Entry
-from closedloop.request_logger.operations import Known, Operation, Result
+from closedloop.loop import events
+from closedloop.loop.documents import Part, merge, parts_of
+from closedloop.loop.observation import observe
+from closedloop.services.request_logger.batch import Batch
+from closedloop.services.request_logger.dead_letters import DeadLetter, dead_letter
+from closedloop.services.request_logger.entry import Answer, Entry
+from closedloop.services.request_logger.operations import Known, Operation, Result
 from tests.request_logger.running import entry_of, event, log_of, loop_of
 
 INDEX = log_of("iris")

@@ -3,7 +3,7 @@ import base64
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.request_logger.dead_letters import dead_letter, undelivered
+from closedloop.services.request_logger.dead_letters import dead_letter, undelivered
 
 
 @given(st.text(), st.integers(0, 20))

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from closedloop import events
-from closedloop.request_logger.mapping import DEAD_LETTERS
+from closedloop.log.mapping import DEAD_LETTERS
+from closedloop.loop import events
 from tests.elasticsearch import SearchServer, search_server
 from tests.request_logger.running import (
     IRIS,

@@ -19,7 +19,7 @@ async def test_on_sigterm_it_finishes_what_it_took(server: SearchServer, deploym
     port = free_port()
     environment = {**os.environ, "PORT": str(port), "ELASTICSEARCH_URL": server.url}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "closedloop.request_logger", env=environment
+        sys.executable, "-m", "closedloop.services.request_logger", env=environment
     )
     kept: set[str] = set()
     url = f"http://127.0.0.1:{port}"

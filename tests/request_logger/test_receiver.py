@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from closedloop import events
-from closedloop.request_logger.mapping import DEAD_LETTERS
+from closedloop.log.mapping import DEAD_LETTERS
+from closedloop.loop import events
 from tests.elasticsearch import SearchServer
 from tests.request_logger.running import (
     IRIS,

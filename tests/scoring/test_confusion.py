@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from closedloop.scoring import ConfusionMatrix
+from closedloop.loop.scoring import ConfusionMatrix
 
 LABELS = st.sampled_from(["a", "b", "c"])
 PAIRS = st.lists(st.tuples(LABELS, LABELS))

@@ -3,7 +3,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from closedloop.scoring import wilson
+from closedloop.loop.scoring import wilson
 
 
 @given(st.integers(0, 1000), st.integers(0, 1000), st.floats(0.5, 0.999))

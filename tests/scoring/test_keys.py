@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.scoring.keys import document_id
+from closedloop.loop.scoring.keys import document_id
 
 # Ids as people and hostile clients make them: made of the very pieces that keys are made of.
 IDS = st.lists(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
-from closedloop.scoring.labels import LabelCounts
+from closedloop.loop.scoring.labels import LabelCounts
 
 NAMES = ("a", "b", "c", "d")
 SET = st.frozensets(st.sampled_from(NAMES))

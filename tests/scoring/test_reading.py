@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.output import InvalidOutput, Output, read_output
-from closedloop.scoring.reading import ADVICE, REASONS, Reason, Said, read_answer, read_truth
-from closedloop.scoring.verdict import Verdict, judge
+from closedloop.loop.output import InvalidOutput, Output, read_output
+from closedloop.loop.scoring.reading import ADVICE, REASONS, Reason, Said, read_answer, read_truth
+from closedloop.loop.scoring.verdict import Verdict, judge
 from tests.json_values import JSON
 
 Declared = Mapping[str, Any]

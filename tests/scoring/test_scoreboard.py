@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from closedloop.output import Output, read_output
-from closedloop.scoring import loose
-from closedloop.scoring.keys import document_id
-from closedloop.scoring.reading import Reason, Said, read_answer, read_truth
-from closedloop.scoring.row import lent_stamp
-from closedloop.scoring.scoreboard import Capacity, Feedback, Outcome, Row, Scoreboard, verdict
-from closedloop.scoring.times import Times
-from closedloop.scoring.verdict import UNLABELLED, UNMATCHED, Verdict, judge, unscorable
+from closedloop.loop.output import Output, read_output
+from closedloop.loop.scoring import loose
+from closedloop.loop.scoring.keys import document_id
+from closedloop.loop.scoring.reading import Reason, Said, read_answer, read_truth
+from closedloop.loop.scoring.row import lent_stamp
+from closedloop.loop.scoring.scoreboard import Capacity, Feedback, Outcome, Row, Scoreboard, verdict
+from closedloop.loop.scoring.times import Times
+from closedloop.loop.scoring.verdict import UNLABELLED, UNMATCHED, Verdict, judge, unscorable
 
 PETS = read_output({"kind": "probabilities", "classes": ["cat", "dog", "bird"]})
 CAT, DOG = (read_answer(PETS, row) for row in ([0.8, 0.1, 0.1], [0.1, 0.8, 0.1]))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.scoring.sums import ExactSum
+from closedloop.loop.scoring.sums import ExactSum
 
 NUMBERS = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=20)
 

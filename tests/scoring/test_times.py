@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.events import stamp
-from closedloop.scoring.times import DELAYS, Times, moment
+from closedloop.loop.events import stamp
+from closedloop.loop.scoring.times import DELAYS, Times, moment
 
 NOON = "2026-01-31T12:00:00Z"
 HOUR = 3600

@@ -13,10 +13,10 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from closedloop.output import Output, read_output
-from closedloop.scoring.reading import Reason, Said, read_answer, read_truth
-from closedloop.scoring.scoreboard import Feedback, Scoreboard
-from closedloop.scoring.verdict import SUMS, Verdict, judge
+from closedloop.loop.output import Output, read_output
+from closedloop.loop.scoring.reading import Reason, Said, read_answer, read_truth
+from closedloop.loop.scoring.scoreboard import Feedback, Scoreboard
+from closedloop.loop.scoring.verdict import SUMS, Verdict, judge
 
 SEEDS = st.integers(0, 10_000)
 

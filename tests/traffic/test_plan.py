@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.events import InvalidEvent
-from closedloop.payload import feedback_of
-from closedloop.traffic.plan import (
+from closedloop.loop.events import InvalidEvent
+from closedloop.loop.payload import feedback_of
+from closedloop.notebook.traffic.plan import (
     Form,
     Plan,
     Planned,

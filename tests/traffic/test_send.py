@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from closedloop.traffic import Plan, Record, Tally, Traffic
+from closedloop.notebook.traffic import Plan, Record, Tally, Traffic
 from tests.model_server import ANSWER, Reply, model
 
 ROWS = [[float(i)] for i in range(20)]

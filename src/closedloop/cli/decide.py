@@ -23,10 +23,10 @@ from closedloop.cli.options import (
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-    from closedloop.comparison import Comparison
-    from closedloop.history.period import Period
+    from closedloop.judging.comparison import Comparison
+    from closedloop.judging.promotion import Promotion, Roles
+    from closedloop.log.period import Period
     from closedloop.platforms.protocol import Platform
-    from closedloop.promotion import Promotion, Roles
 
 AlphaOption = Annotated[
     float,
@@ -34,7 +34,7 @@ AlphaOption = Annotated[
         "--alpha",
         min=1e-9,
         max=0.5,
-        # closedloop.decision.ALPHA, which takes scipy to import
+        # closedloop.judging.decision.ALPHA, which takes scipy to import
         help="The chance, between two equally good models, of ever deciding for one of them,"
         " however often one looks.",
     ),
@@ -104,8 +104,8 @@ def promote(
     Requests go on being answered meanwhile. The gateway's answers before and
     after are compared, to see that it happened.
     """
-    from closedloop import promotion
-    from closedloop.decision import Verdict
+    from closedloop.judging import promotion
+    from closedloop.judging.decision import Verdict
 
     target = open_platform(platform)
     console = Console()
@@ -189,8 +189,8 @@ def _period(
     until: str | None = None,
 ) -> "Period":
     """The rows to look at, and a sentence that says which."""
-    from closedloop.history.period import Period
-    from closedloop.present import present_pair
+    from closedloop.judging.present import present_pair
+    from closedloop.log.period import Period
 
     start: datetime | str | None = since
     sentence = f"Rows asked since {since} count, as you say."
@@ -207,8 +207,8 @@ def _period(
 
 def _compare(platform: "Platform", namespace: str, model: str, period: "Period") -> "Comparison":
     """The serving predictor as champion against its shadow as challenger."""
-    from closedloop import comparison, promotion
-    from closedloop.history.log import NothingLoggedError
+    from closedloop.judging import comparison, promotion
+    from closedloop.log.pages import NothingLoggedError
 
     try:
         who = promotion.roles(platform.get(promotion.KIND, model, namespace))
@@ -222,8 +222,8 @@ def _probes(
     platform: "Platform", namespace: str, model: str, who: "Roles", period: "Period"
 ) -> list[dict[str, object]]:
     """Logged requests that the two answered differently; none if nothing is logged."""
-    from closedloop import comparison
-    from closedloop.history.log import NothingLoggedError
+    from closedloop.judging import comparison
+    from closedloop.log.pages import NothingLoggedError
 
     try:
         with _log(platform) as client:

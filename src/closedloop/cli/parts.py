@@ -64,7 +64,7 @@ def status(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
 
 
 def _show_not_counted(platform: Platform) -> None:
-    from closedloop.dashboards import Prometheus, QueryError
+    from closedloop.notebook.dashboards import Prometheus, QueryError
 
     try:
         found = Prometheus(platform.url(PROMETHEUS), timeout=5).query(NOT_COUNTED)

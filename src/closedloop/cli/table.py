@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from closedloop.log.mapping import DEAD_LETTERS
+from closedloop.loop.scoring.said import ADVICE
 from closedloop.platforms.protocol import PartStatus
-from closedloop.request_logger.mapping import DEAD_LETTERS
-from closedloop.scoring.said import ADVICE
 
 _ENDLESS = 100_000
 _COLOURS = {

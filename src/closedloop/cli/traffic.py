@@ -71,7 +71,7 @@ def traffic(
     request failed.
     """
     from closedloop.models.flowers import simulated
-    from closedloop.traffic import Plan, Traffic
+    from closedloop.notebook.traffic import Plan, Traffic
 
     if right_at_end is not None and right is None:
         raise CommandError("--right-at-end needs --right: give the share at the start too")

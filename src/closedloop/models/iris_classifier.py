@@ -23,11 +23,11 @@ from google.protobuf.json_format import MessageToDict
 from seldon_core.flask_utils import SeldonMicroserviceException
 from seldon_core.user_model import SeldonNotImplementedError
 
-from closedloop.events import PUID_HEADER, InvalidEvent
+from closedloop.loop.events import PUID_HEADER, InvalidEvent
+from closedloop.loop.output import read_output
+from closedloop.loop.scoring.scoreboard import Capacity
 from closedloop.models.folder import model_folder
 from closedloop.models.scorekeeper import Gauge, Rows, Scorekeeper
-from closedloop.output import read_output
-from closedloop.scoring.scoreboard import Capacity
 
 CLASS_NAMES = ("setosa", "versicolor", "virginica")
 DEFAULT_OUTPUT = json.dumps({"kind": "class", "classes": CLASS_NAMES})

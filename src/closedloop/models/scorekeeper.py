@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from itertools import chain
 from uuid import uuid4
 
-from closedloop import events
-from closedloop.events import InvalidEvent
-from closedloop.output import Output
-from closedloop.payload import feedback_of, judged_request, rows_of
-from closedloop.scoring.confusion import ConfusionMatrix
-from closedloop.scoring.reading import ADVICE, Said, read_answer, read_truth
-from closedloop.scoring.scoreboard import Capacity, Feedback, Scoreboard
+from closedloop.loop import events
+from closedloop.loop.events import InvalidEvent
+from closedloop.loop.output import Output
+from closedloop.loop.payload import feedback_of, judged_request, rows_of
+from closedloop.loop.scoring.confusion import ConfusionMatrix
+from closedloop.loop.scoring.reading import ADVICE, Said, read_answer, read_truth
+from closedloop.loop.scoring.scoreboard import Capacity, Feedback, Scoreboard
 
 Rows = list[object]
 Gauge = dict[str, object]

@@ -12,13 +12,13 @@ import yaml
 from elasticsearch import Elasticsearch
 
 from closedloop.manifests import ManifestError
+from closedloop.notebook.waiting import until
 from closedloop.paths import manifests_folder
 from closedloop.platforms.cluster import access
 from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.forwarding import Forwarder, target_port
 from closedloop.platforms.cluster.ports import CONFIG, host_ports, published
 from closedloop.platforms.protocol import PlatformError
-from closedloop.waiting import until
 from tests.platforms.cluster.fake_api import FakeApi
 
 # The client library leaves the closing of a websocket whose server went away to the collector.

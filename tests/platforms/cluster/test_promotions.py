@@ -15,12 +15,12 @@ import pytest
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 
+from closedloop.judging.promotion import KIND, promote, roles
 from closedloop.models.train import held_out, train
+from closedloop.notebook.traffic import Plan, Traffic
+from closedloop.notebook.waiting import until
 from closedloop.platforms import connect
 from closedloop.platforms.protocol import Platform
-from closedloop.promotion import KIND, promote, roles
-from closedloop.traffic import Plan, Traffic
-from closedloop.waiting import until
 
 PROMOTIONS = int(os.environ.get("PROMOTIONS", "2"))
 RATE = float(os.environ.get("PROMOTION_RATE", "10"))

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from closedloop.manifests import load
+from closedloop.notebook.waiting import until
 from closedloop.paths import manifests_folder
 from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.versions import read
-from closedloop.waiting import until
 
 pytestmark = [
     pytest.mark.cluster,

@@ -18,8 +18,9 @@ import requests
 import yaml
 from elasticsearch import Elasticsearch
 
-from closedloop.dashboards import Prometheus
 from closedloop.manifests import load
+from closedloop.notebook.dashboards import Prometheus
+from closedloop.notebook.waiting import until
 from closedloop.paths import manifests_folder
 from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.connection import ApiError
@@ -28,7 +29,6 @@ from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.platform import ClusterPlatform
 from closedloop.platforms.protocol import PlatformError
 from closedloop.suite.setup import install_everything
-from closedloop.waiting import until
 
 pytestmark = [
     pytest.mark.cluster,

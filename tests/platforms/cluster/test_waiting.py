@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from closedloop.notebook.waiting import until
 from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.conditions import is_reconciled, met
 from closedloop.platforms.cluster.connection import ApiError, Unreachable
 from closedloop.platforms.cluster.waiting import wait
 from closedloop.platforms.protocol import PlatformError
-from closedloop.waiting import until
 from tests.platforms.cluster.fake_api import FakeApi
 
 

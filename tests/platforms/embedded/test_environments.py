@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import closedloop
+from closedloop.notebook.waiting import until
 from closedloop.platforms.embedded import environments
 from closedloop.platforms.embedded.environments import model_environment, trained_models
 from closedloop.platforms.protocol import PlatformError
-from closedloop.waiting import until
 from tests.platforms.embedded.processes import runs
 
 
@@ -46,7 +46,7 @@ async def test_it_is_made_once(tmp_path: Path, lock: Path) -> None:
 
 async def test_what_runs_in_it_is_this_code(tmp_path: Path, lock: Path) -> None:
     python = await model_environment(tmp_path / "parts", lock)
-    show = "import closedloop.documents, closedloop.scoring; print(closedloop.__file__)"
+    show = "import closedloop.loop.documents, closedloop.loop.scoring; print(closedloop.__file__)"
     assert Path(_said(python, show)).samefile(closedloop.__file__)
 
 

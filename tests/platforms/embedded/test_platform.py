@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import requests
 
+from closedloop.notebook.waiting import until
 from closedloop.paths import checkout_root
 from closedloop.platforms.embedded import client, state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.platforms.embedded.network import CONTROL_PORT
 from closedloop.platforms.protocol import PlatformError
-from closedloop.waiting import until
 from tests.platforms.embedded.processes import descendants, listening, runs
 
 pytestmark = pytest.mark.embedded

@@ -11,11 +11,11 @@ import pytest
 import requests
 from elasticsearch import Elasticsearch
 
+from closedloop.notebook.waiting import until
 from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.platforms.protocol import PARTS, PlatformError
-from closedloop.waiting import until
 from tests.platforms.embedded.processes import descendants, listening, runs
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(300)]

@@ -24,7 +24,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from closedloop import paths, service
+from closedloop import paths
 from closedloop.platforms.embedded import logs, network, state
 from closedloop.platforms.embedded.api import create_app
 from closedloop.platforms.embedded.controller import Controller
@@ -33,6 +33,7 @@ from closedloop.platforms.embedded.network import Network
 from closedloop.platforms.embedded.pods import Surroundings
 from closedloop.platforms.embedded.process import Guardian
 from closedloop.platforms.protocol import PlatformError
+from closedloop.services.kit import service
 
 _log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from aiohttp import web
 
-from closedloop import events
+from closedloop.loop import events
 from tests.platforms.embedded.executor.rig import ANSWER, Rig, rig
 
 PREDICT = "/api/v1.0/predictions"

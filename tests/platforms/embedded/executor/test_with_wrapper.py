@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from closedloop import events
-from closedloop.documents import parts_of
-from closedloop.observation import read_event
+from closedloop.loop import events
+from closedloop.loop.documents import parts_of
+from closedloop.loop.observation import read_event
 from tests.models.wrapper import FLOWERS, Wrapper, wrapper
 from tests.platforms.embedded.executor.rig import Rig, rig
 

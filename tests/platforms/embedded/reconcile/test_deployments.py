@@ -20,7 +20,7 @@ def test_the_request_logger_runs_as_its_manifest_says() -> None:
     assert pod.workload == "seldon-logs/seldon-request-logger"
     assert pod.owner == "Deployment/seldon-logs/seldon-request-logger"
     assert pod.ports == process.ports == {"http": 8080}
-    assert process.argv == ("python", "-m", "closedloop.request_logger")
+    assert process.argv == ("python", "-m", "closedloop.services.request_logger")
     assert process.env == {
         "HOST": "{pod_ip}",
         "PORT": "8080",

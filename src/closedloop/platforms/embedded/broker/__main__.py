@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from closedloop import service
 from closedloop.platforms.embedded.broker.app import create_app
 from closedloop.platforms.embedded.broker.config import InvalidConfig
 from closedloop.platforms.embedded.broker.store import Store
+from closedloop.services.kit import service
 
 
 def main() -> None:

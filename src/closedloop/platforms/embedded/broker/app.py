@@ -7,13 +7,13 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from closedloop import service
 from closedloop.platforms.embedded.broker import attempt
 from closedloop.platforms.embedded.broker.broker import Broker, UnknownTrigger
 from closedloop.platforms.embedded.broker.cloudevent import InvalidCloudEvent, from_http
 from closedloop.platforms.embedded.broker.config import InvalidConfig, read
 from closedloop.platforms.embedded.broker.counts import CountsCollector
 from closedloop.platforms.embedded.broker.store import EventTooLarge, Store, StoreUnavailable
+from closedloop.services.kit import service
 
 BROKER: web.AppKey[Broker] = web.AppKey("broker", Broker)
 

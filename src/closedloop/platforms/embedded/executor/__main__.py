@@ -9,13 +9,13 @@ import logging
 import signal
 import sys
 
-from closedloop import service
 from closedloop.platforms.embedded.executor.server import serve
 from closedloop.platforms.embedded.executor.settings import (
     ConfigurationError,
     Settings,
     from_environment,
 )
+from closedloop.services.kit import service
 
 _log = logging.getLogger(__name__)
 

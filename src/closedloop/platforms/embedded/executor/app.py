@@ -15,8 +15,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from closedloop import events
-from closedloop.events import PUID_HEADER
+from closedloop.loop import events
+from closedloop.loop.events import PUID_HEADER
 from closedloop.platforms.embedded.executor.dispatch import Dispatcher, Payload
 from closedloop.platforms.embedded.executor.latency import Latency
 from closedloop.platforms.embedded.executor.model import ModelClient, ModelUnreachable, Reply

@@ -23,7 +23,7 @@ import aiohttp
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from closedloop import events
+from closedloop.loop import events
 
 WORKERS = 10
 

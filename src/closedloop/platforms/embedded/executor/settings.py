@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
-from closedloop import service
+from closedloop.services.kit import service
 
 REST_TIMEOUT = "seldon.io/rest-timeout"
 QUEUE_SIZE = "seldon.io/executor-logger-queue-size"

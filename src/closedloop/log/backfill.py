@@ -1,0 +1,255 @@
+"""Load historical predictions and truths, through the pipeline or straight into the index.
+
+Both write the same documents. Through the pipeline, the metrics server learns
+of every row as it comes; straight into the index it is several times faster,
+and the metrics server sees the rows at its next resync. Either may be repeated
+or mixed: a row's events have ids of their own making, so a second run changes
+nothing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import requests
+from elasticsearch import Elasticsearch, helpers
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_attempt,
+    wait_exponential,
+)
+
+from closedloop.log.declared import declared_outputs
+from closedloop.log.mapping import TEMPLATES
+from closedloop.log.records import Refused, Row, read
+from closedloop.log.repeats import Repeated, without_repeats
+from closedloop.loop.documents import (
+    INDEX_PATTERN,
+    Document,
+    Part,
+    Predictor,
+    index_name,
+    merge,
+    parts_of,
+)
+from closedloop.loop.events import Event
+from closedloop.loop.observation import observe
+
+_T = TypeVar("_T")
+_Key = tuple[str, str]  # index, document id
+_Waiting = dict[_Key, list[tuple[Row, list[Part]]]]
+_Held = tuple[Document | None, dict[str, object]]
+
+_BATCH = 500
+_ROUNDS = 8  # of which each conflict with another writer costs one
+_CONFLICT = 409
+_ATTEMPTS = 4
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of a file's lines: loaded, there already, or refused."""
+
+    loaded: int = 0
+    unchanged: int = 0
+    refused: list[Refused] = field(default_factory=list)
+
+    @property
+    def lines(self) -> int:
+        return self.loaded + self.unchanged + len(self.refused)
+
+
+class Sink(Protocol):
+    """Where rows go."""
+
+    def load(self, rows: Sequence[Row]) -> Report:
+        """Load rows; the report speaks of these alone."""
+        ...
+
+
+def backfill(
+    path: Path,
+    predictor: Predictor,
+    sink: Sink,
+    *,
+    progress: Callable[[Report], None] = lambda _: None,
+) -> Report:
+    """Load a file into the log of `predictor`; see `closedloop.log.records` for its columns.
+
+    A line that cannot be loaded is in the report, with its number and the
+    reason, and is no obstacle to the others; so is one that contradicts an
+    earlier line, with the same id and time. `progress` gets the report so far
+    after every few hundred lines. Raises ValueError for a file that is not of
+    a known kind, and what the sink raises.
+    """
+    total = Report()
+    for lines in _batches(without_repeats(read(path, predictor)), _BATCH):
+        again = sum(isinstance(line, Repeated) for line in lines)
+        done = sink.load(
+            [line for line in lines if isinstance(line, Row) and not isinstance(line, Repeated)]
+        )
+        total.loaded += done.loaded
+        total.unchanged += done.unchanged + again
+        total.refused += [*(line for line in lines if isinstance(line, Refused)), *done.refused]
+        progress(total)
+    total.refused.sort(key=lambda refused: refused.line)
+    return total
+
+
+class Pipeline:
+    """The broker's ingress at `url`, such as `<broker-ingress>/seldon-logs/default`.
+
+    At most `threads` events are on their way at a time. One that the broker
+    cannot take right now is sent again a few times, which is safe: it keeps
+    its id. A row is loaded when the broker has accepted all of its events.
+    """
+
+    def __init__(self, url: str, *, threads: int = 8, timeout: float = 30.0) -> None:
+        if threads < 1:
+            raise ValueError(f"threads is {threads}: give at least 1")
+        self._url, self._threads, self._timeout = url, threads, timeout
+
+    def load(self, rows: Sequence[Row]) -> Report:
+        """Send the events of each row in their order, several rows at a time."""
+        shares = [rows[i :: self._threads] for i in range(self._threads)]
+        with ThreadPoolExecutor(self._threads, "backfill") as pool:
+            refused = [each for share in pool.map(self._send_all, shares) for each in share]
+        return Report(loaded=len(rows) - len(refused), refused=refused)
+
+    def _send_all(self, rows: Sequence[Row]) -> list[Refused]:
+        with requests.Session() as session:
+            session.trust_env = False
+            refused = []
+            for row in rows:
+                reasons = (self._send(session, event) for event in row.events)
+                if reason := next(filter(None, reasons), ""):
+                    refused.append(Refused(row.line, reason))
+            return refused
+
+    def _send(self, session: requests.Session, event: Event) -> str:
+        """The reason why an event was not accepted, "" when it was."""
+
+        def post() -> requests.Response:
+            headers = {name: value.encode() for name, value in event.headers().items()}
+            return session.post(self._url, data=event.body, headers=headers, timeout=self._timeout)
+
+        try:
+            response = Retrying(
+                retry=retry_if_result(_for_now)
+                | retry_if_exception_type((requests.ConnectionError, requests.Timeout)),
+                wait=wait_exponential(multiplier=0.1, max=2),
+                stop=stop_after_attempt(_ATTEMPTS),
+                retry_error_callback=_last,
+            )(post)
+        except requests.RequestException as error:
+            return f"the broker cannot be reached: {error}"
+        if response.ok:
+            return ""
+        return f"the broker answered {response.status_code}: {response.text[:200]}"
+
+
+class Index:
+    """The index itself, written as the request logger writes it.
+
+    What is there already is merged with what comes, never overwritten; a
+    document that someone else changes meanwhile is read and merged again. Puts
+    the log's index template first where there is none.
+    """
+
+    def __init__(self, client: Elasticsearch) -> None:
+        self._client = client
+        self._outputs = declared_outputs(client)
+        for name, body in TEMPLATES.items():
+            patterns = body["index_patterns"]
+            if patterns == [INDEX_PATTERN] and not client.indices.exists_index_template(name=name):
+                client.indices.put_index_template(name=name, body=dict(body))
+
+    def load(self, rows: Sequence[Row]) -> Report:
+        """Write the rows' documents. Raises what the client raises."""
+        report = Report()
+        waiting: _Waiting = {}
+        for row in rows:
+            parts = [part for event in row.events for part in parts_of(observe(event), 1)]
+            first = row.events[0]
+            index = index_name(first.namespace, first.deployment, first.predictor)
+            waiting.setdefault((index, parts[0].document_id), []).append((row, parts))
+        for _ in range(_ROUNDS):
+            waiting = self._round(waiting, report)
+            if not waiting:
+                return report
+        for entries in waiting.values():
+            report.refused += [
+                Refused(row.line, "its document is being changed all the time: load it again later")
+                for row, _ in entries
+            ]
+        return report
+
+    def _round(self, waiting: _Waiting, report: Report) -> _Waiting:
+        """Read, merge, write; returns what another writer was faster with."""
+        actions = []
+        for key, (held, version) in self._read(waiting).items():
+            document = held
+            for _, parts in waiting[key]:
+                for part in parts:
+                    document, _ = merge(document, part, self._outputs.of(part.owner))
+            if document == held or document is None:
+                report.unchanged += len(waiting[key])
+                continue
+            index, name = key
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            logged = {**document, "DocumentId": name, "logged_at": now}
+            actions.append({"_index": index, "_id": name, "_source": logged, **version})
+        again: _Waiting = {}
+        for ok, said in helpers.streaming_bulk(
+            self._client, actions, chunk_size=_BATCH, raise_on_error=False
+        ):
+            ((_, item),) = said.items()
+            key = item["_index"], item["_id"]
+            if ok:
+                report.loaded += len(waiting[key])
+            elif item["status"] == _CONFLICT:
+                again[key] = waiting[key]
+            else:
+                reason = f"Elasticsearch refused it: {item.get('error')}"[:300]
+                report.refused += [Refused(row.line, reason) for row, _ in waiting[key]]
+        return again
+
+    def _read(self, keys: Iterable[_Key]) -> dict[_Key, _Held]:
+        """Each document, if any, and what a write must say to replace just this version."""
+        asked = list(keys)
+        if not asked:
+            return {}
+        found = self._client.mget(docs=[{"_index": index, "_id": name} for index, name in asked])
+        return {
+            key: (
+                item["_source"],
+                {"if_seq_no": item["_seq_no"], "if_primary_term": item["_primary_term"]},
+            )
+            if item.get("found")
+            else (None, {"_op_type": "create"})
+            for key, item in zip(asked, found["docs"], strict=True)
+        }
+
+
+def _for_now(response: requests.Response) -> bool:
+    """Whether the answer is that of a broker which will take it later."""
+    return response.status_code == 429 or response.status_code >= 500
+
+
+def _last(state: RetryCallState) -> requests.Response:
+    assert state.outcome is not None  # it was called at least once
+    response: requests.Response = state.outcome.result()
+    return response
+
+
+def _batches(values: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    iterator = iter(values)
+    while batch := list(islice(iterator, size)):
+        yield batch

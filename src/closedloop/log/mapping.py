@@ -1,0 +1,105 @@
+"""The index templates of the inference log and of the dead letters.
+
+Payloads are free-form, so nothing in them is mapped or even looked at, for field
+names as `""` and `a..b` would be refused: they are read back whole and never
+decide the type of a field. What is mapped is what one filters and
+aggregates by. `logged_at` is the logger's own clock at the last write of a
+document; whoever polls for changes ranges over it, with an overlap for
+refreshes and for several loggers' clocks.
+"""
+
+from collections.abc import Mapping
+
+from closedloop.log.templates import Template, template
+from closedloop.loop.documents import INDEX_PATTERN, OWNER
+from closedloop.loop.scoring.verdict import SUMS
+
+DEAD_LETTERS = "closedloop-dead-letters"
+OUTPUTS = "closedloop-outputs"
+"""By what declaration the log is scored: a document for each, named as it is in the file."""
+
+# Lucene refuses a document with a term past 32,766 bytes: too long a word is
+# kept without being indexed rather than refused.
+_KEYWORD = {"type": "keyword", "ignore_above": 1024}
+_DATE = {"type": "date"}
+
+
+_FREE = {"type": "object", "enabled": False}
+_NUMBER = {"type": "double", "ignore_malformed": True}
+_INTEGER = {"type": "integer"}
+_FLAG = {"type": "boolean"}
+
+
+def _section(*free: str, **fields: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "properties": {
+            "ce-time": _DATE,
+            "ce-id": _KEYWORD,
+            "ce-source": _KEYWORD,
+            "rows": _INTEGER,
+            "cut": _FLAG,
+            "bytes": {"type": "long"},
+            **dict.fromkeys(("instance", "names", *free), _FREE),
+            **fields,
+        }
+    }
+
+
+_MESSAGE = ("payload", "elements", "meta")
+_FEEDBACK = ("truth", "request", "response", "other")
+
+
+TEMPLATES: Mapping[str, Template] = {
+    "closedloop-inference-log": template(
+        INDEX_PATTERN,
+        {
+            "@timestamp": _DATE,
+            "logged_at": _DATE,
+            "ServingEngine": _KEYWORD,
+            **dict.fromkeys(OWNER, _KEYWORD),
+            "Ce-Modelid": _KEYWORD,
+            "DocumentId": _KEYWORD,
+            "RequestId": _KEYWORD,
+            "Row": _INTEGER,
+            "answer_sizes": _INTEGER,
+            "request": _section(*_MESSAGE, dataType=_KEYWORD),
+            "response": _section(*_MESSAGE, dataType=_KEYWORD),
+            # A reward past the range of a double is kept as well, only not added up.
+            "feedback": _section(
+                *_FEEDBACK, reward=_NUMBER, via=_KEYWORD, lent_to=_KEYWORD, answer_rows=_INTEGER
+            ),
+            "feedback_history": _FREE,
+            "delay_seconds": _NUMBER,  # from the answer to the truth that counts
+            "request_history": _FREE,
+            "score": {
+                "properties": {
+                    "state": _KEYWORD,
+                    "reason": _KEYWORD,
+                    "output": _KEYWORD,
+                    "correct": _FLAG,
+                    "predicted": _KEYWORD,
+                    "actual": _KEYWORD,
+                    "predicted_labels": _KEYWORD,
+                    "actual_labels": _KEYWORD,
+                    **dict.fromkeys(SUMS, _NUMBER),
+                }
+            },
+        },
+    ),
+    "closedloop-dead-letters": template(
+        DEAD_LETTERS,
+        {
+            "@timestamp": _DATE,
+            "reason": _KEYWORD,
+            "error": {"type": "text"},
+            "type": _KEYWORD,
+            "RequestId": _KEYWORD,
+            **dict.fromkeys(OWNER, _KEYWORD),
+            "body_bytes": {"type": "long"},
+            "cut": _FLAG,
+        },
+    ),
+    "closedloop-outputs": template(
+        OUTPUTS, {"digest": _KEYWORD, "declared_at": _DATE, "output": _FREE}
+    ),
+}

@@ -1,0 +1,146 @@
+"""Reading one predictor's inference log, whatever its size, in one shape of query.
+
+The queries keep to what Elasticsearch and its compatible servers share: no
+scripts, no point in time, no sorting by document id. An index's name does not
+say whose it is: `iris-perf` in `default` and `perf-default` of `iris` share
+one, and so do `Iris` and `iris`. Every read filters by the owner's fields.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import cast
+
+from elasticsearch import Elasticsearch, NotFoundError
+
+from closedloop.log.period import Filter
+from closedloop.loop.documents import OWNER, Predictor, index_name, kept_apart, owned_by
+
+Hit = Mapping[str, object]
+Source = Mapping[str, object]
+Key = tuple[str, int]
+
+SCORED: Filter = {"exists": {"field": "score.correct"}}
+
+# One page's hits are all that is held at a time.
+PAGE = 2000
+
+
+class NothingLoggedError(LookupError):
+    """A predictor has no log; the message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The log of one predictor: the index it is in, and whose documents there are its."""
+
+    predictor: Predictor
+    index: str
+
+    @property
+    def filters(self) -> list[Filter]:
+        """What every query of this log must filter by."""
+        return [*owned_by(self.predictor)]
+
+    def holds(self, document: Source) -> bool:
+        """Whether a document that was read by its id is of this log."""
+        return tuple(document.get(field) for field in OWNER) == self.predictor
+
+    def names(self, document_id: str) -> tuple[str, str]:
+        """The ids that a document can have here: its own, and where another owner has that one."""
+        return document_id, kept_apart(document_id, self.predictor)
+
+    def plain(self, document_id: str) -> str:
+        """A document's own id, the same in the log of another predictor."""
+        return document_id.removesuffix(kept_apart("", self.predictor))
+
+
+def open_log(client: Elasticsearch, namespace: str, deployment: str, predictor: str) -> Log:
+    """A predictor's log, with everything acknowledged visible to searches.
+
+    Raises NothingLoggedError when it has none.
+    """
+    log = Log(
+        Predictor(namespace, deployment, predictor), index_name(namespace, deployment, predictor)
+    )
+    unlogged = (
+        f"predictor {predictor} of {namespace}/{deployment} has logged nothing yet;"
+        " check its name, and its graph's logger.mode"
+    )
+    try:
+        client.indices.refresh(index=log.index)
+    except NotFoundError:
+        raise NothingLoggedError(f"index {log.index} does not exist: {unlogged}") from None
+    of_this = {"bool": {"filter": log.filters}}
+    if not client.count(index=log.index, query=of_this)["count"]:
+        raise NothingLoggedError(f"index {log.index} is of another predictor: {unlogged}")
+    return log
+
+
+def by_request(
+    client: Elasticsearch,
+    log: Log,
+    filters: Sequence[Filter],
+    fields: Sequence[str],
+    *,
+    page: int = PAGE,
+) -> Iterator[tuple[Key, dict[str, Source]]]:
+    """The documents of each (request id, row), in that order, by their own id (`Log.plain`).
+
+    Almost always there is one; two where an id was used for a single row and
+    for a batch. Memory is bounded by the page.
+
+    The order is that of Python's strings: Elasticsearch sorts keywords by their
+    UTF-8 bytes, which is the same. Raises RuntimeError for a server that does
+    otherwise, for whoever joins two logs would lose rows by it.
+    """
+    hits = _sorted_hits(client, log, filters, ["RequestId", "Row", *fields], page)
+    before: Key | None = None
+    for key, group in groupby(hits, key=_key):
+        if before is not None and key < before:
+            raise RuntimeError(
+                f"the search server sorts {before} before {key}: use one that sorts keywords"
+                " by their bytes, as Elasticsearch does"
+            )
+        before = key
+        yield key, {log.plain(str(hit["_id"])): cast(Source, hit["_source"]) for hit in group}
+
+
+def _sorted_hits(
+    client: Elasticsearch, log: Log, filters: Sequence[Filter], fields: Sequence[str], page: int
+) -> Iterator[Hit]:
+    """Every hit once. A page ends between two keys and never within one: the key that may go on
+    behind it is read again, whole, with the next. So nothing else is needed to tell the documents
+    of a key apart, and those that an older logger wrote are read as well."""
+    after: list[str | int] | None = None
+    size = page
+    while True:
+        answer = client.search(
+            index=log.index,
+            size=size,
+            query={"bool": {"filter": [*log.filters, *filters]}},
+            sort=[{"RequestId": "asc"}, {"Row": "asc"}],
+            source_includes=list(fields),
+            track_total_hits=False,
+            search_after=after,
+        )
+        hits = answer["hits"]["hits"]
+        if len(hits) < size:
+            yield from hits
+            return
+        whole = [hit for hit in hits if hit["sort"] != hits[-1]["sort"]]
+        if not whole:  # one key fills the page
+            size *= 2
+            continue
+        yield from whole
+        after, size = whole[-1]["sort"], page
+
+
+def _key(hit: Hit) -> Key:
+    source = cast(Source, hit["_source"])
+    return str(source["RequestId"]), cast(int, source["Row"])
+
+
+def correct(source: Source) -> bool:
+    """Whether a scored document's answer is right."""
+    return bool(cast(Source, source["score"])["correct"])

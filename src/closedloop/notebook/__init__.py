@@ -1,0 +1,1 @@
+"""For notebooks and the command line: dashboards, tables, traffic, waiting."""

@@ -1,0 +1,1 @@
+"""The three services, none of which knows another, and what they share."""

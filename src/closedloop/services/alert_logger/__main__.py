@@ -1,0 +1,11 @@
+"""`python -m closedloop.services.alert_logger`."""
+
+from prometheus_client import REGISTRY
+
+from closedloop.services.alert_logger.app import create_app
+from closedloop.services.alert_logger.settings import Settings
+from closedloop.services.kit import service
+
+settings = Settings()
+service.configure_logs(settings.log_level)
+service.run(create_app(settings, REGISTRY), settings)

@@ -1,0 +1,1 @@
+"""Shared by the services: settings, receiving, declared outputs, metric labels, errors."""

@@ -1,0 +1,101 @@
+"""Receiving events over HTTP: what both services read of a request, and what they make of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from closedloop.loop.documents import SECTIONS
+from closedloop.loop.events import InvalidEvent
+from closedloop.loop.observation import Observation, read_event
+
+TYPES = (*SECTIONS.values(), "unknown")
+"""What events are counted by; the last is any other `ce-type`."""
+
+_REQUIRED = ("ce-id", "ce-source", "ce-specversion", "ce-type")
+_NAMES = (
+    ("ce-namespace", "unknown-namespace"),
+    ("ce-inferenceservicename", "unknown-inferenceservice"),
+    ("ce-endpoint", "unknown-endpoint"),
+)
+
+
+class NotAnEvent(ValueError):
+    """A request without the attributes that every CloudEvent has; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An event as it came: `observation`, or the `error` for which it is refused.
+
+    `size` is that of the body, as far as known, of which `body` may be only the beginning.
+    """
+
+    headers: Mapping[str, str]
+    body: bytes
+    size: int
+    observation: Observation | None = None
+    error: InvalidEvent | None = None
+
+    @property
+    def kind(self) -> str:
+        """One of `TYPES`."""
+        return SECTIONS.get(self.headers.get("ce-type", ""), TYPES[-1])
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """Namespace, deployment and predictor that the event claims to be of."""
+        event = self.observation.event if self.observation is not None else None
+        if event is not None:
+            return event.namespace, event.deployment, event.predictor
+        namespace, deployment, predictor = (
+            _readable(self.headers.get(name) or absent) for name, absent in _NAMES
+        )
+        return namespace, deployment, predictor
+
+
+async def receive(request: web.Request, most_bytes: int) -> Incoming:
+    """Read one CloudEvent in binary mode.
+
+    What it says is decided in `closedloop.loop.observation`. Raises `NotAnEvent`.
+    """
+    headers = request.headers
+    for name in _REQUIRED:
+        if not headers.get(name):
+            raise NotAnEvent(f"header {name} is missing or empty: send a CloudEvent in binary mode")
+    body, size, broken = await read_body(request, most_bytes)
+    try:
+        if broken:
+            raise InvalidEvent("bad_encoding", broken)
+        if size > len(body):
+            raise InvalidEvent(
+                "too_large",
+                f"the body has {size} bytes or more: send at most {len(body)},"
+                " or raise MAX_EVENT_BYTES",
+            )
+        return Incoming(headers, body, size, observation=read_event(headers, body))
+    except InvalidEvent as error:
+        return Incoming(headers, body, size, error=error)
+
+
+async def read_body(request: web.Request, most_bytes: int) -> tuple[bytes, int, str]:
+    """At most `most_bytes` of the body, how many it has, as far as that is known, and what
+    is wrong with its encoding, if anything: then the body is what came before that.
+    """
+    content = request.content
+    body = bytearray()
+    broken = ""
+    try:
+        while len(body) <= most_bytes and (chunk := await content.readany()):
+            body += chunk
+    except web.RequestPayloadError:
+        broken = "the body is not encoded as its headers say: encode it again"
+    size = len(body)
+    if size > most_bytes:
+        size = max(size, request.content_length or 0)
+    return bytes(body[:most_bytes]), size, broken
+
+
+def _readable(name: str) -> str:
+    text = name.encode(errors="replace").decode()[:253]
+    return "".join(character if character.isprintable() else "?" for character in text)

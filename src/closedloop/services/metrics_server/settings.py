@@ -1,0 +1,47 @@
+"""Environment of the metrics server."""
+
+from pydantic import Field, field_validator
+
+from closedloop.loop.documents import Predictor
+from closedloop.loop.observation import MOST_BYTES
+from closedloop.services.kit import service
+
+
+class Settings(service.Settings):
+    """Each field is the environment variable of the same name in upper case.
+
+    `filter` is `<namespace>/<deployment>/<predictor>`, several with commas in
+    between: only these are read from the log and counted; empty: all. It says
+    the same as the filters of the triggers that feed this server.
+    `resync_seconds` is how often the latest of the log is read again,
+    `full_resync_seconds` how often all of it. `row_limit` bounds the rows held
+    (about 0.5 KB each). Past `max_event_bytes` a body is refused. `model_outputs`
+    is the folder of the declared outputs, `max_predictors` how many predictors
+    are counted, past which a new one's events are refused.
+    """
+
+    elasticsearch_url: str = "http://127.0.0.1:9200"
+    filter: str = ""
+    resync_seconds: float = Field(15.0, gt=0)
+    full_resync_seconds: float = Field(3600.0, gt=0)
+    row_limit: int = Field(1_000_000, gt=0)
+    max_event_bytes: int = Field(MOST_BYTES, gt=0)
+    model_outputs: str = ""
+    max_predictors: int = Field(200, gt=0)
+
+    @field_validator("filter")
+    @classmethod
+    def _three_names_each(cls, value: str) -> str:
+        for name in _split(value):
+            if len(parts := name.split("/")) != 3 or not all(parts):
+                raise ValueError(f"FILTER has {name!r}: write namespace/deployment/predictor")
+        return value
+
+    @property
+    def predictors(self) -> frozenset[Predictor]:
+        """What `filter` names."""
+        return frozenset(Predictor(*name.split("/")) for name in _split(self.filter))
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]

@@ -1,0 +1,73 @@
+"""The request logger put together: what it is made of, and in which order it starts and stops."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from aiohttp import web
+from elasticsearch import AsyncElasticsearch
+from prometheus_client import CollectorRegistry
+
+from closedloop.log.mapping import TEMPLATES
+from closedloop.log.templates import IndexTemplates
+from closedloop.services.kit import service
+from closedloop.services.kit.declared import DeclaredOutputs
+from closedloop.services.kit.json_errors import json_errors
+from closedloop.services.request_logger.backlog import Backlog
+from closedloop.services.request_logger.metrics import Metrics
+from closedloop.services.request_logger.receiver import Receiver
+from closedloop.services.request_logger.rejoin import Rejoin
+from closedloop.services.request_logger.rescore import Rescore
+from closedloop.services.request_logger.settings import Settings
+from closedloop.services.request_logger.store import Store
+from closedloop.services.request_logger.writer import Writer
+
+_DRAIN_SECONDS = 5.0
+
+
+def create_app(settings: Settings, registry: CollectorRegistry) -> web.Application:
+    """The service; it connects to Elasticsearch when it starts and needs not find it there."""
+    client = AsyncElasticsearch(
+        settings.elasticsearch_url,
+        basic_auth=settings.basic_auth,
+        request_timeout=settings.deadline_seconds,
+        max_retries=0,  # what is retried is decided where it is known what was written
+    )
+    templates = IndexTemplates(client, TEMPLATES)
+    backlog = Backlog(settings.queue_events, settings.queue_bytes)
+    metrics = Metrics(registry, lambda: len(backlog), settings.max_predictors)
+    declared = DeclaredOutputs(settings.model_outputs, registry)
+    store = Store(client, templates)
+    rejoin = Rejoin(store, metrics, declared.of)
+    rescore = Rescore(store, metrics, declared)
+    writer = Writer(store, metrics, settings, declared.of, rejoin.hint)
+    receiver = Receiver(backlog, metrics, settings)
+
+    async def lifetime(_: web.Application) -> AsyncIterator[None]:
+        others = [
+            asyncio.create_task(work)
+            for work in (
+                templates.watch(),
+                backlog.give_up_in_time(),
+                rejoin.run(),
+                rescore.run(),
+            )
+        ]
+        writing = asyncio.create_task(writer.run(backlog))
+        yield
+        # By now every open request is answered, or its sender was cut off.
+        backlog.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(writing, _DRAIN_SECONDS)
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await client.close()
+
+    app = web.Application(middlewares=[json_errors])
+    app.cleanup_ctx.append(lifetime)
+    app.router.add_post("/", receiver.event)
+    app.router.add_post("/dead-letters", receiver.undelivered)
+    service.add_health(app, templates.why_not_ready)
+    service.add_metrics(app, registry)
+    return app

@@ -1,0 +1,95 @@
+"""The events received and not yet answered: bounded, gathered into batches, given up in time."""
+
+import asyncio
+from collections import deque
+from functools import partial
+
+from closedloop.services.request_logger.entry import Answer, Entry
+
+
+class Backlog:
+    """First in, first out.
+
+    `events` and `size` (estimated bytes of memory) bound everything that is
+    not yet answered, whether it waits or is just being written.
+    """
+
+    def __init__(self, events: int, size: int) -> None:
+        self._limits = events, size
+        # In order of their deadlines, and without the entries: an answered one is not kept.
+        self._unanswered: deque[tuple[float, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[Entry] = deque()
+        self._count = 0
+        self._size = 0
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return self._count
+
+    def offer(self, entry: Entry) -> bool:
+        """Take an entry, unless that would go past a bound; a lone entry always fits."""
+        if self._closed:
+            return False
+        events, size = self._limits
+        if self._count and (self._count >= events or self._size + entry.size > size):
+            return False
+        self._count += 1
+        self._size += entry.size
+        entry.answer.add_done_callback(partial(self._forget, entry.size))
+        self._unanswered.append((entry.deadline, entry.answer))
+        self._waiting.append(entry)
+        self._changed.set()
+        return True
+
+    def holds(self, events: int) -> bool:
+        """Whether so many can be gathered without waiting."""
+        return len(self._waiting) >= events
+
+    async def gather(self, events: int, pause: float, longest: float) -> list[Entry]:
+        """The next at most `events` entries; empty only when closed and drained.
+
+        More are awaited until none came for `pause` seconds, and no longer than
+        `longest`. Senders that were just answered are the next to send, so what
+        gathered while the batch before was written waits for them, too.
+        """
+        loop = asyncio.get_running_loop()
+        batch: list[Entry] = []
+        while not batch:
+            while not self._waiting:
+                if self._closed:
+                    return []
+                self._changed.clear()
+                await self._changed.wait()
+            start = loop.time()
+            while len(self._waiting) < events and not self._closed:
+                newest = max(start, self._waiting[-1].received)
+                left = min(start + longest, newest + pause) - loop.time()
+                if left <= 0:
+                    break
+                await asyncio.sleep(left)
+            taken = [self._waiting.popleft() for _ in range(min(events, len(self._waiting)))]
+            batch = [entry for entry in taken if not entry.settled]
+        return batch
+
+    async def give_up_in_time(self, every: float = 0.1) -> None:
+        """For ever: answer entries whose deadline has passed."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(every)
+            while self._unanswered:
+                deadline, answer = self._unanswered[0]
+                if not answer.done():
+                    if deadline > loop.time():
+                        break
+                    answer.set_result(Answer.UNAVAILABLE)
+                self._unanswered.popleft()
+
+    def close(self) -> None:
+        """Take no more; `gather` ends when what is here was gathered."""
+        self._closed = True
+        self._changed.set()
+
+    def _forget(self, size: int, _: asyncio.Future[Answer]) -> None:
+        self._count -= 1
+        self._size -= size

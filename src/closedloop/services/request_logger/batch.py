@@ -1,0 +1,343 @@
+"""What a batch of events writes: pure, one document a step, whatever order they came in."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
+from typing import TypeVar
+
+from closedloop.log.mapping import DEAD_LETTERS
+from closedloop.loop.documents import (
+    Document,
+    Part,
+    Predictor,
+    index_name,
+    kept_apart,
+    merge,
+    parts_of,
+    predictor_of,
+    read_document,
+)
+from closedloop.loop.events import InvalidEvent
+from closedloop.loop.output import Output
+from closedloop.loop.scoring.keys import document_id
+from closedloop.services.request_logger.dead_letters import DeadLetter
+from closedloop.services.request_logger.entry import Answer, Entry
+from closedloop.services.request_logger.operations import (
+    Key,
+    Known,
+    Operation,
+    Result,
+    create_lines,
+    index_lines,
+)
+
+_T = TypeVar("_T")
+
+_CONFLICT = (404, 409)  # written, or gone, since it was read
+_LATER = 429  # Elasticsearch has too much to do
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened: `letters` are dead letters by reason, `letters_refused` why some were
+    refused themselves, `reused` whose request ids came with another request."""
+
+    written: int = 0
+    conflicts: int = 0
+    letters: list[tuple[Entry, str]] = field(default_factory=list)
+    letters_refused: list[str] = field(default_factory=list)
+    reused: list[Predictor] = field(default_factory=list)
+
+
+class Batch:
+    """The documents that a batch of entries adds to, and what still waits to be in them.
+
+    `reject` makes the dead letter of an entry that Elasticsearch, or JSON,
+    does not take; it gets the reason and a sentence. `kept` gets each entry of which all is
+    written. `output_of` is what a predictor's output is declared to be.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        reject: Callable[[Entry, str, str], DeadLetter],
+        kept: Callable[[Entry], None] = Entry.acknowledge,
+        output_of: Callable[[Predictor], Output | None] = lambda _: None,
+    ) -> None:
+        self._reject = reject
+        self._kept = kept
+        self._output_of = output_of
+        self._unplaced: list[Entry] = []
+        self._parts: dict[Key, list[tuple[Entry, Part]]] = {}
+        self._letters: dict[Key, list[tuple[Entry, DeadLetter]]] = {}
+        self._alone: set[Key] = set()  # written part by part, to tell the bad one from the good
+        # A request is the first event about a document, so reading it first would find
+        # nothing; creating it fails where that was wrong, and then it is read.
+        self._new: set[Key] = set()
+        self.tally = Tally()
+        # The sizes of answers in this very batch, by owner and request id.
+        self._answers: dict[tuple[Predictor, str], set[int]] = {}
+        self._reused: dict[Key, int] = {}  # of the writes under way
+        for entry in entries:
+            if entry.observation is not None and not entry.parts:
+                self._take(entry)
+            for part in entry.parts:
+                self._add(entry, part)
+            if entry.dead_letter is not None:
+                self._bury(entry, entry.dead_letter)
+
+    def to_place(self) -> list[Key]:
+        """Documents to read that tell how many rows the answers have which feedback is about."""
+        return [key for entry in self._unplaced for key in first_rows(_owner(entry), _asked(entry))]
+
+    def place(self, known: Mapping[Key, Known | None]) -> None:
+        """Decide which documents feedback about several rows adds to."""
+        for entry in self._unplaced:
+            owner, request_id = _owner(entry), _asked(entry)
+            sizes = set(self._answers.get((owner, request_id), ()))
+            for key in first_rows(owner, request_id):
+                sizes |= answer_sizes(known.get(key), owner)
+            if not entry.settled:
+                assert entry.observation is not None
+                entry.place(parts_of(entry.observation, fitting(sizes, entry.observation.entries)))
+                for part in entry.parts:
+                    self._add(entry, part)
+        self._unplaced = []
+
+    def refuse_index(self, index: str, reason: str, error: str) -> None:
+        """Make dead letters of all that waits to be in this index."""
+        for key in [key for key in self._parts if key[0] == index]:
+            for entry, _ in self._parts.pop(key):
+                self._give_back(entry, reason, error)
+
+    def forget_settled(self) -> None:
+        """Drop what belongs to entries that were given up meanwhile."""
+        self._unplaced = [entry for entry in self._unplaced if not entry.settled]
+        self._parts = _unsettled(self._parts)
+        self._letters = _unsettled(self._letters)
+
+    def documents(self) -> list[Key]:
+        """The documents that something still waits to be in."""
+        return list(self._parts)
+
+    def waiting_of(self, keys: Iterable[Key]) -> list[Key]:
+        """Those of the documents that something still waits to be in."""
+        return [key for key in keys if key in self._parts]
+
+    def to_read(self, keys: Iterable[Key]) -> list[Key]:
+        """Those of the documents to read first: all but new ones, of which one an index.
+
+        That one tells whether its index is there at all.
+        """
+        keys = list(keys)
+        one_an_index = {key[0]: key for key in keys if key in self._new}
+        return [key for key in keys if key not in self._new or one_an_index[key[0]] == key]
+
+    def letters(self) -> list[Operation]:
+        return [
+            Operation(key, create_lines(key, waiting[0][1].document), len(waiting))
+            for key, waiting in self._letters.items()
+        ]
+
+    def operations(self, keys: Iterable[Key], known: Mapping[Key, Known | None]) -> list[Operation]:
+        """The writes that bring the documents up to date: those in `known`, and new ones.
+
+        A document that has it all already is not written again.
+        """
+        self._keep_apart(keys, known)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        operations = [
+            self._operation(key, known.get(key), now)
+            for key in keys
+            if key in self._parts and (key in known or key in self._new)
+        ]
+        return [operation for operation in operations if operation is not None]
+
+    def resolve(self, operation: Operation, result: Result) -> None:
+        """Take note of what Elasticsearch said; what failed and may yet succeed keeps waiting."""
+        key = operation.key
+        if key in self._letters:
+            self._resolve_letter(key, result)
+        elif result.status < 300:
+            self.tally.written += 1
+            owner = self._parts[key][0][1].owner
+            self.tally.reused += [owner] * self._reused.get(key, 0)
+            self._settle(key, operation.pieces)
+        elif result.status in _CONFLICT:
+            self.tally.conflicts += key not in self._new
+            self._new.discard(key)
+        elif result.status < 500 and result.status != _LATER:
+            self._refuse(key, operation.pieces, result.error)
+
+    def give_up(self) -> None:
+        """Answer all that still waits: it is not written."""
+        parts = chain.from_iterable(self._parts.values())
+        letters = chain.from_iterable(self._letters.values())
+        left = {*(entry for entry, _ in parts), *(entry for entry, _ in letters), *self._unplaced}
+        for entry in left:
+            entry.settle(Answer.UNAVAILABLE)
+        self._parts, self._letters, self._unplaced = {}, {}, []
+
+    def __bool__(self) -> bool:
+        return bool(self._parts or self._letters or self._unplaced)
+
+    def _take(self, entry: Entry) -> None:
+        observation = entry.observation
+        assert observation is not None
+        if observation.feedback is not None and observation.entries > 1:
+            self._unplaced.append(entry)
+            return
+        entry.place(parts_of(observation))
+        if entry.parts[0].section == "response":
+            about = _owner(entry), observation.event.request_id
+            self._answers.setdefault(about, set()).add(observation.entries)
+
+    def _add(self, entry: Entry, part: Part) -> None:
+        key = (entry.index, part.document_id)
+        waiting = self._parts.setdefault(key, [])
+        waiting.append((entry, part))
+        if part.section == "request" and len(waiting) == 1:
+            self._new.add(key)
+        elif waiting[0][1].owner != part.owner:
+            self._new.discard(key)  # whose it is must be known first
+
+    def _keep_apart(self, keys: Iterable[Key], known: Mapping[Key, Known | None]) -> None:
+        """Move what waits for a document that turns out to be another predictor's.
+
+        Two predictors may have one index name, and a mirror gives both the same request ids.
+        """
+        for key in keys:
+            waiting = self._parts.get(key)
+            if not waiting or key not in known:
+                continue
+            held, owner = known[key], waiting[0][1].owner
+            if held is not None:
+                try:
+                    owner = predictor_of(held.source)
+                except InvalidEvent:
+                    continue  # what someone else wrote there is refused when it is merged
+            theirs = [pair for pair in waiting if pair[1].owner == owner]
+            if len(theirs) == len(waiting):
+                continue
+            for pair in waiting:
+                if pair[1].owner != owner:
+                    name = kept_apart(key[1], pair[1].owner)
+                    self._parts.setdefault((key[0], name), []).append(pair)
+            if theirs:
+                self._parts[key] = theirs
+            else:
+                del self._parts[key]
+
+    def _operation(self, key: Key, held: Known | None, now: str) -> Operation | None:
+        waiting = self._parts[key]
+        pieces = 1 if key in self._alone else len(waiting)
+        document = held.source if held else None
+        reused = 0
+        try:
+            for _, part in waiting[:pieces]:
+                before = document
+                document, _ = merge(document, part, self._output_of(part.owner))
+                reused += _reused(document) != _reused(before)
+            assert document is not None
+            document["DocumentId"] = key[1]
+            if held is not None and document == held.source:
+                self._settle(key, pieces)
+                return None
+            document["logged_at"] = now
+            action = index_lines(key, held, document) if held else create_lines(key, document)
+        # What someone else wrote there need not have our shape; JSON has no infinity.
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            self._refuse(key, pieces, f"{type(error).__name__}: {error}")
+            return None
+        self._reused[key] = reused
+        return Operation(key, action, pieces)
+
+    def _wrote_one(self, entry: Entry) -> None:
+        if entry.wrote_one():
+            self._kept(entry)
+
+    def _settle(self, key: Key, pieces: int) -> None:
+        for entry, _ in self._parts[key][:pieces]:
+            self._wrote_one(entry)
+        self._advance(key, pieces)
+
+    def _advance(self, key: Key, pieces: int) -> None:
+        del self._parts[key][:pieces]
+        if not self._parts[key]:
+            del self._parts[key]
+
+    def _refuse(self, key: Key, pieces: int, error: str) -> None:
+        if pieces > 1:
+            self._alone.add(key)
+            return
+        entry, _ = self._parts[key][0]
+        self._advance(key, 1)
+        self._give_back(entry, "rejected", f"it cannot be written: {error}")
+
+    def _give_back(self, entry: Entry, reason: str, error: str) -> None:
+        if entry.dead_letter is None:
+            entry.dead_letter = self._reject(entry, reason, error)
+            self._bury(entry, entry.dead_letter)
+        else:
+            self._wrote_one(entry)  # one dead letter speaks for all of its rows
+
+    def _bury(self, entry: Entry, letter: DeadLetter) -> None:
+        self._letters.setdefault((DEAD_LETTERS, letter.id), []).append((entry, letter))
+
+    def _resolve_letter(self, key: Key, result: Result) -> None:
+        if result.status >= 500 or result.status in (404, _LATER):
+            return
+        taken = result.status < 300 or result.status == 409  # there since an earlier delivery
+        for entry, letter in self._letters.pop(key):
+            if taken:
+                self._wrote_one(entry)
+                self.tally.letters.append((entry, letter.reason))
+            else:
+                entry.settle(Answer.REFUSED)
+        if not taken:
+            self.tally.letters_refused.append(result.error)
+
+
+def first_rows(owner: Predictor, request_id: str) -> list[Key]:
+    """Where the first row of an answer of several rows is: there, or kept apart."""
+    index, name = index_name(*owner), document_id(request_id, 0, 2)
+    return [(index, name), (index, kept_apart(name, owner))]
+
+
+def answer_sizes(known: Known | None, owner: Predictor) -> set[int]:
+    """How many rows the answers have that the document of a first row is of; none where it is
+    not this owner's."""
+    if known is None:
+        return set()
+    try:
+        logged = read_document(known.source)
+    except InvalidEvent:
+        return set()
+    if logged.predictor != owner or not logged.response:
+        return set()
+    return {logged.size, *logged.other_sizes}
+
+
+def fitting(sizes: Collection[int], entries: int) -> int | None:
+    """Of the sizes of a request's answers that of feedback with so many entries, if there is one;
+    else the largest; None where there is no answer."""
+    return entries if entries in sizes else max(sizes, default=None)
+
+
+def _owner(entry: Entry) -> Predictor:
+    return Predictor(*entry.names)
+
+
+def _asked(entry: Entry) -> str:
+    assert entry.observation is not None
+    return entry.observation.event.request_id
+
+
+def _reused(document: Document | None) -> object:
+    return (document or {}).get("request_history")
+
+
+def _unsettled(waiting: dict[Key, list[tuple[Entry, _T]]]) -> dict[Key, list[tuple[Entry, _T]]]:
+    left = {key: [pair for pair in pairs if not pair[0].settled] for key, pairs in waiting.items()}
+    return {key: pairs for key, pairs in left.items() if pairs}

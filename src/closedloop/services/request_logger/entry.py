@@ -1,0 +1,95 @@
+"""One received event on its way to Elasticsearch, until it is answered."""
+
+import asyncio
+from collections.abc import Mapping
+from enum import StrEnum
+
+from closedloop.loop.documents import Part
+from closedloop.loop.observation import Observation
+from closedloop.services.request_logger.dead_letters import DeadLetter
+
+
+class Answer(StrEnum):
+    """How an event ended."""
+
+    KEPT = "kept"  # in its index or as a dead letter, acknowledged by Elasticsearch
+    UNAVAILABLE = "unavailable"  # Elasticsearch did not take it in time
+    REFUSED = "refused"  # Elasticsearch does not even take it as a dead letter
+
+
+class Entry:
+    """An event and what is still to be written of it: parts of documents, or a dead letter.
+
+    `observation` is the event, unless it is refused; `index` is where its documents are, and
+    `names` whose they are: namespace, deployment, predictor. `parts` are empty until it is known
+    which documents these are. `received` and `deadline` are readings of the event loop's clock.
+    `answer` is set once: when everything is written, or when that is given up.
+    """
+
+    __slots__ = (
+        "_left",
+        "answer",
+        "body",
+        "dead_letter",
+        "deadline",
+        "headers",
+        "index",
+        "names",
+        "observation",
+        "parts",
+        "received",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        names: tuple[str, str, str],
+        received: float,
+        deadline: float,
+        answer: "asyncio.Future[Answer]",
+        index: str = "",
+        observation: Observation | None = None,
+        parts: list[Part] | None = None,
+        dead_letter: DeadLetter | None = None,
+    ) -> None:
+        self.headers = headers
+        self.names = names
+        self.body = body
+        self.index = index
+        self.observation = observation
+        self.parts = parts or []
+        self.dead_letter = dead_letter
+        self.received = received
+        self.deadline = deadline
+        self.answer = answer
+        self._left = len(self.parts) + (dead_letter is not None)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes: the body, what it was parsed to, the parts."""
+        rows = 1 if self.observation is None else self.observation.entries
+        return 8 * len(self.body) + 1500 * rows
+
+    def place(self, parts: list[Part]) -> None:
+        """Say which documents it adds to."""
+        self.parts = parts
+        self._left += len(parts)
+
+    @property
+    def settled(self) -> bool:
+        return self.answer.done()
+
+    def wrote_one(self) -> bool:
+        """One of its parts, or its dead letter, is written; whether that was the last one."""
+        self._left -= 1
+        return not self._left
+
+    def acknowledge(self) -> None:
+        """All of it is written."""
+        self.settle(Answer.KEPT)
+
+    def settle(self, answer: Answer) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)

@@ -1,0 +1,31 @@
+"""Environment of the request logger."""
+
+from closedloop.loop.observation import MOST_BYTES
+from closedloop.services.kit import service
+
+
+class Settings(service.Settings):
+    """Each field is the environment variable of the same name in upper case.
+
+    `batch_milliseconds` is the pause between events that ends a batch, and how
+    long an event waits for others at most unless writes take longer than that;
+    `batch_events` is how many are written together at most. `queue_events` and
+    `queue_bytes` (of memory, estimated) bound what is received and not yet
+    answered. `deadline_seconds` is how long an event waits for Elasticsearch
+    before it is given back to the broker. Past `max_event_bytes` a body is not
+    read on; a dead letter keeps the first `dead_letter_bytes` of one.
+    `model_outputs` is the folder of the declared outputs; `max_predictors` is how
+    many indices of the log there may be, past which a new predictor's events are
+    dead letters.
+    """
+
+    model_outputs: str = ""
+    max_predictors: int = 200
+    elasticsearch_url: str = "http://127.0.0.1:9200"
+    batch_milliseconds: float = 5.0
+    batch_events: int = 2000
+    queue_events: int = 10_000
+    queue_bytes: int = 128 << 20
+    deadline_seconds: float = 10.0
+    max_event_bytes: int = MOST_BYTES
+    dead_letter_bytes: int = 64 << 10

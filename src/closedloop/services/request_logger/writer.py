@@ -1,0 +1,177 @@
+"""Writes batches: read, merge, write; again what somebody else wrote meanwhile."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import structlog
+
+from closedloop.log.templates import UNAVAILABLE
+from closedloop.loop.documents import Predictor
+from closedloop.loop.output import Output
+from closedloop.services.request_logger.backlog import Backlog
+from closedloop.services.request_logger.batch import Batch, Tally
+from closedloop.services.request_logger.dead_letters import DeadLetter, dead_letter
+from closedloop.services.request_logger.entry import Answer, Entry
+from closedloop.services.request_logger.metrics import Metrics
+from closedloop.services.request_logger.operations import Operation
+from closedloop.services.request_logger.settings import Settings
+from closedloop.services.request_logger.store import Store, groups
+
+_ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait under 2 s
+_DOCUMENTS = 1000  # read at once, as many as a batch of requests and answers is about
+_LONGEST_WAIT = 1.0
+_LONGEST_GATHERING = 0.2
+_UNDER_WAY = 0.005  # seconds after which a write was sent
+_LATEST_ANSWER = 0.2  # seconds, should the next batch not come to its write
+
+_log = structlog.get_logger(__name__)
+
+
+class Writer:
+    """Takes batches from the backlog and writes them, one at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        settings: Settings,
+        output_of: Callable[[Predictor], Output | None] = lambda _: None,
+        batches_answered: Callable[[Iterable[tuple[Predictor, str]]], None] = lambda _: None,
+    ) -> None:
+        """`output_of` is what a predictor's output is declared to be; `batches_answered` gets
+        the predictor and request id of each answer of several rows: feedback may wait for it."""
+        self._store = store
+        self._output_of = output_of
+        self._batches_answered = batches_answered
+        self._metrics = metrics
+        self._settings = settings
+        self._kept: list[Entry] = []  # written, and not yet answered
+
+    async def run(self, backlog: Backlog) -> None:
+        """Until the backlog is closed and drained."""
+        loop = asyncio.get_running_loop()
+        pause = self._settings.batch_milliseconds / 1000
+        took = 0.0
+        events = self._settings.batch_events
+        while True:
+            if not backlog.holds(events):
+                self._answer()
+            # The slower a write, the more it pays to write much at once.
+            entries = await backlog.gather(events, max(pause, took / 10), max(pause, took / 2))
+            if not entries:
+                break
+            started = loop.time()
+            loop.call_later(_LATEST_ANSWER, self._answer)
+            try:
+                await self.write(entries)
+            except Exception:  # noqa: BLE001 - whatever one batch does, the next ones are written
+                _log.exception("a batch failed")
+                self._answer()
+                for entry in entries:
+                    entry.settle(Answer.UNAVAILABLE)
+            took = min(loop.time() - started, _LONGEST_GATHERING)
+
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Write until every entry is answered.
+
+        While Elasticsearch is away this goes on until the entries' deadline
+        has passed; a document that conflicts, or is refused for now, is given
+        up after a number of rounds.
+        """
+        for entry in entries:
+            if entry.observation is not None:
+                self._metrics.logged(entry.names)
+        batch = Batch(entries, self._reject, self._kept.append, self._output_of)
+        rounds = failures = 0
+        while batch:
+            try:
+                await self._round(batch)
+                rounds, failures = rounds + 1, 0
+            except UNAVAILABLE as error:
+                failures += 1
+                _log.warning("elasticsearch did not take a batch", error=str(error))
+            if batch and rounds == _ROUNDS:
+                _log.warning("documents given up", documents=batch.documents()[:10])
+                batch.give_up()
+            if batch:
+                self._answer()
+                await asyncio.sleep(_wait(rounds + failures))
+                batch.forget_settled()
+        self._batches_answered(answers_of_several_rows(entries))
+
+    async def _round(self, batch: Batch) -> None:
+        if letters := batch.letters():
+            # Not for what it returns, but because a new index needs its template first.
+            await self._store.read([letter.key for letter in letters])
+            await self._send(batch, letters)
+        if asked := batch.to_place():
+            batch.place((await self._store.read(asked)).documents)
+        keys = batch.documents()
+        for i in range(0, len(keys), _DOCUMENTS):
+            some = keys[i : i + _DOCUMENTS]
+            if i:  # a batch of many rows takes its time, and nobody may wait for it any more
+                batch.forget_settled()
+                some = batch.waiting_of(some)
+            if some:
+                found = await self._store.read(batch.to_read(some))
+                for index in await self._store.without_room(
+                    found.absent, self._settings.max_predictors
+                ):
+                    batch.refuse_index(
+                        index,
+                        "too_many_predictors",
+                        f"there are {self._settings.max_predictors} indices of the log already:"
+                        " raise MAX_PREDICTORS, or delete one",
+                    )
+                await self._send(batch, batch.operations(some, found.documents))
+
+    async def _send(self, batch: Batch, operations: list[Operation]) -> None:
+        loop = asyncio.get_running_loop()
+        for group in groups(operations):
+            # Answering thousands, and receiving what they send next, takes as long as a
+            # write: it is done while one is under way.
+            loop.call_later(_UNDER_WAY, self._answer)
+            results = await self._store.write(group)
+            for operation, result in zip(group, results, strict=True):
+                batch.resolve(operation, result)
+            self._count(batch)
+
+    def _answer(self) -> None:
+        for entry in self._kept:
+            entry.acknowledge()
+        self._kept.clear()
+
+    def _reject(self, entry: Entry, reason: str, error: str) -> DeadLetter:
+        self._metrics.failed(reason)
+        return dead_letter(
+            entry.headers,
+            entry.body,
+            reason,
+            error,
+            keep=self._settings.dead_letter_bytes,
+        )
+
+    def _count(self, batch: Batch) -> None:
+        tally, batch.tally = batch.tally, Tally()
+        self._metrics.written(tally.written)
+        self._metrics.conflicts.inc(tally.conflicts)
+        for entry, reason in tally.letters:
+            self._metrics.dead_letter(entry.names, reason)
+        for owner in tally.reused:
+            self._metrics.reused(owner)
+        for error in tally.letters_refused:
+            _log.error("elasticsearch refuses a dead letter", error=error)
+
+
+def answers_of_several_rows(entries: Iterable[Entry]) -> Iterator[tuple[Predictor, str]]:
+    """Predictor and request id of each answer that has more rows than one."""
+    for entry in entries:
+        said = entry.observation
+        if said is not None and said.rows is not None and said.entries > 1:
+            yield Predictor(*entry.names), said.event.request_id
+
+
+def _wait(attempt: int) -> float:
+    """Seconds before the next attempt: doubled each time, at random so that two part ways."""
+    return random.uniform(0.5, 1) * min(_LONGEST_WAIT, 0.01 * 2.0 ** min(attempt, 10))
