@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from closedloop.paths import manifests_folder
+from closedloop.platforms.client.api import Api
 from closedloop.platforms.cluster import preflight
-from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.platform import ClusterPlatform
 from closedloop.platforms.cluster.sources import FILES, file_name
 from closedloop.platforms.cluster.versions import read

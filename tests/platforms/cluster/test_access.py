@@ -14,8 +14,8 @@ from elasticsearch import Elasticsearch
 from closedloop.manifests import ManifestError
 from closedloop.notebook.waiting import until
 from closedloop.paths import manifests_folder
+from closedloop.platforms.client.api import Api
 from closedloop.platforms.cluster import access
-from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.forwarding import Forwarder, target_port
 from closedloop.platforms.cluster.ports import CONFIG, host_ports, published
 from closedloop.platforms.protocol import PlatformError

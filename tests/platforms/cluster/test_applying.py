@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from closedloop.manifests import Manifest
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.connection import ApiError
 from closedloop.platforms.cluster.applying import GENERATE, Applier
-from closedloop.platforms.cluster.connection import ApiError
 from closedloop.platforms.cluster.inventory import LABEL, VALUE, Inventory, Made
 from closedloop.platforms.protocol import PlatformError
 from tests.platforms.cluster.fake_api import FakeApi

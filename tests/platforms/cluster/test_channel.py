@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client.api import Api
 from closedloop.platforms.protocol import PlatformError
 from tests.platforms.cluster.conftest import Open
 from tests.platforms.cluster.fake_api import FakeApi

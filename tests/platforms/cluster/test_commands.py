@@ -5,9 +5,9 @@ import pytest
 
 from closedloop.manifests import ManifestError
 from closedloop.paths import manifests_folder
+from closedloop.platforms.client.faults import Fault, Passing, passing
 from closedloop.platforms.cluster import versions
 from closedloop.platforms.cluster.commands import CommandFailed, run
-from closedloop.platforms.cluster.faults import Fault, Passing, passing
 from closedloop.platforms.cluster.images import images, mirrored, rewritten
 from closedloop.platforms.cluster.sources import Sources
 from closedloop.platforms.cluster.versions import Chart

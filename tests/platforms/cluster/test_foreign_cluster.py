@@ -12,8 +12,8 @@ from kubernetes import config
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
 from closedloop.notebook.waiting import until
-from closedloop.platforms.cluster.api import Api
-from closedloop.platforms.cluster.connection import ApiError, NoSuchKind
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.connection import ApiError, NoSuchKind
 from closedloop.platforms.cluster.inventory import NAME
 from closedloop.platforms.cluster.platform import ClusterPlatform, from_environment
 from closedloop.suite.setup import install_everything

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
+from closedloop.platforms.client.api import Api
 from closedloop.platforms.cluster import nodes
-from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.protocol import PlatformError
 from tests.platforms.cluster.fake_api import FakeApi
 

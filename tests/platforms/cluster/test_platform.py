@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from closedloop.platforms.client.api import Api
 from closedloop.platforms.cluster import commands, helm, kind
-from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.inventory import NAME
 from closedloop.platforms.protocol import PARTS, PlatformError
 from closedloop.suite.setup import install_everything

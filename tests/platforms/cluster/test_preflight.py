@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from closedloop.paths import manifests_folder
+from closedloop.platforms.client.api import Api
 from closedloop.platforms.cluster import preflight
-from closedloop.platforms.cluster.api import Api
 from closedloop.platforms.cluster.kind import Kind
 from closedloop.platforms.cluster.ports import CONFIG
 from closedloop.platforms.cluster.preflight import demand, findings, for_context, for_kind

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from closedloop.manifests import Manifest
-from closedloop.platforms.cluster import api as api_module
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client import api as api_module
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.connection import ApiError
+from closedloop.platforms.client.waiting import wait
 from closedloop.platforms.cluster.applying import Applier
-from closedloop.platforms.cluster.connection import ApiError
 from closedloop.platforms.cluster.inventory import Inventory, Made
 from closedloop.platforms.cluster.removing import remove
-from closedloop.platforms.cluster.waiting import wait
 from closedloop.platforms.protocol import PlatformError
 
 pytestmark = [

@@ -15,7 +15,7 @@ import pytest
 from closedloop.manifests import load
 from closedloop.notebook.waiting import until
 from closedloop.paths import manifests_folder
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client.api import Api
 from closedloop.platforms.cluster.versions import read
 
 pytestmark = [

@@ -22,8 +22,8 @@ from closedloop.manifests import load
 from closedloop.notebook.dashboards import Prometheus
 from closedloop.notebook.waiting import until
 from closedloop.paths import manifests_folder
-from closedloop.platforms.cluster.api import Api
-from closedloop.platforms.cluster.connection import ApiError
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.connection import ApiError
 from closedloop.platforms.cluster.evidence import evidence
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.platform import ClusterPlatform

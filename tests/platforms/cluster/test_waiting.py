@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from closedloop.notebook.waiting import until
-from closedloop.platforms.cluster.api import Api
-from closedloop.platforms.cluster.conditions import is_reconciled, met
-from closedloop.platforms.cluster.connection import ApiError, Unreachable
-from closedloop.platforms.cluster.waiting import wait
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.conditions import is_reconciled, met
+from closedloop.platforms.client.connection import ApiError, Unreachable
+from closedloop.platforms.client.waiting import wait
 from closedloop.platforms.protocol import PlatformError
 from tests.platforms.cluster.fake_api import FakeApi
 

@@ -8,8 +8,8 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote
 
-from closedloop.platforms.cluster.api import Api
-from closedloop.platforms.cluster.diagnosis import pods_of
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.diagnosis import pods_of
 from closedloop.platforms.cluster.forwarding import Forwarder
 from closedloop.platforms.cluster.ports import Published
 from closedloop.platforms.cluster.relaying import Relay, proxied

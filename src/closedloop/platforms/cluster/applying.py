@@ -18,13 +18,13 @@ from tenacity import (
 )
 
 from closedloop.manifests import Manifest
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.connection import ApiError, Unreachable
+from closedloop.platforms.client.faults import Passing, passing
+from closedloop.platforms.client.waiting import DELETED, wait
 from closedloop.platforms.cluster.commands import CommandFailed
-from closedloop.platforms.cluster.connection import ApiError, Unreachable
-from closedloop.platforms.cluster.faults import Passing, passing
 from closedloop.platforms.cluster.images import rewritten
 from closedloop.platforms.cluster.inventory import LABEL, VALUE, Inventory, Made, is_ours
-from closedloop.platforms.cluster.waiting import DELETED, wait
 from closedloop.platforms.protocol import PlatformError
 
 Object = dict[str, Any]

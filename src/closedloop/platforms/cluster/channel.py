@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from closedloop.manifests import Manifest
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client.api import Api
 from closedloop.platforms.protocol import PlatformError
 
 SETTING = "CLOSEDLOOP_CHANNEL"

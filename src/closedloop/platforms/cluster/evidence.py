@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.connection import ApiError, NoSuchKind
+from closedloop.platforms.client.diagnosis import containers, describe, is_ready, recent_events
 from closedloop.platforms.cluster.commands import run
-from closedloop.platforms.cluster.connection import ApiError, NoSuchKind
-from closedloop.platforms.cluster.diagnosis import containers, describe, is_ready, recent_events
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.protocol import PlatformError
 

@@ -16,8 +16,8 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import portforward
 
-from closedloop.platforms.cluster.api import Api
-from closedloop.platforms.cluster.diagnosis import is_ready, pods_of
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.diagnosis import is_ready, pods_of
 from closedloop.platforms.protocol import PlatformError
 
 _PATIENCE = 15.0  # seconds for a pod to become ready while a connection waits

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from closedloop.manifests import Manifest
-from closedloop.platforms.cluster import workloads
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client import workloads
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.connection import ApiError
 from closedloop.platforms.cluster.applying import Applier
-from closedloop.platforms.cluster.connection import ApiError
 from closedloop.platforms.cluster.inventory import NAME, NAMESPACE
 from closedloop.platforms.cluster.routes import GATEWAY
 from closedloop.platforms.protocol import PartStatus, PlatformError

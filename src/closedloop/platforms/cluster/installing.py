@@ -9,17 +9,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from closedloop.manifests import Manifest, in_apply_order, load, load_values
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.connection import NoSuchKind
+from closedloop.platforms.client.diagnosis import diagnose
+from closedloop.platforms.client.waiting import wait
 from closedloop.platforms.cluster.applying import Applier
-from closedloop.platforms.cluster.connection import NoSuchKind
-from closedloop.platforms.cluster.diagnosis import diagnose
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.inventory import Inventory, Made
 from closedloop.platforms.cluster.plan import Ready, Step
 from closedloop.platforms.cluster.sources import Sources
 from closedloop.platforms.cluster.storage import suited
 from closedloop.platforms.cluster.versions import Chart
-from closedloop.platforms.cluster.waiting import wait
 from closedloop.platforms.protocol import PlatformError
 
 _CHART = 600.0  # seconds for the images of a chart to come and its pods to be ready

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from closedloop.platforms.cluster.api import Api
-from closedloop.platforms.cluster.connection import ApiError
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.connection import ApiError
 
 NAME, NAMESPACE = "closedloop-inventory", "default"
 LABEL, VALUE = "app.kubernetes.io/managed-by", "closedloop"

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.waiting import wait
 from closedloop.platforms.cluster.images import images
 from closedloop.platforms.cluster.kind import Kind, build
-from closedloop.platforms.cluster.waiting import wait
 from closedloop.platforms.protocol import Report
 
 _READY = 180.0  # seconds for a node of a new cluster

@@ -11,12 +11,14 @@ from typing import Any
 
 from closedloop import paths
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, load_values
-from closedloop.platforms.cluster import access, nodes, plan, routes, workloads
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client import workloads
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.connection import NoSuchKind
+from closedloop.platforms.client.diagnosis import diagnose
+from closedloop.platforms.client.waiting import wait
+from closedloop.platforms.cluster import access, nodes, plan, routes
 from closedloop.platforms.cluster.applying import Applier
 from closedloop.platforms.cluster.channel import with_channel
-from closedloop.platforms.cluster.connection import NoSuchKind
-from closedloop.platforms.cluster.diagnosis import diagnose
 from closedloop.platforms.cluster.evidence import evidence
 from closedloop.platforms.cluster.forwarding import Forwarder
 from closedloop.platforms.cluster.guest import Guest, may_install
@@ -32,7 +34,6 @@ from closedloop.platforms.cluster.relaying import Relay
 from closedloop.platforms.cluster.removing import remove, remove_everything
 from closedloop.platforms.cluster.sources import Sources
 from closedloop.platforms.cluster.versions import Versions, read
-from closedloop.platforms.cluster.waiting import wait
 from closedloop.platforms.protocol import PARTS, Object, PartStatus, PlatformError, Report
 
 _MODELS = "seldon"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client.api import Api
 from closedloop.platforms.cluster.commands import run
 from closedloop.platforms.cluster.kind import Kind
 from closedloop.platforms.cluster.versions import Kubernetes

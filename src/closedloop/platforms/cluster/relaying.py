@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import urllib3
 from kubernetes import client
 
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client.api import Api
 
 # What is said between neighbours (RFC 9110, 7.6.1), and what is made anew here.
 _OF_A_CONNECTION = {

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from closedloop.platforms.cluster.api import Api
-from closedloop.platforms.cluster.connection import NoSuchKind
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.connection import NoSuchKind
+from closedloop.platforms.client.waiting import DELETED, wait
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.inventory import Inventory, Made, is_ours
-from closedloop.platforms.cluster.waiting import DELETED, wait
 
 _DEFINITION = "CustomResourceDefinition"
 _RELEASE_NAME, _RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"

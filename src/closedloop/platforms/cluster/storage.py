@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from closedloop.manifests import Manifest
-from closedloop.platforms.cluster.api import Api
+from closedloop.platforms.client.api import Api
 from closedloop.platforms.protocol import PlatformError
 
 SETTING = "CLOSEDLOOP_STORAGE"

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from closedloop.platforms.cluster.api import Api
-from closedloop.platforms.cluster.conditions import SELDON_ID, is_reconciled, met
-from closedloop.platforms.cluster.connection import ApiError, NoSuchKind, Unreachable
-from closedloop.platforms.cluster.diagnosis import diagnose, is_ready
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.conditions import SELDON_ID, is_reconciled, met
+from closedloop.platforms.client.connection import ApiError, NoSuchKind, Unreachable
+from closedloop.platforms.client.diagnosis import diagnose, is_ready
 from closedloop.platforms.protocol import PlatformError
 
 Object = dict[str, Any]

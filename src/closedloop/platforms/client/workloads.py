@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from closedloop.platforms.cluster.api import Api
-from closedloop.platforms.cluster.conditions import met
-from closedloop.platforms.cluster.diagnosis import containers, describe, is_ready, pods_of
-from closedloop.platforms.cluster.waiting import wait, wait_for_new_pods
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.conditions import met
+from closedloop.platforms.client.diagnosis import containers, describe, is_ready, pods_of
+from closedloop.platforms.client.waiting import wait, wait_for_new_pods
 from closedloop.platforms.protocol import PartStatus, PlatformError
 
 Object = dict[str, Any]

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from closedloop.platforms.cluster.api import Api
-from closedloop.platforms.cluster.conditions import SELDON_ID
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.conditions import SELDON_ID
 from closedloop.platforms.protocol import PlatformError
 
 Object = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 import urllib3.exceptions
 from kubernetes.dynamic import Resource
 
-from closedloop.platforms.cluster.connection import (
+from closedloop.platforms.client.connection import (
     ApiError,
     Connection,
     NoSuchKind,

@@ -1,0 +1,1 @@
+"""The client of a Kubernetes API server, the same for every platform."""
