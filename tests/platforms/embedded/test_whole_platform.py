@@ -15,7 +15,8 @@ from closedloop.notebook.waiting import until
 from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
-from closedloop.platforms.protocol import PARTS, PlatformError
+from closedloop.platforms.parts import PARTS
+from closedloop.platforms.protocol import PlatformError
 from tests.platforms.embedded.processes import descendants, listening, runs
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(300)]
@@ -45,7 +46,7 @@ def platform(home: Path) -> Iterator[EmbeddedPlatform]:
     one = EmbeddedPlatform(parent_pid=os.getpid())
     try:
         one.apply("namespaces")
-        for part in reversed(PARTS):  # any order will do
+        for part in reversed([*PARTS]):  # any order will do
             one.install(part)
         one.apply("istio/gateway.yaml", "monitoring", "request-logger", "knative-eventing")
         one.wait("Broker", "default", "seldon-logs")

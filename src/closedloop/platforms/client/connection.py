@@ -12,6 +12,7 @@ from kubernetes.config.config_exception import ConfigException
 from kubernetes.dynamic import DynamicClient, LazyDiscoverer, Resource
 from kubernetes.dynamic.exceptions import ResourceNotFoundError, ResourceNotUniqueError
 
+from closedloop.platforms.parts import PARTS
 from closedloop.platforms.protocol import PlatformError
 
 Object = dict[str, Any]
@@ -54,12 +55,7 @@ _GROUP_VERSION = {
     ),
 }
 # Which installation brings a kind.
-_PART_OF_GROUP = {
-    "networking.istio.io": "istio",
-    "monitoring.coreos.com": "monitoring",
-    "machinelearning.seldon.io": "seldon-core",
-    "eventing.knative.dev": "knative-eventing",
-}
+_PART_OF_GROUP = {group: one.name for one in PARTS.values() for group in one.groups}
 _CONNECT = 10.0
 _READ = 60.0
 

@@ -19,9 +19,10 @@ from tenacity import (
 
 from closedloop.manifests import Manifest
 from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.conditions import DELETED
 from closedloop.platforms.client.connection import ApiError, Unreachable
 from closedloop.platforms.client.faults import Passing, passing
-from closedloop.platforms.client.waiting import DELETED, wait
+from closedloop.platforms.client.waiting import wait
 from closedloop.platforms.cluster.commands import CommandFailed
 from closedloop.platforms.cluster.images import rewritten
 from closedloop.platforms.cluster.inventory import LABEL, VALUE, Inventory, Made, is_ours

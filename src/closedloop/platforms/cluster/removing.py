@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.conditions import DELETED
 from closedloop.platforms.client.connection import NoSuchKind
-from closedloop.platforms.client.waiting import DELETED, wait
+from closedloop.platforms.client.waiting import wait
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.inventory import Inventory, Made, is_ours
 

@@ -31,7 +31,8 @@ from closedloop.platforms.embedded.rules_check import check_rules
 from closedloop.platforms.embedded.running import Running
 from closedloop.platforms.embedded.services import ELASTICSEARCH, OF_PARTS, Urls
 from closedloop.platforms.embedded.traffic import Traffic, plan
-from closedloop.platforms.protocol import PARTS, PlatformError
+from closedloop.platforms.parts import PARTS
+from closedloop.platforms.protocol import PlatformError
 
 _log = structlog.get_logger(__name__)
 
