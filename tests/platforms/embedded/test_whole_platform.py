@@ -17,7 +17,7 @@ from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.platforms.parts import PARTS
 from closedloop.platforms.protocol import PlatformError
-from tests.platforms.embedded.processes import descendants, listening, runs
+from tests.platforms.embedded.run.processes import descendants, listening, runs
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(300)]
 

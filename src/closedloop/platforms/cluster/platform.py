@@ -11,7 +11,6 @@ from typing import Any
 from closedloop import paths
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, load_values
 from closedloop.platforms import parts
-from closedloop.platforms.client import workloads
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import NoSuchKind
 from closedloop.platforms.client.evidence import file
