@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +195,11 @@ def _refused(what: str, error: ApiException) -> ApiError:
         status=int(error.status or 0),
         text=str(text),
     )
+
+
+def lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
+    """The lines of an answer that goes on, each as soon as it is whole; empty ones left out."""
+    rest = b""
+    for chunk in response.stream(amt=None, decode_content=False):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in whole if line.strip())

@@ -12,7 +12,7 @@ from closedloop.manifests import Manifest
 from closedloop.platforms.client import workloads
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import ApiError
-from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster.applying import ClusterApplier
 from closedloop.platforms.cluster.inventory import NAME, NAMESPACE
 from closedloop.platforms.parts import Part, demand
 from closedloop.platforms.protocol import PartStatus, PlatformError
@@ -39,7 +39,7 @@ def may_install(api: Api) -> bool:
 class Guest:
     """Does on one cluster what such an account asks for."""
 
-    def __init__(self, api: Api, applier: Applier) -> None:
+    def __init__(self, api: Api, applier: ClusterApplier) -> None:
         self._api, self._applier = api, applier
 
     def install(self, part: str) -> list[PartStatus]:

@@ -15,24 +15,21 @@ from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import NoSuchKind
 from closedloop.platforms.client.evidence import file
 from closedloop.platforms.client.platform import KubernetesPlatform
-from closedloop.platforms.cluster import access, nodes, plan
-from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster import access, plan
+from closedloop.platforms.cluster.applying import ClusterApplier
 from closedloop.platforms.cluster.channel import with_channel
 from closedloop.platforms.cluster.commands import run
 from closedloop.platforms.cluster.forwarding import Forwarder
 from closedloop.platforms.cluster.guest import Guest, may_install
-from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.images import chart_images, chart_values, images
 from closedloop.platforms.cluster.installing import Installer, to_stderr
 from closedloop.platforms.cluster.inventory import Inventory, Made, is_ours
-from closedloop.platforms.cluster.kind import NAME, Kind
-from closedloop.platforms.cluster.mirror import IMAGES, NODE
-from closedloop.platforms.cluster.ports import CONFIG, FOLDER, Published, published
-from closedloop.platforms.cluster.preflight import demand, findings, for_context, for_kind
+from closedloop.platforms.cluster.ports import FOLDER
+from closedloop.platforms.cluster.preflight import demand, findings, for_context
 from closedloop.platforms.cluster.relaying import Relay
 from closedloop.platforms.cluster.removing import remove, remove_everything
 from closedloop.platforms.cluster.sources import Sources
-from closedloop.platforms.cluster.versions import Versions, read
+from closedloop.platforms.cluster.target import Target
 from closedloop.platforms.protocol import Object, PartStatus, PlatformError, Report
 
 _POLICIES = "policies"
@@ -55,10 +52,10 @@ class ClusterPlatform(KubernetesPlatform):
     def __init__(
         self, *, context: str = "", registry: str = "", offline: Path | None = None
     ) -> None:
-        self._context, self._registry, self._offline = context, registry, offline
+        self._registry, self._offline = registry, offline
         self._manifests = paths.manifests_folder()
+        self._target = Target(context, offline, self._manifests)
         self._is_up = False
-        self._ready_images: set[str] = set()
 
     def start(self, report: Report) -> None:
         with _told():
@@ -66,7 +63,7 @@ class ClusterPlatform(KubernetesPlatform):
 
     def install(self, part: str) -> list[PartStatus]:
         with _told():
-            steps = plan.steps(self._versions, part)
+            steps = plan.steps(self._target.versions, part)
             self._up()
             if self._guest is not None:
                 return self._guest.install(part)
@@ -102,7 +99,7 @@ class ClusterPlatform(KubernetesPlatform):
     def delete(self, *manifests: str | Path | Object) -> list[str]:
         with _told():
             loaded = in_apply_order(load(self._manifests, *manifests))
-            if not self._exists():
+            if not self._target.exists():
                 return [f"{one.kind}/{one.name} absent" for one in reversed(loaded)]
             happened = []
             for one in reversed(loaded):
@@ -116,71 +113,51 @@ class ClusterPlatform(KubernetesPlatform):
     def url(self, service: str, port: str | int | None = None) -> str:
         self._demand()
         relay = None if self._guest is None else self._relay
-        return access.url(self._api, self._forwarder, self._published, service, port, relay)
+        return access.url(self._api, self._forwarder, self._target.published, service, port, relay)
 
     def down(self) -> None:
         with _told():
-            if self._kind is not None:
-                self._kind.delete()
+            if self._target.kind is not None:
+                self._target.kind.delete()
             elif self._guest is not None:
                 raise PlatformError(
                     "nothing was removed: the parts are an administrator's to remove, and your"
                     " models stay until you delete them"
                 )
             else:
-                for reason in remove_everything(self._api, self._helm, self._inventory, to_stderr):
+                for reason in remove_everything(
+                    self._api, self._target.helm, self._inventory, to_stderr
+                ):
                     _warn(reason)
             self._forget()
 
     def evidence(self) -> Iterator[tuple[str, bytes]]:
         yield from super().evidence()
-        if self._exists():
-            yield file("helm-releases.yaml", self._helm.releases)
+        if self._target.exists():
+            yield file("helm-releases.yaml", self._target.helm.releases)
         for program in _PROGRAMS:
             yield file(f"versions/{program[0]}.txt", partial(run, program, timeout=20))
 
     # What the methods above stand on; each made when first needed.
 
-    @cached_property
-    def _versions(self) -> Versions:
-        return read(self._manifests)
-
-    @cached_property
-    def _kind(self) -> Kind | None:
-        if self._context:
-            return None
-        return Kind(
-            paths.home() / "cluster",
-            self._manifests / CONFIG,
-            self._versions.kubernetes.node,
-        )
-
-    @cached_property
+    @property
     def _api(self) -> Api:
-        if self._kind is not None:
-            return Api(self._kind.kubeconfig, f"kind-{NAME}")
-        return Api(context=self._context)
-
-    @cached_property
-    def _helm(self) -> Helm:
-        if self._kind is not None:
-            return Helm(self._kind.kubeconfig, f"kind-{NAME}")
-        return Helm(context=self._context)
+        return self._target.api
 
     @cached_property
     def _inventory(self) -> Inventory:
         return Inventory(self._api)
 
     @cached_property
-    def _applier(self) -> Applier:
-        return Applier(self._api, self._inventory, registry=self._registry)
+    def _applier(self) -> ClusterApplier:
+        return ClusterApplier(self._api, self._inventory, registry=self._registry)
 
     @cached_property
     def _guest(self) -> Guest | None:
         """Instead of installer and inventory, for an account that may not install."""
-        if self._kind is not None or may_install(self._api):
+        if self._target.kind is not None or may_install(self._api):
             return None
-        return Guest(self._api, Applier(self._api, None, registry=self._registry))
+        return Guest(self._api, ClusterApplier(self._api, None, registry=self._registry))
 
     @cached_property
     def _forwarder(self) -> Forwarder:
@@ -191,14 +168,10 @@ class ClusterPlatform(KubernetesPlatform):
         return Relay(self._api)
 
     @cached_property
-    def _published(self) -> dict[str, Published]:
-        return {} if self._kind is None else published(self._manifests)
-
-    @cached_property
     def _installer(self) -> Installer:
         return Installer(
             self._api,
-            self._helm,
+            self._target.helm,
             self._inventory,
             self._applier,
             Sources(paths.parts_folder() / "cluster", self._offline),
@@ -212,22 +185,11 @@ class ClusterPlatform(KubernetesPlatform):
         """A cluster that answers, checked and made if it must be."""
         if self._is_up:
             return
-        pinned = self._versions.kubernetes
-        if self._kind is not None:
-            node = self._offline / NODE if self._offline else None
-            if not (self._kind.is_current() and self._kind.exists()):
-                ports = {s: entry.host_port for s, entry in self._published.items()}
-                disk = self._manifests
-                demand(findings(for_kind(self._kind, pinned, ports, disk)), _warn)
-                report(f"kind cluster, by hand: {self._kind.by_hand(node)}")
-            self._kind.create(lambda: nodes.await_ready(self._api), node)
-            if self._offline:
-                archives = sorted((self._offline / IMAGES).glob("*.tar"))
-                changed = self._kind.load_archives(archives, report)
-                nodes.replace_pods(self._api, self._namespaces(), changed)
+        if self._target.kind is not None:
+            self._target.make(self._namespaces(), _warn, report)
         elif self._guest is None and not self._inventory_is_there():
-            checks = for_context(lambda: self._api, pinned, self._registry)
-            demand(findings(checks), _warn)
+            pinned = self._target.versions.kubernetes
+            demand(findings(for_context(lambda: self._api, pinned, self._registry)), _warn)
         self._api.version()
         self._is_up = True
 
@@ -237,38 +199,25 @@ class ClusterPlatform(KubernetesPlatform):
             return bool(self._inventory.made())
         return False
 
-    def _exists(self) -> bool:
-        if self._kind is None:
-            return True
-        return self._kind.is_current() and self._kind.exists()
-
     @property
     def _none(self) -> str:
         return "no cluster of ours runs: make one with `closedloop up --platform cluster`"
 
     def _server(self) -> Api | None:
-        if not self._is_up and not self._exists():
-            return None
-        self._is_up = True
-        return self._api
+        return self._api if self._target.exists() else None
 
     def _urls(self, found: Sequence[Mapping[str, Any]]) -> dict[str, str]:  # noqa: ARG002
         """Those of Services with a port of this machine; for others one is made when asked for."""
         urls = {}
-        for service, entry in self._published.items():
+        for service, entry in self._target.published.items():
             workload = parts.behind(service)
             path = workload.path if workload else service
             urls[path] = f"http://127.0.0.1:{entry.host_port}"
         return urls
 
     def _provide_images(self, named: Iterable[str]) -> None:
-        """Those of the images named that are our own, onto the kind node."""
-        if self._kind is None or self._registry or self._offline:
-            return  # a mirror has them, or they came with all others
-        wanted = set(named) - self._ready_images
-        self._ready_images |= nodes.provide(
-            self._kind, self._versions.images, wanted, self._manifests.parent, to_stderr
-        )
+        if not self._registry:  # a mirror has them
+            self._target.provide(named, to_stderr)
 
     def _guard(self, part: str) -> None:
         """Say who may call the pods of others' software, in namespaces that are all ours."""
@@ -285,7 +234,7 @@ class ClusterPlatform(KubernetesPlatform):
 
     def _publish(self, part: str) -> None:
         """Give what a part's namespaces publish its ports on this machine."""
-        if self._kind is None:
+        if self._target.kind is None:
             return
         namespaces = set(parts.demand(part).namespaces)
         loaded = [one for one in load(self._manifests, FOLDER) if one.namespace in namespaces]
@@ -316,13 +265,10 @@ class ClusterPlatform(KubernetesPlatform):
         for name in ("_forwarder", "_relay"):
             if name in self.__dict__:
                 self.__dict__[name].close()
-        for name in (
-            *("_api", "_helm", "_inventory", "_applier", "_forwarder", "_relay", "_installer"),
-            "_guest",
-        ):
+        for name in (*("_inventory", "_applier", "_forwarder", "_relay", "_installer", "_guest"),):
             self.__dict__.pop(name, None)
+        self._target.forget()
         self._is_up = False
-        self._ready_images.clear()
 
 
 @contextlib.contextmanager
