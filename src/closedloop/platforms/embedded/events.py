@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Literal
 
-from closedloop.platforms.embedded.lifetimes import now
+from closedloop.loop.rfc3339 import now
 
 _KEPT = 1000
 _TTL = 3600.0  # seconds, as on a cluster

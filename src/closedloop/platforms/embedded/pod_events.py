@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from closedloop.platforms.embedded.events import Events
-from closedloop.platforms.embedded.pods import LivePod
-from closedloop.platforms.embedded.supervisor import Exit, Supervised
+from closedloop.platforms.embedded.run.pods import LivePod
+from closedloop.platforms.embedded.run.supervisor import Exit, Supervised
 
 # Seconds in which a process that was just started may fail its probe without a word.
 _STARTING = 1.0
@@ -48,13 +48,13 @@ class PodEvents:
 
     def _look(self, key: str, pod: LivePod, one: Supervised, seen: _Seen) -> None:
         name = one.process.name
-        own_exit = one.exit if one.exit is not None and one.exit.finished >= pod.born else None
+        own_exit = one.exit if one.exit is not None and one.exit.started >= pod.born else None
         if own_exit is not None and own_exit != seen.exit and not pod.draining:
             seen.exit, seen.ready = own_exit, False
             if pod.restarts_of(one):
                 text = f"Back-off restarting failed container {name}: {one.reason}"
                 self._note(key, pod, name, "BackOff", text, warning=True)
-        if one.pid is not None and one.started > max(seen.started, pod.born):
+        if one.pid is not None and one.started > seen.started and one.started >= pod.born:
             seen.started, seen.since, seen.unhealthy = one.started, time.monotonic(), ""
             self._note(key, pod, name, "Started", f"Started container {name}")
         if pod.draining and not seen.killing:

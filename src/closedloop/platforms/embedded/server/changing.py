@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonpatch
 
-from closedloop.platforms.embedded.lifetimes import now
+from closedloop.loop.rfc3339 import now
 from closedloop.platforms.embedded.server.errors import Refusal, not_found
 from closedloop.platforms.embedded.server.kinds import Kind
 from closedloop.platforms.embedded.server.patching import strategic

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from closedloop.platforms.embedded import logs
-from closedloop.platforms.embedded.pods import LivePod
+from closedloop.platforms.embedded.run import logs
+from closedloop.platforms.embedded.run.pods import LivePod
+from closedloop.platforms.embedded.run.supervisor import Supervised
 from closedloop.platforms.embedded.server.errors import Refusal
 from closedloop.platforms.embedded.server.requests import is_set
-from closedloop.platforms.embedded.supervisor import Supervised
 
 _LOOK = 0.1  # seconds between two looks at a log that is followed
 _CHUNK = 1 << 16

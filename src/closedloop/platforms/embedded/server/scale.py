@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from closedloop.platforms.embedded.lifetimes import now
+from closedloop.loop.rfc3339 import now
 from closedloop.platforms.embedded.server.errors import Refusal, not_found
 from closedloop.platforms.embedded.server.kinds import Kind
 from closedloop.platforms.embedded.server.patching.apply import update

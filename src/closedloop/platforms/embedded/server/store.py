@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from closedloop.platforms.embedded.lifetimes import now
+from closedloop.loop.rfc3339 import now
 from closedloop.platforms.embedded.server.errors import Refusal
 from closedloop.platforms.embedded.server.kinds import Kind
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from closedloop.loop.rfc3339 import now
 from closedloop.manifests import Manifest, ManifestError
 from closedloop.platforms.embedded.controller import Controller
-from closedloop.platforms.embedded.lifetimes import now
 from closedloop.platforms.embedded.server.defaults import defaulted
 from closedloop.platforms.embedded.server.errors import Refusal, not_found
 from closedloop.platforms.embedded.server.kinds import Kind

@@ -5,13 +5,15 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from closedloop.loop.rfc3339 import now
 from closedloop.manifests import Manifest
-from closedloop.platforms.embedded import network as addresses
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.desired import ServicePort
-from closedloop.platforms.embedded.lifetimes import now
+from closedloop.platforms.embedded.parts.service_urls import ELASTICSEARCH, without_password
 from closedloop.platforms.embedded.pod_events import PodEvents
-from closedloop.platforms.embedded.pods import LivePod
+from closedloop.platforms.embedded.run import network as addresses
+from closedloop.platforms.embedded.run.pods import LivePod
+from closedloop.platforms.embedded.run.workload import Workload
 from closedloop.platforms.embedded.server.mirror import (
     cluster,
     happenings,
@@ -22,8 +24,6 @@ from closedloop.platforms.embedded.server.mirror import (
     workloads,
 )
 from closedloop.platforms.embedded.server.store import Key, Object, Store, key_of
-from closedloop.platforms.embedded.services import ELASTICSEARCH, without_password
-from closedloop.platforms.embedded.workload import Workload
 
 # What the server writes into metadata of an object that users describe.
 _SERVERS = (

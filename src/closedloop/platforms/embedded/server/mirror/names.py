@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from closedloop.platforms.embedded.parts.part import Part
-from closedloop.platforms.embedded.pods import LivePod
+from closedloop.platforms.embedded.run.part import Part
+from closedloop.platforms.embedded.run.pods import LivePod
 
 
 @dataclass(frozen=True, slots=True)

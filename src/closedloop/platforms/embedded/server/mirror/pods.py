@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from closedloop.platforms.embedded.pods import LivePod
+from closedloop.platforms.embedded.run.pods import LivePod
+from closedloop.platforms.embedded.run.supervisor import Exit, Supervised
 from closedloop.platforms.embedded.server.store import Object
-from closedloop.platforms.embedded.supervisor import Exit, Supervised
 
 HOST = "127.0.0.1"
 NODE = "localhost"
@@ -115,7 +115,7 @@ def _container(live: LivePod, one: Supervised, image: str, in_traffic: bool) -> 
     if one.pid is not None:
         result["containerID"] = f"process://{one.pid}"
     last = one.exit
-    if last is not None and restarts and last.finished >= live.born:
+    if last is not None and restarts and last.started >= live.born:
         result["lastState"] = {"terminated": _terminated(last)}
     return result
 

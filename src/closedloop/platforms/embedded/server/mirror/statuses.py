@@ -6,8 +6,8 @@ from typing import Any
 from closedloop.platforms.embedded import status
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.names import prefix
+from closedloop.platforms.embedded.run.workload import Workload
 from closedloop.platforms.embedded.server.store import Object
-from closedloop.platforms.embedded.workload import Workload
 
 
 def of(platform: Controller, thing: Object) -> Object | None:

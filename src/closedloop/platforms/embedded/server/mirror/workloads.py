@@ -5,12 +5,12 @@ from typing import Any
 
 from closedloop.platforms.embedded import desired
 from closedloop.platforms.embedded.desired import Process
-from closedloop.platforms.embedded.parts.part import Part
-from closedloop.platforms.embedded.pods import LivePod
+from closedloop.platforms.embedded.run.part import Part
+from closedloop.platforms.embedded.run.pods import LivePod
+from closedloop.platforms.embedded.run.workload import Workload
 from closedloop.platforms.embedded.server.mirror import names
 from closedloop.platforms.embedded.server.mirror.pods import condition, owner_reference
 from closedloop.platforms.embedded.server.store import Object
-from closedloop.platforms.embedded.workload import Workload
 
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 NOTE = "closedloop.dev/note"
