@@ -235,7 +235,8 @@ class Mirror:
             if elsewhere and key[1:] == (ELASTICSEARCH.namespace, ELASTICSEARCH.service):
                 url = without_password(elsewhere)
                 note = f"your own at {url}, by CLOSEDLOOP_ELASTICSEARCH_URL"
-                self._make(network.external(ports[0], url, note))
+                version = self._platform.installation.elasticsearch_version
+                self._make(network.external(ports[0], url, note, version))
                 continue
             if key not in applied:
                 self._make(network.service(ports, self._owner(ports[0])))

@@ -37,14 +37,15 @@ def service(ports: Sequence[ServicePort], owner: Object | None) -> Object:
     }
 
 
-def external(ports: ServicePort, host: str, note: str) -> Object:
-    """A Service whose program runs elsewhere."""
+def external(ports: ServicePort, host: str, note: str, version: str) -> Object:
+    """A Service whose program, of this version, runs elsewhere."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
             "name": ports.service,
             "namespace": ports.namespace,
+            "labels": {"app.kubernetes.io/version": version},
             "annotations": {"closedloop.dev/note": note},
         },
         "spec": {"type": "ExternalName", "externalName": host},
