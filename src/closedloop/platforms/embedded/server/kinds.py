@@ -166,8 +166,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         *("machinelearning.seldon.io", "v1", "SeldonDeployment", "seldondeployments", ("sdep",)),
-        subresources=_SCALED,
-        categories=_ALL,
+        subresources=_STATUS,
         part="seldon-core",
     ),
     Kind(
