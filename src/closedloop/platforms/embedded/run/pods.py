@@ -34,8 +34,6 @@ class LivePod:
         name: str,
         address: str,
         surroundings: Surroundings,
-        *,
-        cwd: str = "",
     ) -> None:
         self.pod = pod
         self.name = name
@@ -49,7 +47,7 @@ class LivePod:
                 host=address,
                 env=environment(_placed(process, address).env, tmp=surroundings.tmp),
                 log=log_file(surroundings.logs, pod.workload, process.name),
-                cwd=cwd or surroundings.tmp,
+                cwd=surroundings.tmp,
                 guardian=surroundings.guardian,
                 pace=surroundings.pace,
                 on_change=self._on_change,
