@@ -7,6 +7,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 unset VIRTUAL_ENV PYTHONHOME PYTHONPATH # another environment's would be mixed in
+unset PYTHONDONTWRITEBYTECODE # else every process compiles every module anew
 export UV_PYTHON_DOWNLOADS=never        # only registries are asked, for packages
 
 fail() {

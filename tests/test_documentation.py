@@ -1,15 +1,14 @@
 """What README, CONTRIBUTING and CHANGELOG say in numbers and names is what the code has."""
 
 import re
-from configparser import ConfigParser
-from itertools import pairwise
-from pathlib import Path
 
-import closedloop
+import pytest
+
 from closedloop.cli.app import app
 from closedloop.paths import checkout_root
 from closedloop.platforms.cluster import preflight
 from closedloop.platforms.cluster.ports import published
+from tests import layer_map
 
 ROOT = checkout_root()
 
@@ -47,32 +46,13 @@ def test_every_command_is_in_the_changelog() -> None:
     assert quoted(line) == commands
 
 
-def map_rows() -> list[list[str]]:
-    """The modules in each row of the map, a folder with a slash at its end."""
-    rows = re.findall(r"^\| (`.*?) \|.*\|$", text("CONTRIBUTING.md"), re.MULTILINE)
-    return [quoted(row) for row in rows]
+def test_the_map_is_drawn_from_the_layers() -> None:
+    page = text("CONTRIBUTING.md")
+    drawn = layer_map.drawing(text(".importlinter"), ROOT / "src")
+    assert layer_map.put(page, drawn) == page, "./scripts/map draws it anew"
 
 
-def test_the_map_has_every_module_once() -> None:
-    folder = Path(closedloop.__file__).parent
-    there = {
-        f"{path.name}/" if path.is_dir() else path.stem
-        for path in folder.iterdir()
-        if (path.is_dir() or path.suffix == ".py") and not path.name.startswith("__")
-    }
-    said = [name for row in map_rows() for name in row]
-    assert sorted(said) == sorted(there)
-
-
-def test_the_map_goes_from_the_lowest_layer_to_the_highest() -> None:
-    contracts = ConfigParser(comment_prefixes=(";",))
-    contracts.read(ROOT / ".importlinter")
-    layers = contracts["importlinter:contract:layers"]["layers"].split("\n")
-    height = {
-        name.strip("() "): rank
-        for rank, layer in enumerate(reversed([layer for layer in layers if layer.strip()]))
-        for name in re.split("[|:]", layer)
-    }
-    rows = [[height[name.rstrip("/")] for name in row] for row in map_rows()]
-    for lower, higher in pairwise(rows):
-        assert max(lower) <= min(higher)
+def test_a_layer_without_its_module_cannot_be_drawn() -> None:
+    wrong = text(".importlinter").replace("    figures\n", "    pictures\n")
+    with pytest.raises(ValueError, match="closedloop has no module pictures"):
+        layer_map.drawing(wrong, ROOT / "src")

@@ -16,7 +16,7 @@ from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.platforms.protocol import PARTS, PlatformError
-from tests.platforms.embedded.processes import descendants, listening, runs
+from tests.platforms.embedded.run.processes import descendants, listening, runs
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(300)]
 
