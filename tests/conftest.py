@@ -8,7 +8,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from closedloop.paths import checkout_root, parts_folder
-from closedloop.platforms.embedded.environments import model_environment, trained_models
+from closedloop.platforms.embedded.parts.model_environment import model_environment, trained_models
 from tests.elasticsearch import running_elasticsearch
 from tests.inference_log import empty, put_templates
 

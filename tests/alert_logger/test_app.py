@@ -124,7 +124,7 @@ async def test_a_bad_alert_harms_no_good_one(server: SearchServer, fingerprint: 
     async with running(server.url) as client:
         status, text = await post(client, notification(bad, alert("firing", fingerprint)))
     assert status == 400
-    assert "alerts.0.startsAt" in json.loads(text)["error"]
+    assert "alerts[0].startsAt" in json.loads(text)["error"]
     assert len(await stored(server.url, fingerprint)) == 1
 
 

@@ -67,11 +67,12 @@ def test_what_is_no_notification_is_refused(body: object) -> None:
 @pytest.mark.parametrize(
     ("bad", "named"),
     [
-        (5, "alerts.1"),
-        (alert(status="odd"), "alerts.1.status"),
-        (alert(startsAt="yesterday"), "alerts.1.startsAt"),
-        (alert(labels={"a": 1}), "alerts.1.labels.a"),
-        (alert(fingerprint=""), "alerts.1.fingerprint"),
+        (5, "alerts[1]"),
+        (alert(status="odd"), "alerts[1].status"),
+        (alert(startsAt="yesterday"), "alerts[1].startsAt"),
+        (alert("resolved", endsAt="soon"), "alerts[1].endsAt"),
+        (alert(labels={"a": 1}), "alerts[1].labels.a"),
+        (alert(fingerprint=""), "alerts[1].fingerprint"),
     ],
 )
 def test_a_bad_alert_is_named_and_the_good_ones_are_read(bad: object, named: str) -> None:

@@ -13,7 +13,7 @@ from closedloop.judging.comparison import Pair, compare, content_of, pairs, seri
 from closedloop.judging.comparison.rows import Rows
 from closedloop.judging.decision import Verdict
 from closedloop.log import Period, audit_trail
-from closedloop.loop import events
+from closedloop.loop import events, rfc3339
 from closedloop.loop.documents import Predictor, kept_apart
 from tests.inference_log import Log
 
@@ -195,7 +195,7 @@ def test_rows_are_those_of_a_recount(found: list[tuple[int, int, bool, bool]]) -
         (each for each in first.values() if each.discordant), key=lambda one: one.request_id
     )
     left_out = [each for each in every if each not in first.values()]
-    assert sorted(rows.repeated) == sorted(events.nanoseconds(each.time) for each in left_out)
+    assert sorted(rows.repeated) == sorted(rfc3339.nanoseconds(each.time) for each in left_out)
 
 
 def test_the_order_in_which_rows_are_read_does_not_matter() -> None:
@@ -203,7 +203,7 @@ def test_the_order_in_which_rows_are_read_does_not_matter() -> None:
     counted = [Rows(order) for order in permutations(every)]
     assert all(+rows.cells == {(True, True): 1} for rows in counted)
     assert {tuple(sorted(rows.repeated)) for rows in counted} == {
-        tuple(events.nanoseconds(each.time) for each in every[1:])
+        tuple(rfc3339.nanoseconds(each.time) for each in every[1:])
     }
 
 

@@ -24,7 +24,7 @@ from closedloop.notebook.waiting import until
 from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from tests.end_to_end.accepted import Score, Stream, scores
-from tests.platforms.embedded.processes import descendants, listening
+from tests.platforms.embedded.run.processes import descendants, listening
 
 PATIENCE = 120.0
 FLOWERS = [[5.0, 3.4, 1.5, 0.2], [5.9, 2.8, 4.3, 1.3], [6.6, 3.0, 5.6, 2.0]]

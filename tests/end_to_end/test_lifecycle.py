@@ -20,7 +20,7 @@ from closedloop.paths import checkout_root
 from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from tests.end_to_end.loop import FLOWERS, PATIENCE, Loop
-from tests.platforms.embedded.processes import descendants, listening, runs
+from tests.platforms.embedded.run.processes import descendants, listening, runs
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
 

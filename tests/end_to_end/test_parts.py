@@ -15,7 +15,7 @@ from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.platforms.protocol import PARTS, PlatformError
 from tests.end_to_end.loop import PATIENCE, Loop
-from tests.platforms.embedded.processes import descendants, runs
+from tests.platforms.embedded.run.processes import descendants, runs
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
 

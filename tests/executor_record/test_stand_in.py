@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from closedloop.platforms.embedded.environments import trained_models
+from closedloop.platforms.embedded.parts.model_environment import trained_models
 from tests.executor_record.record import MODEL, WHO, calls, recorded, replay
 from tests.executor_record.sink import told
 from tests.models.wrapper import wrapper

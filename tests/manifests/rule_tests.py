@@ -18,7 +18,7 @@ from typing import Any, cast
 import pytest
 
 from closedloop.paths import parts_folder
-from closedloop.platforms.embedded.parts.debian import programs
+from closedloop.platforms.embedded.monitoring.debian import programs
 from closedloop.platforms.protocol import PlatformError
 from tests.manifests.repository import objects
 

@@ -4,7 +4,7 @@ import pytest
 
 from closedloop.manifests import load_values
 from closedloop.platforms.cluster.images import chart_images
-from closedloop.platforms.embedded.parts.debian import _PACKAGES
+from closedloop.platforms.embedded.monitoring.debian import _PACKAGES
 from closedloop.platforms.protocol import PARTS
 from tests.manifests.repository import MANIFESTS
 

@@ -32,6 +32,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from closedloop.log.period import Period
+from closedloop.loop import rfc3339
 from closedloop.platforms.protocol import Object, Platform, PlatformError
 
 KIND = "SeldonDeployment"
@@ -59,7 +60,7 @@ class Present:
         """Which rows count, and why, in words."""
         if self.since is None:
             return f"Rows of all times count: {self.grounds}."
-        return f"Rows asked since {_text(self.since)} count: {self.grounds}."
+        return f"Rows asked since {rfc3339.written(self.since)} count: {self.grounds}."
 
 
 def present_pair(platform: Platform, namespace: str, name: str) -> Present:
@@ -100,7 +101,7 @@ def annotated(after: Object, before: Object, present: Present) -> Object:
     generation = _metadata(before).get("generation")
     if present.since is None or not isinstance(generation, int):
         return after
-    said = {"since": _text(present.since), "generation": generation + 1}
+    said = {"since": rfc3339.written(present.since), "generation": generation + 1}
     metadata = _metadata(after)
     annotations = {**cast(_Fields, metadata.get("annotations") or {}), ANNOTATION: json.dumps(said)}
     return {**after, "metadata": {**metadata, "annotations": annotations}}
@@ -149,10 +150,6 @@ def _changed(deployment: Object) -> datetime | None:
 
 def _moment(text: object) -> datetime:
     return datetime.fromisoformat(str(text))
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _metadata(deployment: Object) -> _Fields:

@@ -19,7 +19,6 @@ is the same is written into the object (`closedloop.judging.present`).
 
 import copy
 import difflib
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from typing import cast
 import requests
 import yaml
 
+from closedloop import seldon
 from closedloop.judging import present
 from closedloop.loop.body import parse_body
 from closedloop.loop.events import InvalidEvent
@@ -40,7 +40,6 @@ KIND = present.KIND
 # What belongs to the role and not to the model.
 _ROLE = ("shadow", "traffic")
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_LONGEST_NAME = 63
 # How often in a row each probe must be answered by the winner.
 _ROUNDS = 10
 # A probe is no request of a user: the executor logs none that says so.
@@ -175,7 +174,7 @@ def promote(
     if dry_run:
         return Promotion(before, after, plan, applied=False)
     base = platform.url("istio-system/istio-ingressgateway")
-    gateway = _Prober(f"{base}/seldon/{namespace}/{name}", "the gateway")
+    gateway = _Prober(base + seldon.gateway_path(namespace, name), "the gateway")
     told = _told_apart(platform, now, before, probes) if probes else []
     answered_before = _who(gateway, told)
     platform.apply(present.annotated(target, now, present.present_pair(platform, namespace, name)))
@@ -266,12 +265,8 @@ def _who(gateway: _Prober, probes: Sequence[_Probe]) -> str | None:
 def _service(deployment: str, predictor: Message) -> str:
     """The predictor's Service (`GetPredictorKey`, operator of Seldon Core v1.17.1)."""
     annotations = cast(Message, predictor.get("annotations") or {})
-    if own := annotations.get("seldon.io/svc-name"):
-        return str(own)
-    name = f"{deployment}-{predictor['name']}"
-    if len(name) <= _LONGEST_NAME:
-        return name
-    return "seldon-" + hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    own = annotations.get(seldon.SERVICE_NAME)
+    return seldon.predictor_service(deployment, str(predictor["name"]), str(own) if own else None)
 
 
 def _rounded(value: object) -> object:

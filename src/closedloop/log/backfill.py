@@ -10,7 +10,6 @@ nothing.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -30,6 +29,7 @@ from closedloop.log.declared import declared_outputs
 from closedloop.log.mapping import TEMPLATES
 from closedloop.log.records import Refused, Row, read
 from closedloop.log.repeats import Repeated, without_repeats
+from closedloop.loop import rfc3339
 from closedloop.loop.documents import (
     INDEX_PATTERN,
     Document,
@@ -203,7 +203,7 @@ class Index:
                 report.unchanged += len(waiting[key])
                 continue
             index, name = key
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            now = rfc3339.now()
             logged = {**document, "DocumentId": name, "logged_at": now}
             actions.append({"_index": index, "_id": name, "_source": logged, **version})
         again: _Waiting = {}

@@ -6,12 +6,12 @@ that speaks Elasticsearch's API.
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
 
+from closedloop.loop import rfc3339
 from closedloop.loop.documents import INDEX_PATTERN, OWNER, Document, Predictor, index_name
 from closedloop.loop.scoring.verdict import STATES
 
@@ -72,7 +72,7 @@ class InferenceLog:
         """
         query: dict[str, object] = {"match_all": {}}
         if since is not None:
-            moment = datetime.fromtimestamp(since, UTC).isoformat()
+            moment = rfc3339.written(since)
             query = {"range": {"logged_at": {"gte": moment}}}
         async for hit in async_scan(
             self._client,

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from closedloop.loop.events import nanoseconds
+from closedloop.loop import rfc3339
 
 Moment = datetime | str
 Filter = Mapping[str, object]
@@ -36,7 +36,9 @@ class Period:
             (self.since, self.until),
             (self.feedback_since, self.feedback_until),
         ):
-            bounds = [nanoseconds(_text(bound)) for bound in (since, until) if bound is not None]
+            bounds = [
+                rfc3339.nanoseconds(_text(bound)) for bound in (since, until) if bound is not None
+            ]
             if bounds != sorted(bounds):
                 raise ValueError(
                     f"the period from {since} until {until} ends before it begins: swap the two"
@@ -65,6 +67,4 @@ ALWAYS = Period()
 
 
 def _text(moment: Moment) -> str:
-    if isinstance(moment, str):
-        return moment
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+    return moment if isinstance(moment, str) else rfc3339.written(moment)

@@ -233,7 +233,7 @@ def _event(kind: str, request_id: str, time: str, predictor: Predictor, message:
         json.dumps([request_id, message], ensure_ascii=False).encode()
     except ValueError as error:  # a number that is none in JSON, text that is not UTF-8
         raise _BadLineError(f"a value cannot be sent as JSON: {error}") from None
-    time = events.rfc3339(time)  # one moment, however it is written
+    time = events.timestamp(time)  # one moment, however it is written
     identity = json.dumps([kind, request_id, time, *predictor, body.decode()])
     event = Event(
         id=str(uuid5(_NAMESPACE, identity)),

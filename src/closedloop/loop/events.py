@@ -5,13 +5,12 @@ mode), with the extension attributes of Seldon Core v1's executor
 (`executor/logger/worker.go`, tag v1.17.1).
 """
 
-import re
 import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from urllib.parse import quote, unquote
+
+from closedloop.loop import rfc3339
 
 REQUEST = "io.seldon.serving.inference.request"
 RESPONSE = "io.seldon.serving.inference.response"
@@ -20,12 +19,6 @@ TYPES = (REQUEST, RESPONSE, FEEDBACK)
 
 PUID_HEADER = "Seldon-Puid"
 
-# RFC 3339, section 5.6, with what it lets senders vary: lower case, and a blank between.
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:[0-5]\d)?", re.ASCII
-)
-# As Elasticsearch and everyone else reads it: UTC, with at most nine digits of a second's fraction.
-_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(?:\.\d{1,9})?Z", re.ASCII)
 SKEW_SECONDS = 300
 """How far a sender's clock may be ahead of the broker's, or where no broker says, of ours."""
 # A document id may have 512 bytes in Elasticsearch; `-item-<row>` must fit too.
@@ -33,7 +26,6 @@ _LONGEST_REQUEST_ID = 480
 _SKEW = SKEW_SECONDS * 1_000_000_000
 # What the binding lets stand in a header as it is: printable ASCII but for these.
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ATTRIBUTE_HEADERS = ("ce-id", "ce-source", "ce-type", "ce-specversion")
 
 
@@ -165,49 +157,20 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
     return event
 
 
-@lru_cache(maxsize=4096)  # an event's time is read when it comes, and again with each of its rows
-def nanoseconds(time: str) -> int:
-    """RFC 3339 time as nanoseconds since the epoch; digits beyond the ninth are cut.
-
-    A time without an offset is UTC. Raises `InvalidEvent` (`bad_time`).
-    """
-    parts = _TIME.fullmatch(time)
-    if parts is None:
-        raise _bad_time(time)
-    date, minutes, second, fraction, offset = parts.groups()
-    leap = second == "60"  # datetime knows no leap second: it is the next one
+def timestamp(time: str) -> str:
+    """An event's time as it is kept: `rfc3339.canonical`. Raises `InvalidEvent` (`bad_time`)."""
     try:
-        moment = datetime.fromisoformat(
-            f"{date}T{minutes}{'59' if leap else second}{(offset or 'Z').upper()}"
-        )
-        seconds = (moment - _EPOCH) // timedelta(seconds=1) + leap
-    except (ValueError, OverflowError):
-        raise _bad_time(time) from None
-    if seconds < 0:
-        raise InvalidEvent("bad_time", f"ce-time is {time!r}: send a time after 1970")
-    return seconds * 1_000_000_000 + int((fraction or "")[:9].ljust(9, "0"))
-
-
-def rfc3339(time: str) -> str:
-    """The same time in the one form that every store reads: UTC, at most nine digits of fraction.
-
-    Raises `InvalidEvent` (`bad_time`).
-    """
-    if _CANONICAL.fullmatch(time):
-        nanoseconds(time)
-        return time
-    seconds, fraction = divmod(nanoseconds(time), 1_000_000_000)
-    try:
-        whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    except (ValueError, OverflowError):
-        raise _bad_time(time) from None
-    digits = f"{fraction:09d}".rstrip("0")
-    return f"{whole}{digits and '.' + digits}Z"
+        return rfc3339.canonical(time)
+    except ValueError as error:
+        raise InvalidEvent("bad_time", str(error)) from None
 
 
 def stamp(time: str, event_id: str) -> str:
-    """A string that sorts as (time, id) does; the greater is the newer."""
-    return f"{nanoseconds(time):021d} {event_id}"
+    """A string that sorts as (time, id) does; the greater is the newer.
+
+    Raises `InvalidEvent` (`bad_time`).
+    """
+    return f"{_nanoseconds(time):021d} {event_id}"
 
 
 def _sent(time: str, arrival: str) -> str:
@@ -215,15 +178,22 @@ def _sent(time: str, arrival: str) -> str:
     if not time:  # a broker stamps arrival; the sender's own time is the better one
         time = arrival
     latest = clock.time_ns() + _SKEW
-    if arrival and nanoseconds(arrival) <= latest:
-        if nanoseconds(time) > nanoseconds(arrival) + _SKEW:
+    if arrival and _nanoseconds(arrival) <= latest:
+        if _nanoseconds(time) > _nanoseconds(arrival) + _SKEW:
             time = arrival
-    elif nanoseconds(time) > latest:
+    elif _nanoseconds(time) > latest:
         raise InvalidEvent(
             "bad_time",
             f"ce-time is {time!r}, more than {SKEW_SECONDS} s ahead: set the sender's clock",
         )
-    return rfc3339(time)
+    return timestamp(time)
+
+
+def _nanoseconds(time: str) -> int:
+    try:
+        return rfc3339.nanoseconds(time)
+    except ValueError as error:
+        raise InvalidEvent("bad_time", str(error)) from None
 
 
 def _decoded(headers: Mapping[str, str], name: str) -> str:
@@ -234,9 +204,3 @@ def _decoded(headers: Mapping[str, str], name: str) -> str:
         return unquote(value, errors="strict")
     except UnicodeDecodeError:  # a lone % of a sender that does not encode
         return value
-
-
-def _bad_time(time: str) -> InvalidEvent:
-    return InvalidEvent(
-        "bad_time", f"ce-time is {time[:200]!r}: send RFC 3339, such as 2026-01-31T12:00:00Z"
-    )

@@ -12,11 +12,10 @@ process, and a request without id counts anew each time it is judged.
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from itertools import chain
 from uuid import uuid4
 
-from closedloop.loop import events
+from closedloop.loop import events, rfc3339
 from closedloop.loop.events import InvalidEvent
 from closedloop.loop.output import Output
 from closedloop.loop.payload import feedback_of, judged_request, rows_of
@@ -72,7 +71,7 @@ class Scorekeeper:
                 f"the feedback is about {feedback.entries} rows and the answer has {len(answers)}:"
                 " send one truth for each row of the answer",
             )
-        stamp = events.stamp(datetime.now(UTC).isoformat(), str(uuid4()))
+        stamp = events.stamp(rfc3339.now("microseconds"), str(uuid4()))
         if answers is not None:
             self.board.answer(request_id, stamp, answers)
         self.board.judge(request_id, stamp, feedback)

@@ -13,25 +13,22 @@ must). What is different from `seldon-core-microservice`:
 - a TMPDIR too long for the wrapper's sockets is replaced by /tmp.
 """
 
-import ctypes
 import os
 import signal
-import socket
 import sys
 import tempfile
 import warnings
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+from closedloop.machine import end_with_parent, why_taken
 
 # multiprocessing puts `/pymp-xxxxxxxx/listener-xxxxxxxx` behind it; a socket's path has 107 bytes.
 _LONGEST_TMPDIR = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
 
 
 def main() -> None:
-    _die_with_parent()
-    os.register_at_fork(after_in_child=_die_with_parent)
+    end_with_parent()
+    os.register_at_fork(after_in_child=end_with_parent)
     os.environ.setdefault("GRPC_WORKERS", "0")
     if len(tempfile.gettempdir().encode()) > _LONGEST_TMPDIR:
         tempfile.tempdir = "/tmp"  # noqa: S108  # a short path is the point
@@ -46,22 +43,9 @@ def main() -> None:
     _serve(host)
 
 
-def _die_with_parent() -> None:
-    """Have Linux send this process SIGTERM when the one that started it is gone.
-
-    Not to the first of a container: what started that is none of its business.
-    """
-    if _LIBC is not None and os.getpid() != 1:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def _refuse_taken(host: str, port: int, variable: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            sys.exit(f"cannot listen on {host}:{port}: {error.strerror}: change {variable}")
+    if reason := why_taken(host, port):
+        sys.exit(f"cannot listen on {host}:{port}: {reason}: change {variable}")
 
 
 def _serve(host: str) -> None:

@@ -19,9 +19,9 @@ from closedloop.notebook.waiting import until
 from closedloop.paths import checkout_root
 from closedloop.platforms.embedded import client, state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
-from closedloop.platforms.embedded.network import CONTROL_PORT
+from closedloop.platforms.embedded.run.network import CONTROL_PORT
 from closedloop.platforms.protocol import PlatformError
-from tests.platforms.embedded.processes import descendants, listening, runs
+from tests.platforms.embedded.run.processes import descendants, listening, runs
 
 pytestmark = pytest.mark.embedded
 

@@ -11,7 +11,7 @@ from closedloop.judging.decision import Decision, Report, decide, evidence, repo
 from closedloop.judging.decision.evidence import PRIOR
 from closedloop.log.evaluate import Evaluation, evaluate
 from closedloop.log.period import ALWAYS, Period
-from closedloop.loop import events
+from closedloop.loop import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,9 @@ def series(
     points: list[Point] = []
     b = c = 0
     for pair in sorted(
-        rows.discordant, key=lambda pair: (events.nanoseconds(pair.time), pair.document_id)
+        rows.discordant, key=lambda pair: (rfc3339.nanoseconds(pair.time), pair.document_id)
     ):
         b, c = b + pair.challenger_correct, c + pair.champion_correct
-        left_out = bisect_right(repeated, events.nanoseconds(pair.time))
+        left_out = bisect_right(repeated, rfc3339.nanoseconds(pair.time))
         points.append(Point(pair.time, b, c, evidence(b, c, a), left_out))
     return points

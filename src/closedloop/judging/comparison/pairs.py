@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch
 
 from closedloop.log.pages import PAGE, SCORED, Key, Source, by_request, correct, open_log
 from closedloop.log.period import ALWAYS, REQUEST_TIME, Period
-from closedloop.loop import events
+from closedloop.loop import rfc3339
 
 _FIELDS = (
     "score.correct",
@@ -137,8 +137,8 @@ def _with_requests(
                 document_id,
                 champion_correct=correct(one),
                 challenger_correct=correct(other),
-                time=max(_judged(one), _judged(other), key=events.nanoseconds),
-                asked=min(_asked(one), _asked(other), key=events.nanoseconds),
+                time=max(_judged(one), _judged(other), key=rfc3339.nanoseconds),
+                asked=min(_asked(one), _asked(other), key=rfc3339.nanoseconds),
                 content=next(iter(contents), None),
             )
             yield pair, logged[0] if logged else {}

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from closedloop.judging.comparison.pairs import Pair
-from closedloop.loop import events
+from closedloop.loop import rfc3339
 
 
 class Rows:
@@ -32,7 +32,7 @@ class Rows:
             self.unlogged += 1
             key = pair.document_id
         else:
-            asked, judged = events.nanoseconds(pair.asked), events.nanoseconds(pair.time)
+            asked, judged = rfc3339.nanoseconds(pair.asked), rfc3339.nanoseconds(pair.time)
             known = self._first.get(pair.content)
             if known is not None and known[0] <= asked:
                 self.repeated.append(judged)

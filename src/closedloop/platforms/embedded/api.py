@@ -14,8 +14,8 @@ from aiohttp.typedefs import Handler, Middleware
 from closedloop.manifests import Manifest, ManifestError
 from closedloop.platforms.embedded import conditions, view
 from closedloop.platforms.embedded.controller import Controller
-from closedloop.platforms.embedded.installation import ROWS
 from closedloop.platforms.embedded.names import key
+from closedloop.platforms.embedded.parts.installation import ROWS
 from closedloop.platforms.protocol import PlatformError
 
 _log = structlog.get_logger(__name__)

@@ -14,7 +14,8 @@ import requests
 
 from closedloop import paths
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load
-from closedloop.platforms.embedded import logs, state
+from closedloop.platforms.embedded import state
+from closedloop.platforms.embedded.run import logs
 from closedloop.platforms.embedded.state import DaemonState
 from closedloop.platforms.protocol import Object, PartStatus, PlatformError, Report
 

@@ -14,23 +14,24 @@ import aiohttp
 import structlog
 
 from closedloop.manifests import Manifest
-from closedloop.platforms.embedded import applied, reconcile, volumes
-from closedloop.platforms.embedded.broker_sync import BrokerSync
-from closedloop.platforms.embedded.changes import Changes
+from closedloop.platforms.embedded import applied, reconcile
 from closedloop.platforms.embedded.desired import Desired, ServicePort
-from closedloop.platforms.embedded.installation import Installation, Site
+from closedloop.platforms.embedded.envoy import proxy as envoy
+from closedloop.platforms.embedded.envoy import xds
+from closedloop.platforms.embedded.envoy.routing import Traffic, plan
 from closedloop.platforms.embedded.lifetimes import Lifetimes
-from closedloop.platforms.embedded.models import Models
+from closedloop.platforms.embedded.monitoring.rules_check import check_rules
+from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
 from closedloop.platforms.embedded.names import prefix, short
-from closedloop.platforms.embedded.network import Network
-from closedloop.platforms.embedded.parts import envoy
-from closedloop.platforms.embedded.pods import LivePod, Surroundings
-from closedloop.platforms.embedded.prometheus_sync import PrometheusSync
-from closedloop.platforms.embedded.reconcile import xds
-from closedloop.platforms.embedded.rules_check import check_rules
+from closedloop.platforms.embedded.parts.broker_sync import BrokerSync
+from closedloop.platforms.embedded.parts.installation import Installation, Site
+from closedloop.platforms.embedded.parts.model_servers import Models
+from closedloop.platforms.embedded.parts.service_urls import ELASTICSEARCH, OF_PARTS, Urls
+from closedloop.platforms.embedded.run import volumes
+from closedloop.platforms.embedded.run.changes import Changes
+from closedloop.platforms.embedded.run.network import Network
+from closedloop.platforms.embedded.run.pods import LivePod, Surroundings
 from closedloop.platforms.embedded.running import Running
-from closedloop.platforms.embedded.services import ELASTICSEARCH, OF_PARTS, Urls
-from closedloop.platforms.embedded.traffic import Traffic, plan
 from closedloop.platforms.protocol import PARTS, PlatformError
 
 _log = structlog.get_logger(__name__)

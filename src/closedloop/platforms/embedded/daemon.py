@@ -25,13 +25,14 @@ import structlog
 from aiohttp import web
 
 from closedloop import paths
-from closedloop.platforms.embedded import logs, network, state
+from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.api import create_app
 from closedloop.platforms.embedded.controller import Controller
-from closedloop.platforms.embedded.installation import Site
-from closedloop.platforms.embedded.network import Network
-from closedloop.platforms.embedded.pods import Surroundings
-from closedloop.platforms.embedded.process import Guardian
+from closedloop.platforms.embedded.parts.installation import Site
+from closedloop.platforms.embedded.run import logs, network
+from closedloop.platforms.embedded.run.network import Network
+from closedloop.platforms.embedded.run.pods import Surroundings
+from closedloop.platforms.embedded.run.process import Guardian
 from closedloop.platforms.protocol import PlatformError
 from closedloop.services.kit import service
 

@@ -5,13 +5,13 @@ import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from closedloop.platforms.embedded import logs
-from closedloop.platforms.embedded.changes import Changes
 from closedloop.platforms.embedded.desired import Pod
-from closedloop.platforms.embedded.network import Network
-from closedloop.platforms.embedded.parts.part import Part
-from closedloop.platforms.embedded.pods import LivePod, Surroundings
-from closedloop.platforms.embedded.workload import Workload, of_workloads
+from closedloop.platforms.embedded.run import logs
+from closedloop.platforms.embedded.run.changes import Changes
+from closedloop.platforms.embedded.run.network import Network
+from closedloop.platforms.embedded.run.part import Part
+from closedloop.platforms.embedded.run.pods import LivePod, Surroundings
+from closedloop.platforms.embedded.run.workload import Workload, of_workloads
 from closedloop.platforms.protocol import PlatformError
 
 # Seconds for which a pod without new traffic finishes what it has.

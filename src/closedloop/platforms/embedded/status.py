@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from closedloop.platforms.embedded.pods import LivePod
-from closedloop.platforms.embedded.workload import Workload
+from closedloop.platforms.embedded.run.pods import LivePod
+from closedloop.platforms.embedded.run.workload import Workload
 
 # The conditions that an object of a kind can have; other kinds have none.
 CONDITIONS: Mapping[str, tuple[str, ...]] = {

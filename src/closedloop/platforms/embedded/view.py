@@ -4,14 +4,19 @@ from collections.abc import Mapping
 
 from closedloop import __version__
 from closedloop.manifests import Manifest
-from closedloop.platforms.embedded import network, status
+from closedloop.platforms.embedded import status
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.desired import ServicePort
 from closedloop.platforms.embedded.names import key, prefix
-from closedloop.platforms.embedded.parts.part import version_beside
-from closedloop.platforms.embedded.reconcile.endpoints import selects
-from closedloop.platforms.embedded.services import ELASTICSEARCH, OF_PARTS, without_password
-from closedloop.platforms.embedded.workload import Workload
+from closedloop.platforms.embedded.parts.service_urls import (
+    ELASTICSEARCH,
+    OF_PARTS,
+    without_password,
+)
+from closedloop.platforms.embedded.run import network
+from closedloop.platforms.embedded.run.endpoints import selects
+from closedloop.platforms.embedded.run.part import version_beside
+from closedloop.platforms.embedded.run.workload import Workload
 from closedloop.platforms.protocol import PartStatus
 
 Document = dict[str, object]

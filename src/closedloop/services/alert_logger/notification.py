@@ -7,25 +7,26 @@ newer than `firing`, whichever comes first.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from closedloop.loop import rfc3339
+from closedloop.validation import first_fault
 
 Document = dict[str, object]
 
 
 class InvalidNotification(ValueError):
     """One sentence: what is wrong with a notification, and what to send."""
-
-
-def _rfc3339(time: str) -> str:
-    if "T" not in time or datetime.fromisoformat(time).tzinfo is None:
-        raise ValueError("it is not an RFC 3339 time")
-    return time
-
-
-Time = Annotated[str, AfterValidator(_rfc3339)]
 
 
 class Alert(BaseModel):
@@ -35,11 +36,16 @@ class Alert(BaseModel):
 
     status: Literal["firing", "resolved"]
     fingerprint: str = Field(min_length=1, max_length=64)
-    startsAt: Time  # noqa: N815 - named as on the wire
-    endsAt: Time = ""  # noqa: N815 - named as on the wire
+    startsAt: Annotated[str, AfterValidator(rfc3339.canonical)]  # noqa: N815 - as on the wire
+    endsAt: str = Field("", validate_default=True)  # noqa: N815 - as on the wire
     labels: dict[str, str]
     annotations: dict[str, str] = {}
-    generatorURL: str = ""  # noqa: N815 - named as on the wire
+    generatorURL: str = ""  # noqa: N815 - as on the wire
+
+    @field_validator("endsAt")
+    @classmethod
+    def _canonical_once_resolved(cls, time: str, info: ValidationInfo) -> str:
+        return rfc3339.canonical(time) if info.data.get("status") == "resolved" else time
 
     @property
     def document_id(self) -> str:
@@ -62,9 +68,7 @@ def alerts_of(message: object) -> tuple[list[Alert], str | None]:
         try:
             read.append(Alert.model_validate(alert))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(("alerts", str(i), *map(str, first["loc"])))
-            problem = problem or f"{field} cannot be used ({first['msg']}): send Alertmanager's"
+            problem = problem or first_fault(error, "alerts", i)
     return read, problem
 
 

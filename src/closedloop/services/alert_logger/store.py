@@ -1,10 +1,9 @@
 """Alerts in Elasticsearch."""
 
-from datetime import UTC, datetime
-
 from elasticsearch import AsyncElasticsearch, ConflictError, NotFoundError
 
 from closedloop.log.templates import IndexTemplates, template
+from closedloop.loop import rfc3339
 from closedloop.services.alert_logger.notification import Alert, merged
 
 INDEX = "closedloop-alerts"
@@ -51,7 +50,7 @@ class Store:
         return await self._write(alert)
 
     async def _write(self, alert: Alert) -> bool:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = rfc3339.now()
         name = alert.document_id
         try:
             found = await self._client.get(index=INDEX, id=name)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from closedloop.log.inference_log import PAGE, InferenceLog
-from closedloop.loop import events
+from closedloop.loop import rfc3339
 from closedloop.loop.documents import Predictor, predictor_of
 from closedloop.loop.events import InvalidEvent
 from closedloop.services.metrics_server.state import OVERLAP_SECONDS, State
@@ -219,6 +219,6 @@ def _spare_rows() -> None:
 def _logged_at(document: Mapping[str, object]) -> float:
     """Seconds since the epoch; 0 where the log does not say."""
     try:
-        return events.nanoseconds(str(document.get("logged_at", ""))) / 1e9
-    except InvalidEvent:
+        return rfc3339.nanoseconds(str(document.get("logged_at", ""))) / 1e9
+    except ValueError:
         return 0.0

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import chain
 from typing import TypeVar
 
 from closedloop.log.mapping import DEAD_LETTERS
+from closedloop.loop import rfc3339
 from closedloop.loop.documents import (
     Document,
     Part,
@@ -146,7 +146,7 @@ class Batch:
         A document that has it all already is not written again.
         """
         self._keep_apart(keys, known)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = rfc3339.now()
         operations = [
             self._operation(key, known.get(key), now)
             for key in keys

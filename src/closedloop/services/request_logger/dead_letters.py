@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from closedloop.loop import rfc3339
 from closedloop.loop.documents import Document
 
 _SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -52,7 +52,7 @@ def dead_letter(
         if name.lower() not in _SECRET
     }
     document: Document = {
-        "@timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "@timestamp": rfc3339.now(),
         "reason": reason,
         "error": _clean(error)[:_ERROR_CHARACTERS],
         "headers": readable,

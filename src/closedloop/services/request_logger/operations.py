@@ -2,8 +2,8 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from closedloop.loop import rfc3339
 from closedloop.loop.documents import Document
 
 Key = tuple[str, str]
@@ -57,14 +57,14 @@ def _unchanged(held: Known) -> dict[str, int]:
 
 def replace(key: Key, held: Known, document: Document, pieces: int) -> Operation:
     """The write of a document in place of just the version that was read."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    now = rfc3339.now()
     named = {**document, "DocumentId": key[1], "logged_at": now}
     return Operation(key, index_lines(key, held, named), pieces)
 
 
 def create(key: Key, document: Document) -> Operation:
     """The write of a document where none is."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    now = rfc3339.now()
     return Operation(
         key, create_lines(key, {**document, "DocumentId": key[1], "logged_at": now}), 1
     )

@@ -18,7 +18,7 @@ from typing import cast
 import structlog
 
 from closedloop.log.templates import UNAVAILABLE
-from closedloop.loop import events
+from closedloop.loop import rfc3339
 from closedloop.loop.documents import (
     LENT_TO,
     Document,
@@ -391,4 +391,4 @@ def _is_of(known: Known, owner: Predictor) -> bool:
 
 def _age(source: Document) -> float:
     """Seconds since a document was written."""
-    return time.time() - events.nanoseconds(str(source.get("logged_at", ""))) / 1e9
+    return time.time() - rfc3339.nanoseconds(str(source.get("logged_at", ""))) / 1e9

@@ -6,12 +6,12 @@ scored by, so those scored by another are found by a search, and scored again.
 
 import asyncio
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import structlog
 
 from closedloop.log.mapping import OUTPUTS
 from closedloop.log.templates import UNAVAILABLE
+from closedloop.loop import rfc3339
 from closedloop.loop.documents import Predictor, predictor_of, scored
 from closedloop.services.kit.declared import DeclaredOutputs
 from closedloop.services.request_logger.metrics import Metrics
@@ -63,7 +63,7 @@ class Rescore:
     async def _write_down(self) -> None:
         declared = self._declared.outputs.declared
         names = {"/".join(owner): output for owner, output in declared.items()}
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = rfc3339.now()
         known = await self._store.digests()
         await self._send(
             overwrite(

@@ -5,13 +5,13 @@ Neither needs a refresh: `_mget` sees what was acknowledged, refreshed or not.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from elasticsearch import ApiError, AsyncElasticsearch
 
 from closedloop.log.mapping import OUTPUTS
 from closedloop.log.templates import IndexTemplates
+from closedloop.loop import rfc3339
 from closedloop.loop.documents import INDEX_PATTERN, LENT_TO, OWNER, Predictor, owned_by
 from closedloop.services.request_logger.operations import Key, Known, Operation, Result
 
@@ -84,7 +84,7 @@ class Store:
         answered: Filter = {"exists": {"field": "response.ce-time"}}
         any_of = [is_lent, {"range": {"feedback.rows": {"gt": 1}}}, unmatched]
         if since is not None:
-            moment = datetime.fromtimestamp(since, UTC).isoformat()
+            moment = rfc3339.written(since)
             new = {"range": {"logged_at": {"gte": moment}}}
             any_of = [
                 {"bool": {"filter": [unmatched, new]}},

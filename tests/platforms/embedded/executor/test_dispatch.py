@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from aiohttp import web
 
-from closedloop.loop import events
+from closedloop.loop import events, rfc3339
 from tests.platforms.embedded.executor.rig import ANSWER, Rig, rig
 
 PREDICT = "/api/v1.0/predictions"
@@ -258,7 +258,7 @@ async def test_times_follow_the_order_of_the_calls(loop_rig: Rig) -> None:
     for n in range(30):
         await _post(loop_rig, FEEDBACK, Seldon_Puid=f"{n:02d}")
     got = sorted(await loop_rig.sink.wait(30), key=lambda got: got.headers["ce-requestid"])
-    stamps = [events.nanoseconds(one.headers["ce-time"]) for one in got]
+    stamps = [rfc3339.nanoseconds(one.headers["ce-time"]) for one in got]
     assert all(earlier <= later for earlier, later in pairwise(stamps))
 
 

@@ -1,12 +1,7 @@
 from typing import Any
 
 from closedloop.platforms.embedded.desired import Pod, Probe
-from tests.platforms.embedded.reconcile.objects import (
-    config_map,
-    deployment,
-    manifest,
-    reconcile,
-)
+from tests.platforms.embedded.reconcile.objects import config_map, deployment, manifest, reconcile
 
 
 def only_pod(*documents: dict[str, Any]) -> Pod:

@@ -1,1 +1,1 @@
-"""The parts that are programs of others: where each comes from and how it is started."""
+"""Installing a part: the programs of others that belong to it, and how each is started."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from closedloop import __version__
 from closedloop.platforms.embedded.desired import BrokerSpec, Probe, Process, TriggerSpec
-from closedloop.platforms.embedded.network import port_of_part
-from closedloop.platforms.embedded.parts.part import Part
+from closedloop.platforms.embedded.run.network import port_of_part
+from closedloop.platforms.embedded.run.part import Part
 
 LABELS = {"eventing.knative.dev/brokerRole": "ingress"}
 

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from closedloop.platforms.embedded.desired import Probe, Process
-from closedloop.platforms.embedded.network import port_of_part
-from closedloop.platforms.embedded.parts.part import Part, package_version, script
+from closedloop.platforms.embedded.run.network import port_of_part
+from closedloop.platforms.embedded.run.part import Part, package_version, script
 
 # The defaults would be port 4222 of all addresses, and most of the disk. An event may
 # have 16 MiB and its attributes; what waits on one connection is what all triggers ask for.

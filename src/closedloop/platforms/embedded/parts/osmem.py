@@ -3,8 +3,8 @@
 import os
 
 from closedloop.platforms.embedded.desired import Probe, Process
-from closedloop.platforms.embedded.network import port_of_part
-from closedloop.platforms.embedded.parts.part import Part, package_version
+from closedloop.platforms.embedded.run.network import port_of_part
+from closedloop.platforms.embedded.run.part import Part, package_version
 from closedloop.platforms.protocol import PlatformError
 
 NOTE = "its data is in memory only: a restart loses it, and the broker delivers again what it kept"

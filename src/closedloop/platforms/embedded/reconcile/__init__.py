@@ -1,8 +1,4 @@
-"""From manifests to what should run on one machine, and to the configuration of its parts.
-
-All of it is pure: objects in, plain data out. `desired` is the way in; `xds`,
-`prometheus` and `alertmanager` render configuration from its result.
-"""
+"""From manifests to what should run on one machine. Pure: objects in, plain data out."""
 
 from closedloop.platforms.embedded.reconcile.assemble import desired
 from closedloop.platforms.embedded.reconcile.read import read

@@ -4,13 +4,8 @@ from collections.abc import Iterable
 
 from closedloop.manifests import Manifest, ManifestError
 from closedloop.platforms.embedded.desired import Desired
-from closedloop.platforms.embedded.reconcile import (
-    deployments,
-    eventing,
-    monitoring,
-    seldon,
-    services,
-)
+from closedloop.platforms.embedded.reconcile import deployments, eventing, monitoring, seldon
+from closedloop.platforms.embedded.reconcile import service_ports as services
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.read import read
 from closedloop.platforms.embedded.reconcile.runtime import Runtime

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from closedloop.platforms.embedded.desired import Files
-from closedloop.platforms.embedded.reconcile.environment import Texts
 from closedloop.platforms.embedded.reconcile.kinds.base import Path
 from closedloop.platforms.embedded.reconcile.kinds.broker import Broker
 from closedloop.platforms.embedded.reconcile.kinds.config import ConfigMap, Secret
@@ -12,6 +11,7 @@ from closedloop.platforms.embedded.reconcile.kinds.service import Service
 from closedloop.platforms.embedded.reconcile.read import Object, of_kind
 from closedloop.platforms.embedded.reconcile.runtime import Runtime
 from closedloop.platforms.embedded.reconcile.urls import UrlOf
+from closedloop.platforms.embedded.reconcile.variables import Texts
 
 
 @dataclass(slots=True)

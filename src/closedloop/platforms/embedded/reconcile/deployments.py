@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 from closedloop.platforms.embedded import desired
 from closedloop.platforms.embedded.desired import Pod, Process
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.environment import environment, expand
 from closedloop.platforms.embedded.reconcile.kinds.deployment import Deployment
 from closedloop.platforms.embedded.reconcile.kinds.pod import Container, Probe
 from closedloop.platforms.embedded.reconcile.read import Object, of_kind
 from closedloop.platforms.embedded.reconcile.revision import revision
 from closedloop.platforms.embedded.reconcile.runtime import Unsupported
 from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
+from closedloop.platforms.embedded.reconcile.variables import environment, expand
 from closedloop.platforms.embedded.reconcile.volumes import Mounts, check_named, fill, mounts
 
 _DEFAULT_GRACE = 30

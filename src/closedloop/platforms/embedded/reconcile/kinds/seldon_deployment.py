@@ -11,11 +11,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from closedloop.platforms.embedded.executor.settings import (
-    QUEUE_SIZE,
-    REST_TIMEOUT,
-    WRITE_TIMEOUT,
-)
+from closedloop.platforms.embedded.executor.settings import QUEUE_SIZE, REST_TIMEOUT, WRITE_TIMEOUT
 from closedloop.platforms.embedded.reconcile.kinds.base import (
     ClusterOnly,
     Fault,
@@ -24,12 +20,7 @@ from closedloop.platforms.embedded.reconcile.kinds.base import (
     Strict,
     annotation_faults,
 )
-from closedloop.platforms.embedded.reconcile.kinds.pod import (
-    Container,
-    EnvVar,
-    PodSpec,
-    pod_faults,
-)
+from closedloop.platforms.embedded.reconcile.kinds.pod import Container, EnvVar, PodSpec, pod_faults
 
 SVC_NAME = "seldon.io/svc-name"
 SAME_MODELS = "closedloop.dev/same-models-since"  # what a promotion notes

@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 
 from closedloop.platforms.embedded.desired import Probe, Process
-from closedloop.platforms.embedded.executor.settings import (
-    QUEUE_SIZE,
-    WRITE_TIMEOUT,
-    environment,
-)
-from closedloop.platforms.embedded.reconcile.environment import POD_IP_PLACEHOLDER
+from closedloop.platforms.embedded.executor.settings import QUEUE_SIZE, WRITE_TIMEOUT, environment
 from closedloop.platforms.embedded.reconcile.runtime import Runtime
 from closedloop.platforms.embedded.reconcile.seldon import model
 from closedloop.platforms.embedded.reconcile.seldon.placed import Placed
 from closedloop.platforms.embedded.reconcile.seldon.ports import EXECUTOR
+from closedloop.platforms.embedded.reconcile.variables import POD_IP_PLACEHOLDER
 
 NAME = "seldon-container-engine"
 

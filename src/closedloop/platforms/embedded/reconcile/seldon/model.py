@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 
 from closedloop.platforms.embedded.desired import Probe, Process
-from closedloop.platforms.embedded.reconcile.environment import POD_IP_PLACEHOLDER
 from closedloop.platforms.embedded.reconcile.runtime import Runtime, Unsupported
 from closedloop.platforms.embedded.reconcile.seldon.placed import Placed
+from closedloop.platforms.embedded.reconcile.variables import POD_IP_PLACEHOLDER
 from closedloop.platforms.embedded.reconcile.volumes import Mounts
 
 METRICS_PATH = "/prometheus"

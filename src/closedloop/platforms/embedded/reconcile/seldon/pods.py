@@ -6,13 +6,13 @@ from dataclasses import replace
 from closedloop.platforms.embedded.desired import Pod, Process
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.deployments import first_ports
-from closedloop.platforms.embedded.reconcile.environment import Environment, environment
 from closedloop.platforms.embedded.reconcile.kinds.pod import Container
 from closedloop.platforms.embedded.reconcile.revision import revision
 from closedloop.platforms.embedded.reconcile.seldon import executor, model
 from closedloop.platforms.embedded.reconcile.seldon.model import UnsupportedAt
 from closedloop.platforms.embedded.reconcile.seldon.placed import Placed, placed
 from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
+from closedloop.platforms.embedded.reconcile.variables import Environment, environment
 from closedloop.platforms.embedded.reconcile.volumes import Mounts, check_named, fill, mounts
 
 _DEFAULT_GRACE = 20

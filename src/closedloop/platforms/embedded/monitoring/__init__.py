@@ -1,0 +1,1 @@
+"""Prometheus and Alertmanager: the programs, and their configuration from the manifests."""

@@ -1,0 +1,89 @@
+"""Prometheus and Alertmanager, with the values that the chart gets on a cluster."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from closedloop.platforms.embedded.desired import Probe, Process
+from closedloop.platforms.embedded.monitoring import prometheus as configuration
+from closedloop.platforms.embedded.monitoring.debian import Programs
+from closedloop.platforms.embedded.run.network import port_of_part
+from closedloop.platforms.embedded.run.part import Part
+
+PROMETHEUS_LABELS = {"app.kubernetes.io/name": "prometheus"}
+ALERTMANAGER_LABELS = {"app.kubernetes.io/name": "alertmanager"}
+
+
+def prometheus(
+    address: str, folder: Path, programs: Programs, values: Mapping[str, object], url: str
+) -> Part:
+    """Prometheus at `address`; `url` is where people find it, for the links in alerts."""
+    port = port_of_part(address, 9090)
+    return Part(
+        name="prometheus",
+        version=programs.prometheus_version,
+        namespace="monitoring",
+        process=Process(
+            name="prometheus",
+            argv=(
+                *programs.prometheus,
+                *programs.prometheus_flags,
+                f"--config.file={folder / configuration.CONFIG}",
+                f"--storage.tsdb.path={folder / 'tsdb'}",
+                f"--web.listen-address={address}:{port}",
+                f"--web.external-url={url}",
+                "--web.enable-lifecycle",
+                "--log.level=warn",
+                *configuration.arguments(values),
+            ),
+            env={},
+            readiness=Probe(port, "/-/ready", period=5, timeout=5),
+            liveness=Probe(port, "/-/healthy", period=10, timeout=5),
+            ports={"http-web": port},
+        ),
+        labels=PROMETHEUS_LABELS,
+        note="a new target's first sample comes within 7 s",
+        url=f"http://{address}:{port}",
+    )
+
+
+def alertmanager(address: str, folder: Path, programs: Programs, url: str) -> Part:
+    """Alertmanager at `address`; its configuration is `alertmanager.yml` in `folder`."""
+    port = port_of_part(address, 9093)
+    return Part(
+        name="alertmanager",
+        version=programs.alertmanager_version,
+        namespace="monitoring",
+        process=Process(
+            name="alertmanager",
+            argv=(
+                *programs.alertmanager,
+                f"--config.file={folder / 'alertmanager.yml'}",
+                f"--storage.path={folder / 'alertmanager'}",
+                f"--web.listen-address={address}:{port}",
+                f"--web.external-url={url}",
+                # Empty: no gossip, which would listen on all addresses.
+                "--cluster.listen-address=",
+                "--log.level=warn",
+            ),
+            env={},
+            readiness=Probe(port, "/-/ready", period=5, timeout=5),
+            liveness=Probe(port, "/-/healthy", period=10, timeout=5),
+            ports={"http-web": port},
+        ),
+        labels=ALERTMANAGER_LABELS,
+        url=f"http://{address}:{port}",
+        cwd=programs.alertmanager_folder,
+    )
+
+
+def write(file: Path, content: object) -> bool:
+    """Replace a configuration file if its content differs; JSON is YAML. Says whether it did."""
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    if file.is_file() and file.read_text(encoding="utf-8") == text:
+        return False
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_name(file.name + ".new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(file)
+    return True

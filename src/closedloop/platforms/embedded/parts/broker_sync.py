@@ -1,0 +1,109 @@
+"""Keeps the broker's file like the Brokers and Triggers that are desired."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import structlog
+
+from closedloop.platforms.embedded.desired import Desired
+from closedloop.platforms.embedded.parts.broker import configuration
+from closedloop.platforms.embedded.run.changes import Changes
+from closedloop.platforms.embedded.running import Running
+
+_log = structlog.get_logger(__name__)
+
+_EMPTY = configuration((), ())
+_AGAIN = 1.0  # seconds until what failed is tried again
+
+
+class BrokerSync:
+    """Writes the file, tells the broker, and has events delivered again after a loss.
+
+    `error` says why what is desired is not in effect, or is empty.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        desired: Callable[[], Desired],
+        running: Running,
+        changes: Changes,
+        http: aiohttp.ClientSession,
+    ) -> None:
+        self.file = file
+        self.error = ""
+        self._desired = desired
+        self._running = running
+        self._changes = changes
+        self._http = http
+        self._loaded = ""  # what the broker said it took
+        self._losses = 0  # restarts of the search server that were answered
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(_EMPTY, encoding="utf-8")
+
+    @property
+    def in_effect(self) -> bool:
+        """Whether the broker is ready and serves exactly what is desired."""
+        pod = self._running.part_pods.get("broker")
+        return pod is not None and pod.ready and self._loaded == self._wanted()
+
+    async def run(self) -> None:
+        """Follow changes until cancelled."""
+        seen = -1
+        while True:
+            if await self._load() and await self._replay():
+                seen = await self._changes.after(seen)
+            else:
+                await asyncio.sleep(_AGAIN)
+
+    async def _load(self) -> bool:
+        wanted = self._wanted()
+        pod = self._running.part_pods.get("broker")
+        if wanted == self._loaded or pod is None or not pod.ready:
+            return True
+        fresh = self.file.with_name(self.file.name + ".new")
+        fresh.write_text(wanted, encoding="utf-8")
+        fresh.replace(self.file)
+        error = await self._post("/-/reload")
+        if not error:
+            self._loaded = wanted
+        elif error != self.error:
+            _log.error("broker does not take its configuration", error=error)
+        if not error or error != self.error:
+            self.error = error
+            self._changes.mark()
+        return not error
+
+    async def _replay(self) -> bool:
+        """After the search server lost its data: deliver again what the broker kept."""
+        server = self._running.part_pods.get("elasticsearch")
+        broker = self._running.part_pods.get("broker")
+        if server is None or broker is None or not (server.ready and broker.ready):
+            return True
+        losses = server.restarts
+        if losses == self._losses:
+            return True
+        for trigger in self._desired().triggers:
+            if trigger.replay:
+                name = f"{trigger.namespace}/{trigger.name}"
+                if error := await self._post(f"/-/replay?trigger={name}"):
+                    _log.warning("events cannot be replayed yet", trigger=name, error=error)
+                    return False
+                _log.info("events are delivered again", trigger=name)
+        self._losses = losses
+        return True
+
+    def _wanted(self) -> str:
+        desired = self._desired()
+        return configuration(desired.brokers, desired.triggers)
+
+    async def _post(self, path: str) -> str:
+        """POST to the broker: why it failed, or the empty string."""
+        url = self._running.parts["broker"].url + path
+        try:
+            async with self._http.post(url) as answer:
+                return "" if answer.ok else (await answer.text()) or f"status {answer.status}"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return f"{type(error).__name__}: {error}"

@@ -1,0 +1,57 @@
+"""The model servers' environment and models, prepared once, and the runtime they make."""
+
+import sys
+
+import structlog
+
+from closedloop.manifests import load_values
+from closedloop.platforms.embedded.parts.installation import Site
+from closedloop.platforms.embedded.parts.model_environment import model_environment, trained_models
+from closedloop.platforms.embedded.reconcile import Runtime, runtime_from
+from closedloop.platforms.embedded.run.process import Guardian
+
+_log = structlog.get_logger(__name__)
+
+# Where our image for models has its own, and whatever release of Seldon's examples is named: they
+# are the models that are trained here, each in a folder under that of all.
+_OURS = "file:///usr/local/share/closedloop/models"
+_FOLDERS = {
+    _OURS: ".",
+    "gs://seldon-models/*/sklearn/iris": ".",
+    **{f"{_OURS}/{name}": name for name in ("diabetes", "breast-cancer")},
+}
+
+
+class Models:
+    """What `install("seldon-core")` prepares."""
+
+    def __init__(self, site: Site, guardian: Guardian | None) -> None:
+        self._site = site
+        self._guardian = guardian
+        self._python = ""
+        self._models: dict[str, str] = {}
+
+    async def prepare(self) -> None:
+        """Make the environment and train the models, unless they are there.
+
+        Raises `PlatformError`.
+        """
+        if self._python:
+            return
+        requirements = self._site.manifests.parent / "docker" / "iris" / "requirements.txt"
+        python = await model_environment(self._site.parts, requirements, _log.info, self._guardian)
+        folder = await trained_models(python, _log.info, self._guardian)
+        self._python = str(python)
+        self._models = {uri: str(folder / name) for uri, name in _FOLDERS.items()}
+
+    def runtime(self) -> Runtime:
+        """The interpreters and models there are. Raises `ManifestError` for values gone wrong."""
+        manifests = self._site.manifests
+        return runtime_from(
+            load_values(manifests / "seldon-core" / "values.yaml"),
+            load_values(manifests / "versions.yaml"),
+            python=sys.executable,
+            model_python=self._python,
+            models=self._models,
+            volumes=str(self._site.folder / "volumes"),
+        )

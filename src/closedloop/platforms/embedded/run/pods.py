@@ -1,0 +1,116 @@
+"""One pod: its processes under one loopback address."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from closedloop.platforms.embedded.desired import Pod, Process
+from closedloop.platforms.embedded.run.endpoints import RunningPod
+from closedloop.platforms.embedded.run.process import Guardian, environment
+from closedloop.platforms.embedded.run.supervisor import Pace, State, Supervised
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all processes of one platform have in common."""
+
+    logs: Path
+    tmp: Path
+    guardian: Guardian | None
+    on_change: Callable[[], None]
+    pace: Pace = field(default_factory=Pace)
+
+
+class LivePod:
+    """A pod that was given a name and an address; runs from `start()` to `stop()`.
+
+    While it is `draining` it gets no new connections and is about to stop.
+    """
+
+    def __init__(
+        self,
+        pod: Pod,
+        name: str,
+        address: str,
+        surroundings: Surroundings,
+        *,
+        cwd: str = "",
+    ) -> None:
+        self.pod = pod
+        self.name = name
+        self.address = address
+        self.draining = False
+        self.was_ready = False
+        self._changed = surroundings.on_change
+        self.processes = [
+            Supervised(
+                _placed(process, address),
+                host=address,
+                env=environment(_placed(process, address).env, tmp=surroundings.tmp),
+                log=log_file(surroundings.logs, pod.workload, process.name),
+                cwd=cwd or surroundings.tmp,
+                guardian=surroundings.guardian,
+                pace=surroundings.pace,
+                on_change=self._on_change,
+            )
+            for process in pod.processes
+        ]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every process is ready."""
+        return all(one.state == "ready" for one in self.processes)
+
+    @property
+    def state(self) -> State:
+        """The state of the process that is furthest from ready."""
+        order: tuple[State, ...] = ("restarting", "starting", "stopped", "ready")
+        return min((one.state for one in self.processes), key=order.index)
+
+    @property
+    def reason(self) -> str:
+        """Why it is not ready, or how a process last ended."""
+        return "; ".join(
+            f"{one.process.name}: {one.reason}" for one in self.processes if one.reason
+        )
+
+    @property
+    def restarts(self) -> int:
+        return sum(one.restarts for one in self.processes)
+
+    def running(self) -> RunningPod:
+        """This pod as services and Prometheus see it."""
+        return RunningPod(self.pod, self.name, self.address, self.ready and not self.draining)
+
+    def start(self) -> None:
+        for one in self.processes:
+            one.start()
+
+    async def stop(self) -> None:
+        """End the processes, the last first: it may be answering with the help of the others."""
+        for one in reversed(self.processes):
+            await one.stop()
+
+    async def restart(self, *, kill: bool) -> None:
+        """End every process; they start again by themselves."""
+        await asyncio.gather(*(one.restart(kill=kill) for one in self.processes))
+
+    def _on_change(self) -> None:
+        self.was_ready = self.was_ready or self.ready
+        self._changed()
+
+
+def log_file(logs: Path, workload: str, process: str) -> Path:
+    """Where a process logs: `<part>.log`, or `<namespace>.<workload>.<container>.log`."""
+    name = workload.partition("/")[2]
+    part = name == process
+    return logs / (f"{name}.log" if part else f"{workload.replace('/', '.')}.{process}.log")
+
+
+def _placed(process: Process, address: str) -> Process:
+    return replace(
+        process,
+        argv=tuple(word.replace("{pod_ip}", address) for word in process.argv),
+        env={name: text.replace("{pod_ip}", address) for name, text in process.env.items()},
+    )
