@@ -9,7 +9,7 @@ import pytest
 from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
-from closedloop.platforms.protocol import PARTS
+from closedloop.platforms.parts import PARTS
 
 
 @pytest.fixture(scope="package")
