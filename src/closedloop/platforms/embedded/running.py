@@ -53,7 +53,7 @@ class Running:
         except BaseException:
             self._network.give_back(address)
             raise
-        pod = LivePod(part.pod(), part.name, address, self._surroundings, cwd=part.cwd)
+        pod = LivePod(part.pod(), part.name, address, self._surroundings)
         self.parts[part.name], self.part_pods[part.name] = part, pod
         pod.start()
         try:

@@ -36,8 +36,6 @@ class LivePod:
         name: str,
         address: str,
         surroundings: Surroundings,
-        *,
-        cwd: str = "",
     ) -> None:
         self.pod = pod
         self.name = name
@@ -54,7 +52,7 @@ class LivePod:
                 host=address,
                 env=environment(_placed(process, address).env, tmp=surroundings.tmp),
                 log=log_file(surroundings.logs, pod.workload, name, process.name),
-                cwd=cwd or surroundings.tmp,
+                cwd=surroundings.tmp,
                 guardian=surroundings.guardian,
                 pace=surroundings.pace,
                 on_change=self._on_change,

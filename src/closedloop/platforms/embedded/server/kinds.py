@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from closedloop.platforms.parts import PARTS
+
 # Verbs of a kind whose objects are written by users, and of one that only controllers write.
 WRITABLE = (
     "create",
@@ -24,8 +26,7 @@ _PATCHABLE = ("patch", *_DELETABLE)
 class Kind:
     """A kind: how it is named in paths and on the command line, and what may be done to it.
 
-    `part` is the installation that brings the kind; empty for those of every
-    cluster. `columns` are additional printer columns as a CRD has them: title
+    `columns` are additional printer columns as a CRD has them: title
     and the path of the value, `AGE` coming last.
     """
 
@@ -38,7 +39,6 @@ class Kind:
     verbs: tuple[str, ...] = WRITABLE
     subresources: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
-    part: str = ""
     columns: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -53,6 +53,11 @@ class Kind:
     def resource(self) -> str:
         """The name by which messages call it: `deployments.apps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def part(self) -> str:
+        """The part that brings the kind; empty for those that every cluster has."""
+        return next((name for name, one in PARTS.items() if self.group in one.groups), "")
 
     @property
     def is_custom(self) -> bool:
@@ -132,56 +137,46 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         *("networking.istio.io", "v1", "Gateway", "gateways", ("gw",)),
         categories=("istio-io", "networking-istio-io"),
-        part="istio",
     ),
     Kind(
         *("networking.istio.io", "v1", "VirtualService", "virtualservices", ("vs",)),
         verbs=READABLE,
         categories=("istio-io", "networking-istio-io"),
-        part="istio",
         columns=(("GATEWAYS", ".spec.gateways"), ("HOSTS", ".spec.hosts")),
     ),
     Kind(
         *("networking.istio.io", "v1", "DestinationRule", "destinationrules", ("dr",)),
         verbs=READABLE,
         categories=("istio-io", "networking-istio-io"),
-        part="istio",
         columns=(("HOST", ".spec.host"),),
     ),
     Kind(
         *("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", ("pmon",)),
         categories=("prometheus-operator",),
-        part="monitoring",
     ),
     Kind(
         *("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors", ("smon",)),
         verbs=READABLE,
         categories=("prometheus-operator",),
-        part="monitoring",
     ),
     Kind(
         *("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules", ("promrule",)),
         categories=("prometheus-operator",),
-        part="monitoring",
     ),
     Kind(
         *("machinelearning.seldon.io", "v1", "SeldonDeployment", "seldondeployments", ("sdep",)),
-        subresources=_SCALED,
-        categories=_ALL,
-        part="seldon-core",
+        subresources=_STATUS,
     ),
     Kind(
         *("eventing.knative.dev", "v1", "Broker", "brokers"),
         subresources=_STATUS,
         categories=("all", "knative", "eventing"),
-        part="knative-eventing",
         columns=(("URL", ".status.address.url"), ("AGE", ""), *_READY),
     ),
     Kind(
         *("eventing.knative.dev", "v1", "Trigger", "triggers"),
         subresources=_STATUS,
         categories=("all", "knative", "eventing"),
-        part="knative-eventing",
         columns=(
             ("BROKER", ".spec.broker"),
             ("SUBSCRIBER_URI", ".status.subscriberUri"),

@@ -31,6 +31,7 @@ _SERVERS = (
     *("deletionTimestamp", "deletionGracePeriodSeconds", "finalizers"),
 )
 _AGAIN = 1.0  # seconds until pods that are not ready are looked at again
+_PAUSE = 0.02  # seconds in which changes are gathered
 
 
 class Mirror:
@@ -47,8 +48,9 @@ class Mirror:
         self._platform = platform
         self._store = store
         self._pod_events = PodEvents(platform.events_of)
-        self._events: set[Key] = set()
+        self._events: dict[int, tuple[Key, int]] = {}  # by number, with their counts
         self._written: dict[Key, Manifest] = {}
+        self._looked = -1  # the change after which the store was brought up to date
         self._new: set[Key] = set()
         self._ending: dict[str, str] = {}  # pods by uid, and since when they end
 
@@ -61,9 +63,16 @@ class Mirror:
                 async with asyncio.timeout(_AGAIN if waiting else None):
                     seen = await self._platform.changes.after(seen)
             self.look()
+            await asyncio.sleep(_PAUSE)
+
+    def refresh(self) -> None:
+        """Bring the store to what runs now, if anything changed."""
+        if self._platform.changes.count != self._looked:
+            self.look()
 
     def look(self) -> None:
         """Bring the store to what runs now."""
+        self._looked = self._platform.changes.count
         self._new = set()
         before = self.pods
         self.pods = {}
@@ -192,16 +201,25 @@ class Mirror:
         set_name = names.replica_set(name, revision)
         there = self._store.get(("ReplicaSet", namespace, set_name))
         if deployment is not None:
-            template = there["spec"]["template"] if there else deployment["spec"]["template"]
+            newest = there is None or any(pod.revision == revision for pod in one.target)
+            template = (deployment if newest or there is None else there)["spec"]["template"]
             active = [live for live in lives if not live.draining]
+            before = there["spec"]["replicas"] if there else 0
             there = self._make(
                 workloads.replica_set(deployment, set_name, revision, template, active)
             )
+            self._scaled(f"Deployment/{one.name}", set_name, before, len(active))
         elif there is not None:
             self._new.add(key_of(there))  # what it owns ends first
         for live in lives:
             if there is not None:
                 self._pod(live, live.name, namespace, there["spec"]["template"], there)
+
+    def _scaled(self, key: str, set_name: str, before: int, now: int) -> None:
+        if before != now:
+            direction = "up" if now > before else "down"
+            text = f"Scaled {direction} replica set {set_name} from {before} to {now}"
+            self._platform.events_of.record(key, "ScalingReplicaSet", text)
 
     def _pod(
         self, live: LivePod, name: str, namespace: str, template: Mapping[str, Any], owner: Object
@@ -267,6 +285,10 @@ class Mirror:
     def _write_events(self) -> None:
         written = set()
         for one in self._platform.events_of.recent():
+            known = self._events.get(one.number)
+            if known is not None and known[1] == one.count:
+                written.add(one.number)
+                continue
             kind, _, path = one.key.partition("/")
             namespace, _, name = path.rpartition("/")
             about = self._store.get((kind, namespace, name))
@@ -277,10 +299,10 @@ class Mirror:
                 thing["involvedObject"] = there["involvedObject"]
             if about is not None or there is not None or one.uid:
                 self._store.put(thing)
-                written.add(key_of(thing))
-        for key in self._events - written:
-            self._store.remove(key)
-        self._events = written
+                self._events[one.number] = key_of(thing), one.count
+                written.add(one.number)
+        for number in self._events.keys() - written:
+            self._store.remove(self._events.pop(number)[0])
 
     def _finish(self) -> None:
         """Take out what was deleted and is gone; a namespace once nothing is in it."""
