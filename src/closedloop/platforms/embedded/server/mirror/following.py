@@ -168,9 +168,7 @@ class Following:
             _, _, namespace, name, _ = route.prefix.split("/")
             owner = self._store.get(("SeldonDeployment", namespace, name))
             if owner is not None:
-                self._keeper.make(
-                    network.virtual_service(route, owner, self._platform.models.runtime().gateway)
-                )
+                self._keeper.make(network.virtual_service(route, owner, self._gateway))
 
     @cached_property
     def _gateway(self) -> str:

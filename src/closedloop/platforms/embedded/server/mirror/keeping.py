@@ -82,13 +82,14 @@ class Mirror:
 
     def _users(self) -> None:
         """Objects that were applied, with their status."""
+        broker = statuses.broker_problem(self._platform)
         for manifest in self._platform.objects.values():
             key = (manifest.kind, manifest.namespace, manifest.name)
             there = self._store.get(key)
             if self._written.get(key) is not manifest:
                 there = self._write(manifest, there)
             if there is not None:
-                self._status(there)
+                self._status(there, broker)
         self._written = {
             (one.kind, one.namespace, one.name): one for one in self._platform.objects.values()
         }
@@ -104,8 +105,8 @@ class Mirror:
             metadata["namespace"] = manifest.namespace
         return self._store.put({**document, "metadata": metadata, **status})
 
-    def _status(self, there: Object) -> Object:
-        found = statuses.of(self._platform, there)
+    def _status(self, there: Object, broker: str) -> Object:
+        found = statuses.of(self._platform, there, broker)
         if found is None:
             return there
         if "deletionTimestamp" in there["metadata"] and there["kind"] == "Namespace":
