@@ -50,7 +50,7 @@ def test_the_loggers_own_url_comes_first(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"PREDICTOR": '{"name":"p"}'}, r"PREDICTOR\.graph is missing: set it"),
+        ({"PREDICTOR": '{"name":"p"}'}, r"PREDICTOR\.graph is missing: add it"),
         (
             {"PREDICTOR": '{"name":"p","graph":{"name":"c","type":"ROUTER"}}'},
             r"PREDICTOR\.graph\.type is 'ROUTER'",
@@ -59,7 +59,7 @@ def test_the_loggers_own_url_comes_first(monkeypatch: pytest.MonkeyPatch) -> Non
             {"PREDICTOR": '{"name":"p","graph":{"name":"c","children":[{"name":"d"}]}}'},
             r"PREDICTOR\.graph\.children",
         ),
-        ({"ANNOTATIONS": '{"seldon.io/rest-timeout":"soon"}'}, r"rest-timeout is 'soon'"),
+        ({"ANNOTATIONS": '{"seldon.io/rest-timeout":"soon"}'}, "rest-timeout.* is 'soon'"),
         ({"REQUEST_LOGGER_DEFAULT_ENDPOINT": ""}, r"graph node 'classifier' has a logger"),
         ({"PREDICTOR": "{"}, r"predictor"),
     ],

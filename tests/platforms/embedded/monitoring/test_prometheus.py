@@ -120,7 +120,7 @@ def test_wrong_values_are_one_sentence() -> None:
     assert caught.value.sentences == (
         (
             "monitoring/values.yaml: prometheus.prometheusSpec.retention is 3:"
-            " Input should be a valid string"
+            " it must be a valid string"
         ),
     )
 

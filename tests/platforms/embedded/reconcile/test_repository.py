@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load_values
 from closedloop.platforms.embedded.reconcile import desired, read, runtime_from
 from closedloop.platforms.embedded.reconcile.kinds import KINDS
-from closedloop.platforms.embedded.reconcile.read import field_path
+from closedloop.validation import field_path
 from tests.manifests.repository import on_both_platforms
 from tests.platforms.embedded.reconcile.objects import MANIFESTS, RUNTIME, url_of
 

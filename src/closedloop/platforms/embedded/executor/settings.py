@@ -6,12 +6,14 @@ operator adds it; `ANNOTATIONS` is the JSON of the pod's annotations.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from closedloop.services.kit import service
+from closedloop.validation import first_fault
 
 REST_TIMEOUT = "seldon.io/rest-timeout"
 QUEUE_SIZE = "seldon.io/executor-logger-queue-size"
@@ -161,9 +163,5 @@ def _sentence(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         cause = error.__cause__ or error
         return f"{error}: {cause}: set it to JSON" if error.__cause__ else str(error)
-    first = error.errors(include_url=False)[0]
-    variable, *path = [str(part) for part in first["loc"]]
-    where = variable.upper() + "".join(f".{part}" for part in path)
-    if first["type"] == "missing":
-        return f"{where} is missing: set it"
-    return f"{where} is {first['input']!r}: {first['msg']}"
+    variable = re.compile(r"^\w+")
+    return variable.sub(lambda name: name.group().upper(), first_fault(error))

@@ -12,8 +12,8 @@ from pydantic.alias_generators import to_camel
 
 from closedloop.manifests import ManifestError
 from closedloop.platforms.embedded.desired import Desired, ScrapeTarget
-from closedloop.platforms.embedded.reconcile.runtime import values_fault
 from closedloop.platforms.embedded.run.endpoints import RunningPod, selects
+from closedloop.validation import first_fault
 
 CONFIG = "prometheus.yml"
 RULES, TARGETS = "rules", "targets"
@@ -95,7 +95,7 @@ def _spec(values: Mapping[str, object]) -> _Spec:
     try:
         return _Values.model_validate(values).prometheus.prometheus_spec
     except ValidationError as error:
-        raise ManifestError([values_fault(error)]) from None
+        raise ManifestError([f"{error.title}: {first_fault(error)}"]) from None
 
 
 def _named(scrapes: Sequence[ScrapeTarget]) -> dict[str, ScrapeTarget]:

@@ -83,7 +83,7 @@ def annotation_faults(
         if name not in known:
             yield Fault((*path, name), "is an annotation that is not supported here: remove it")
         elif (only := known[name]) is not None and value != only:
-            yield Fault((*path, name), f"is {value!r}: only {only!r} is supported here")
+            yield Fault((*path, name), f"is {value!r}: give {only!r}")
 
 
 def _port(value: int) -> int:

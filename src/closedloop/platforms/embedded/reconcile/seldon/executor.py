@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from closedloop import seldon
 from closedloop.platforms.embedded.desired import Probe, Process
 from closedloop.platforms.embedded.executor.settings import QUEUE_SIZE, WRITE_TIMEOUT, environment
 from closedloop.platforms.embedded.reconcile.runtime import Runtime
@@ -9,8 +10,6 @@ from closedloop.platforms.embedded.reconcile.seldon import model
 from closedloop.platforms.embedded.reconcile.seldon.placed import Placed
 from closedloop.platforms.embedded.reconcile.seldon.ports import EXECUTOR
 from closedloop.platforms.embedded.reconcile.variables import POD_IP_PLACEHOLDER
-
-NAME = "seldon-container-engine"
 
 
 def process(placed: Placed, own: Mapping[str, str], runtime: Runtime, *, grace: float) -> Process:
@@ -29,7 +28,7 @@ def process(placed: Placed, own: Mapping[str, str], runtime: Runtime, *, grace: 
         annotations=annotations,
     )
     return Process(
-        name=NAME,
+        name=seldon.EXECUTOR,
         argv=runtime.executor(),
         env={**env, **own, "HOST": POD_IP_PLACEHOLDER, "PORT": str(EXECUTOR)},
         readiness=Probe(port=EXECUTOR, path="/ready", timeout=5.0),

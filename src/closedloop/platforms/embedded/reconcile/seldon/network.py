@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from closedloop import seldon
 from closedloop.platforms.embedded.desired import Route, ServicePort
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.kinds.gateway import Gateway
@@ -20,7 +21,7 @@ def service_ports(context: Context) -> Iterator[ServicePort]:
             name="http",
             port=EXECUTOR,
             target=EXECUTOR,
-            selector={"seldon-app": one.service},
+            selector={seldon.APP: one.service},
         )
         yield ServicePort(
             namespace=one.namespace,
@@ -52,7 +53,7 @@ def _route(predictors: list[Placed]) -> Route:
     served = [one for one in predictors if not one.predictor.shadow]
     shadow = next((one for one in predictors if one.predictor.shadow), None)
     return Route(
-        prefix=f"/seldon/{predictors[0].namespace}/{predictors[0].name}/",
+        prefix=f"{seldon.gateway_path(predictors[0].namespace, predictors[0].name)}/",
         rewrite="/",
         # A route with one destination gets all of the traffic, whatever its weight.
         backends=tuple(

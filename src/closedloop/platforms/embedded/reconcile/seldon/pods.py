@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from closedloop import seldon
 from closedloop.platforms.embedded.desired import Pod, Process
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.deployments import first_ports
@@ -42,7 +43,7 @@ def pods(context: Context) -> Iterator[Pod]:
 def _processes(context: Context, one: Placed) -> tuple[Process, ...] | None:
     """The two processes, or None when something they need is missing."""
     texts = context.texts(one.namespace)
-    orchestrator = Container(name=executor.NAME, env=one.predictor.svc_orch_spec.env)
+    orchestrator = Container(name=seldon.EXECUTOR, env=one.predictor.svc_orch_spec.env)
     environments = [
         environment(container, one.namespace, texts) for container in (one.container, orchestrator)
     ]
