@@ -156,7 +156,7 @@ BROKEN = st.sampled_from(
     [b"", b"{", b"[]", b"null", b"\xff\xfe{}", b"\x1f\x8b no gzip", b"[" * 5000, b"x" * 200_000,
      b'{"data": {"ndarray": ' + b"[" * 700 + b"]" * 700 + b"}}", b'{"strData": "\\ud800"}']
 )  # fmt: skip
-KIND = st.sampled_from(events.TYPES)
+KIND = st.sampled_from(list(events.SECTIONS))
 OWNERS = st.sampled_from([DEFAULT, CANARY, IRIS, PERF, CAPITAL, PRICE, TAGS, RISK, SHARES])
 SECOND = st.integers(0, 5).map(
     lambda second: f"{datetime(2026, 1, 31, 12, tzinfo=UTC) + timedelta(seconds=second):%FT%TZ}"
@@ -221,7 +221,7 @@ def _good(draw: st.DrawFn) -> Sent:
 
 @pytest.mark.timeout(600)  # a server for each example, on a machine that has other work
 @settings(
-    max_examples=20,
+    max_examples=settings().max_examples // 2,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.one_of(_sent(), _good()), max_size=25))
