@@ -432,7 +432,7 @@ def test_unknown_kinds() -> None:
         ),
     )
     (sentence,) = faults(document | {"kind": "Ingress9"})
-    assert "it knows Namespace, Gateway, Broker" in sentence
+    assert "it knows Namespace, ConfigMap, Secret" in sentence
 
 
 def test_everything_wrong_is_reported_together() -> None:

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from closedloop.platforms.embedded.desired import Files
-from closedloop.platforms.embedded.reconcile.kinds.base import Path
-from closedloop.platforms.embedded.reconcile.kinds.broker import Broker
-from closedloop.platforms.embedded.reconcile.kinds.config import ConfigMap, Secret
-from closedloop.platforms.embedded.reconcile.kinds.service import Service
+from closedloop.platforms.embedded.kinds.base import Path
+from closedloop.platforms.embedded.kinds.core import ConfigMap, Secret, Service
+from closedloop.platforms.embedded.kinds.eventing import Broker
 from closedloop.platforms.embedded.reconcile.read import Object, of_kind
 from closedloop.platforms.embedded.reconcile.runtime import Runtime
 from closedloop.platforms.embedded.reconcile.urls import UrlOf

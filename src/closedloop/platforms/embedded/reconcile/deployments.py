@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from closedloop.platforms.embedded import desired
 from closedloop.platforms.embedded.desired import Pod, Process
+from closedloop.platforms.embedded.kinds.deployment import Deployment
+from closedloop.platforms.embedded.kinds.pod import Container, Probe
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.deployment import Deployment
-from closedloop.platforms.embedded.reconcile.kinds.pod import Container, Probe
 from closedloop.platforms.embedded.reconcile.read import Object, of_kind
 from closedloop.platforms.embedded.reconcile.revision import revision
 from closedloop.platforms.embedded.reconcile.runtime import Unsupported

@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 
 from closedloop.platforms.embedded.desired import BrokerSpec, TriggerSpec
+from closedloop.platforms.embedded.kinds.eventing import (
+    REPLAY,
+    Broker,
+    Delivery,
+    Destination,
+    Trigger,
+)
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.broker import Broker
-from closedloop.platforms.embedded.reconcile.kinds.delivery import Delivery, Destination
-from closedloop.platforms.embedded.reconcile.kinds.trigger import REPLAY, Trigger
 from closedloop.platforms.embedded.reconcile.read import Object, of_kind
 from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
 

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from closedloop.platforms.embedded.desired import ScrapeTarget
+from closedloop.platforms.embedded.kinds.monitoring import PodMonitor, PrometheusRule
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.pod_monitor import PodMonitor
-from closedloop.platforms.embedded.reconcile.kinds.prometheus_rule import PrometheusRule
 from closedloop.platforms.embedded.reconcile.read import of_kind
 
 

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from closedloop import validation
 from closedloop.manifests import Manifest, ManifestError
-from closedloop.platforms.embedded.reconcile.kinds import KINDS
-from closedloop.platforms.embedded.reconcile.kinds.base import Manifested, Path
-from closedloop.platforms.embedded.reconcile.kinds.config import Secret
+from closedloop.platforms.embedded.kinds.base import Manifested, Path
+from closedloop.platforms.embedded.kinds.core import Secret
+from closedloop.platforms.embedded.kinds.table import BY_NAME, KINDS
 
 Kind = TypeVar("Kind", bound=Manifested)
 
@@ -59,17 +59,22 @@ def of_kind(objects: Iterable[Object], kind: type[Kind]) -> Iterator[tuple[Objec
 
 def _model(manifest: Manifest) -> Manifested:
     where = f"{manifest.source}: {manifest.title}:"
-    kind = KINDS.get(manifest.kind)
-    if kind is None:
-        close = get_close_matches(manifest.kind, KINDS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(KINDS)}"
+    kind = BY_NAME.get(manifest.kind)
+    if kind is None or kind.model is None:
+        known = [one.kind for one in KINDS if one.model is not None]
+        close = get_close_matches(manifest.kind, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(known)}"
         raise ManifestError(
             [f"{where} kind is {manifest.kind!r}, which one machine does not support: {hint}"]
         )
+    version = manifest.document.get("apiVersion")
+    if version not in kind.api_versions:
+        give = " or ".join(map(repr, kind.api_versions))
+        raise ManifestError([f"{where} apiVersion is {version!r}: give {give}"])
     # The values of a Secret are not for a terminal or a log.
-    show = _hide if kind is Secret else validation.short
+    show = _hide if kind.model is Secret else validation.short
     try:
-        return kind.model_validate(manifest.document)
+        return kind.model.model_validate(manifest.document)
     except ValidationError as error:
         unknown = "is not supported on one machine: remove it"
         sentences = validation.faults(error, show=show, unknown=unknown)

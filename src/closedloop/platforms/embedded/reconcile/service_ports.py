@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from closedloop.platforms.embedded.desired import ServicePort
+from closedloop.platforms.embedded.kinds.core import Service
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.service import Service
 from closedloop.platforms.embedded.reconcile.read import of_kind
 
 

@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterable, Mapping
 
 from closedloop.platforms.embedded.desired import File, Files
+from closedloop.platforms.embedded.kinds.base import Path
+from closedloop.platforms.embedded.kinds.pod import Container, PodSpec
+from closedloop.platforms.embedded.kinds.volume import ConfigMapSource
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.base import Path
-from closedloop.platforms.embedded.reconcile.kinds.pod import Container, PodSpec
-from closedloop.platforms.embedded.reconcile.kinds.volume import ConfigMapSource
 from closedloop.platforms.embedded.reconcile.read import Object
 
 # What a path may follow and be followed by, so that it is this path and not part of another.

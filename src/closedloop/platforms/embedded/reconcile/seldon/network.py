@@ -5,8 +5,8 @@ from itertools import groupby
 
 from closedloop import seldon
 from closedloop.platforms.embedded.desired import Route, ServicePort
+from closedloop.platforms.embedded.kinds.gateway import Gateway
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.gateway import Gateway
 from closedloop.platforms.embedded.reconcile.read import of_kind
 from closedloop.platforms.embedded.reconcile.seldon.placed import Placed, placed
 from closedloop.platforms.embedded.reconcile.seldon.ports import EXECUTOR

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from closedloop import seldon as names
-from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.base import Path
-from closedloop.platforms.embedded.reconcile.kinds.pod import Container
-from closedloop.platforms.embedded.reconcile.kinds.seldon_deployment import (
+from closedloop.platforms.embedded.kinds.base import Path
+from closedloop.platforms.embedded.kinds.pod import Container
+from closedloop.platforms.embedded.kinds.seldon_deployment import (
     ComponentSpec,
     Graph,
     Predictor,
     SeldonDeployment,
 )
+from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.read import Object, of_kind
 from closedloop.platforms.embedded.reconcile.seldon.ports import (
     ModelPorts,

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from closedloop import seldon
 from closedloop.platforms.embedded.desired import Pod, Process
+from closedloop.platforms.embedded.kinds.pod import Container
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.deployments import first_ports
-from closedloop.platforms.embedded.reconcile.kinds.pod import Container
 from closedloop.platforms.embedded.reconcile.revision import revision
 from closedloop.platforms.embedded.reconcile.seldon import executor, model
 from closedloop.platforms.embedded.reconcile.seldon.model import UnsupportedAt

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from closedloop.platforms.embedded.reconcile.kinds.base import (
+from closedloop.platforms.embedded.kinds.base import (
     ClusterOnly,
     Fault,
     Path,
@@ -13,7 +13,7 @@ from closedloop.platforms.embedded.reconcile.kinds.base import (
     PortRef,
     Strict,
 )
-from closedloop.platforms.embedded.reconcile.kinds.volume import (
+from closedloop.platforms.embedded.kinds.volume import (
     Volume,
     VolumeMount,
     mount_faults,

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from closedloop.platforms.embedded.executor.settings import QUEUE_SIZE, REST_TIMEOUT, WRITE_TIMEOUT
-from closedloop.platforms.embedded.reconcile.kinds.base import (
+from closedloop.platforms.embedded.kinds.base import (
     ClusterOnly,
     Fault,
     Manifested,
@@ -20,7 +20,7 @@ from closedloop.platforms.embedded.reconcile.kinds.base import (
     Strict,
     annotation_faults,
 )
-from closedloop.platforms.embedded.reconcile.kinds.pod import Container, EnvVar, PodSpec, pod_faults
+from closedloop.platforms.embedded.kinds.pod import Container, EnvVar, PodSpec, pod_faults
 from closedloop.seldon import SERVICE_NAME
 
 SAME_MODELS = "closedloop.dev/same-models-since"  # what a promotion notes
@@ -148,12 +148,10 @@ class SeldonDeploymentSpec(Strict):
 
 
 class SeldonDeployment(Manifested):
-    """machinelearning.seldon.io/v1 SeldonDeployment."""
+    """Predictors with one model each, behind one route."""
 
     annotations: ClassVar = dict.fromkeys((*_RETRIES, SAME_MODELS))
 
-    api_version: Literal["machinelearning.seldon.io/v1"]
-    kind: Literal["SeldonDeployment"]
     spec: SeldonDeploymentSpec
 
     def faults(self) -> Iterator[Fault]:

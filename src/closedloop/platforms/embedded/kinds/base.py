@@ -57,11 +57,13 @@ class Metadata(Strict):
 
 
 class Manifested(Strict):
-    """An object: subclasses say its `apiVersion`, `kind` and `spec`."""
+    """An object: subclasses say what is in it beside its metadata."""
 
     # Annotations that this kind understands; a value of None is any value.
     annotations: ClassVar[Mapping[str, str | None]] = {}
 
+    api_version: str
+    kind: str
     metadata: Metadata
     status: ClusterOnly = None  # an object as `get` returned it can be applied again
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from closedloop.platforms.embedded.reconcile.kinds.base import ClusterOnly, Fault, Path, Strict
+from closedloop.platforms.embedded.kinds.base import ClusterOnly, Fault, Path, Strict
 
 _SCRATCH = "/tmp"  # noqa: S108 - a path in a manifest, nothing is opened
 
