@@ -74,7 +74,7 @@ def strict_places(
 PLACES = [
     (manifest, place)
     for manifest, one in zip(ALL, read(ALL), strict=True)
-    for place in strict_places(one.model)
+    for place in strict_places(one)
 ]
 
 

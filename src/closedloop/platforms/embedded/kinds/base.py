@@ -9,8 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 from pydantic.alias_generators import to_camel
+
+from closedloop.manifests import Manifest
+from closedloop.validation import Path, field_path
 
 # Accepted for the sake of a cluster, without effect on one machine.
 ClusterOnly = Annotated[object | None, "cluster only"]
@@ -24,8 +27,6 @@ _MEANINGFUL_DOMAINS = (
     "knative.dev",
     "closedloop.dev",
 )
-
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,33 @@ class Manifested(Strict):
     kind: str
     metadata: Metadata
     status: ClusterOnly = None  # an object as `get` returned it can be applied again
+    _manifest: Manifest = PrivateAttr()
+
+    @property
+    def name(self) -> str:
+        return self._manifest.name
+
+    @property
+    def namespace(self) -> str:
+        return self._manifest.namespace
+
+    @property
+    def path(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def key(self) -> str:
+        """`kind/namespace/name`."""
+        return self._manifest.key
+
+    def read_from(self, manifest: Manifest) -> None:
+        """Remember the manifest that it was read from, which its faults name."""
+        self._manifest = manifest
+
+    def sentence(self, path: Path, message: str) -> str:
+        """One sentence that names file, object and field."""
+        return f"{self._manifest.source}: {self._manifest.title}: {field_path(path)} {message}"
 
     def faults(self) -> Iterator[Fault]:
         """Rules that no single field can state; overridden with `yield from super()`."""

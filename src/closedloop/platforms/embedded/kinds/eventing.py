@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from closedloop.platforms.embedded.kinds.base import Fault, Manifested, Path, Strict
+from closedloop.platforms.embedded.kinds.base import Fault, Manifested, Strict
+from closedloop.validation import Path
 
 REPLAY = "closedloop.dev/replay"
 

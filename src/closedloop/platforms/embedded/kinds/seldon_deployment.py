@@ -16,12 +16,12 @@ from closedloop.platforms.embedded.kinds.base import (
     ClusterOnly,
     Fault,
     Manifested,
-    Path,
     Strict,
     annotation_faults,
 )
 from closedloop.platforms.embedded.kinds.pod import Container, EnvVar, PodSpec, pod_faults
 from closedloop.seldon import SERVICE_NAME
+from closedloop.validation import Path
 
 SAME_MODELS = "closedloop.dev/same-models-since"  # what a promotion notes
 # The gateway here and the executors are on one machine: a connection does not break on the way.

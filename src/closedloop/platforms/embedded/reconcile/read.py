@@ -1,7 +1,6 @@
 """From manifests to checked objects, with every fault of every one of them reported at once."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -9,52 +8,34 @@ from pydantic import ValidationError
 
 from closedloop import validation
 from closedloop.manifests import Manifest, ManifestError
-from closedloop.platforms.embedded.kinds.base import Manifested, Path
+from closedloop.platforms.embedded.kinds.base import Manifested
 from closedloop.platforms.embedded.kinds.core import Secret
 from closedloop.platforms.embedded.kinds.table import BY_NAME, KINDS
 
 Kind = TypeVar("Kind", bound=Manifested)
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
-    """A checked object beside the manifest it came from."""
-
-    manifest: Manifest
-    model: Manifested
-
-    @property
-    def key(self) -> str:
-        return self.manifest.key
-
-    def sentence(self, path: Path, message: str) -> str:
-        """One sentence that names file, object and field."""
-        field = validation.field_path(path)
-        return f"{self.manifest.source}: {self.manifest.title}: {field} {message}"
-
-
-def read(manifests: Iterable[Manifest]) -> list[Object]:
+def read(manifests: Iterable[Manifest]) -> list[Manifested]:
     """Check manifests. Raises `ManifestError` with a sentence for each fault in any of them."""
-    objects: list[Object] = []
+    objects: list[Manifested] = []
     sentences: list[str] = []
     for manifest in manifests:
         try:
-            one = Object(manifest, _model(manifest))
+            one = _model(manifest)
         except ManifestError as error:
             sentences += error.sentences
             continue
+        one.read_from(manifest)
         objects.append(one)
-        sentences += [one.sentence(fault.path, fault.message) for fault in one.model.faults()]
+        sentences += [one.sentence(fault.path, fault.message) for fault in one.faults()]
     if sentences:
         raise ManifestError(sentences)
     return objects
 
 
-def of_kind(objects: Iterable[Object], kind: type[Kind]) -> Iterator[tuple[Object, Kind]]:
-    """The objects of one kind, with their models."""
-    for one in objects:
-        if isinstance(one.model, kind):
-            yield one, one.model
+def of_kind(objects: Iterable[Manifested], kind: type[Kind]) -> Iterator[Kind]:
+    """The objects of one kind."""
+    return (one for one in objects if isinstance(one, kind))
 
 
 def _model(manifest: Manifest) -> Manifested:

@@ -35,18 +35,13 @@ def service_ports(context: Context) -> Iterator[ServicePort]:
 
 def routes(context: Context) -> Iterator[Route]:
     """A route for each SeldonDeployment, if the Gateway that Seldon was set up with is there."""
-    gateways = {
-        f"{one.manifest.namespace}/{one.manifest.name}"
-        for one, _ in of_kind(context.objects, Gateway)
-    }
-    for _, group in groupby(placed(context), key=lambda one: one.object.key):
+    gateways = {one.path for one in of_kind(context.objects, Gateway)}
+    for _, group in groupby(placed(context), key=lambda one: one.sdep.key):
         predictors = list(group)
         if context.runtime.gateway in gateways:
             yield _route(predictors)
         else:
-            context.problem(
-                predictors[0].object, f"Gateway {context.runtime.gateway} does not exist"
-            )
+            context.problem(predictors[0].sdep, f"Gateway {context.runtime.gateway} does not exist")
 
 
 def _route(predictors: list[Placed]) -> Route:

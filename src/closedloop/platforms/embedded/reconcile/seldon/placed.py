@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from closedloop import seldon as names
-from closedloop.platforms.embedded.kinds.base import Path
 from closedloop.platforms.embedded.kinds.pod import Container
 from closedloop.platforms.embedded.kinds.seldon_deployment import (
     ComponentSpec,
@@ -13,19 +12,19 @@ from closedloop.platforms.embedded.kinds.seldon_deployment import (
     SeldonDeployment,
 )
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.read import Object, of_kind
+from closedloop.platforms.embedded.reconcile.read import of_kind
 from closedloop.platforms.embedded.reconcile.seldon.ports import (
     ModelPorts,
     model_ports,
     node_container,
 )
+from closedloop.validation import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
     """One predictor of a SeldonDeployment."""
 
-    object: Object
     sdep: SeldonDeployment
     index: int
     predictor: Predictor
@@ -38,12 +37,12 @@ class Placed:
 
     @property
     def namespace(self) -> str:
-        return self.object.manifest.namespace
+        return self.sdep.namespace
 
     @property
     def name(self) -> str:
         """The SeldonDeployment's name."""
-        return self.object.manifest.name
+        return self.sdep.name
 
     @property
     def graph(self) -> Graph:
@@ -126,7 +125,7 @@ class Placed:
 
 def placed(context: Context) -> Iterator[Placed]:
     """The predictors of all SeldonDeployments."""
-    for one, sdep in of_kind(context.objects, SeldonDeployment):
+    for sdep in of_kind(context.objects, SeldonDeployment):
         ports = model_ports(sdep.spec.predictors)
         for index, predictor in enumerate(sdep.spec.predictors):
-            yield Placed(one, sdep, index, predictor, ports[index])
+            yield Placed(sdep, index, predictor, ports[index])
