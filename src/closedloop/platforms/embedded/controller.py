@@ -257,9 +257,8 @@ class Controller:
             await self._bring_into_effect(confirm=confirm)
 
     async def _bring_into_effect(self, *, confirm: bool) -> None:
-        ready = frozenset(pod for pod in self.running.pods if pod.running().ready)
-        pods = [pod.running() for pod in self.running.pods]
-        traffic = plan(self.desired.routes, self.services(), pods, self.traffic)
+        ready = frozenset(pod for pod in self.running.pods if pod.available)
+        traffic = plan(self.desired.routes, self.services(), self.running.pods, self.traffic)
         content = xds.render(
             self._files.folder,
             traffic.routes,

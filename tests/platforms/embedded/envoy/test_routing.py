@@ -1,15 +1,15 @@
 from closedloop.platforms.embedded.desired import Pod, Route, ServicePort
 from closedloop.platforms.embedded.envoy.routing import Traffic, plan
-from closedloop.platforms.embedded.run.endpoints import RunningPod
+from tests.platforms.embedded.run.addressed import AddressedPod
 
 
 def _service(name: str) -> ServicePort:
     return ServicePort("ns", name, "http", 80, 8000, {"app": name})
 
 
-def _pod(name: str, *, ready: bool = True) -> RunningPod:
+def _pod(name: str, *, ready: bool = True) -> AddressedPod:
     pod = Pod(f"ns/{name}", "", {"app": name}, (), {}, "1")
-    return RunningPod(pod, name, f"127.0.9.{len(name)}", ready)
+    return AddressedPod(pod, name, f"127.0.9.{len(name)}", ready)
 
 
 def _route(*backends: str, mirror: str | None = None) -> Route:
@@ -18,7 +18,7 @@ def _route(*backends: str, mirror: str | None = None) -> Route:
 
 
 def _planned(
-    route: Route | None, services: str, pods: list[RunningPod], before: Traffic
+    route: Route | None, services: str, pods: list[AddressedPod], before: Traffic
 ) -> Traffic:
     routes = () if route is None else (route,)
     return plan(routes, [_service(name) for name in services.split()], pods, before)

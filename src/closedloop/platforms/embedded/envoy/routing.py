@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from closedloop.platforms.embedded.desired import Pod, Route, ServicePort
-from closedloop.platforms.embedded.run.endpoints import RunningPod, endpoints, selects
+from closedloop.platforms.embedded.run.endpoints import Addressed, endpoints, selects
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Traffic:
         """Whether a route leads to one of these pods."""
         services = [self.services[host] for route in self.routes for host in route.hosts]
         return any(
-            service.namespace == pod.workload.partition("/")[0] and selects(service.selector, pod)
+            service.namespace == pod.namespace and selects(service.selector, pod)
             for pod in pods
             for service in services
         )
@@ -28,7 +28,7 @@ class Traffic:
 def plan(
     routes: Sequence[Route],
     services: Iterable[ServicePort],
-    pods: Sequence[RunningPod],
+    pods: Sequence[Addressed],
     before: Traffic,
 ) -> Traffic:
     """What should be in effect next.
