@@ -11,7 +11,6 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from closedloop.platforms.embedded.executor.settings import QUEUE_SIZE, REST_TIMEOUT, WRITE_TIMEOUT
 from closedloop.platforms.embedded.kinds.base import (
     ClusterOnly,
     Fault,
@@ -23,6 +22,10 @@ from closedloop.platforms.embedded.kinds.pod import Container, EnvVar, PodSpec, 
 from closedloop.seldon import SERVICE_NAME
 from closedloop.validation import Path
 
+# Settings of the executor.
+REST_TIMEOUT = "seldon.io/rest-timeout"
+QUEUE_SIZE = "seldon.io/executor-logger-queue-size"
+WRITE_TIMEOUT = "seldon.io/executor-logger-write-timeout-ms"
 SAME_MODELS = "closedloop.dev/same-models-since"  # what a promotion notes
 # The gateway here and the executors are on one machine: a connection does not break on the way.
 _RETRIES = ("seldon.io/istio-retries", "seldon.io/istio-retries-timeout")
