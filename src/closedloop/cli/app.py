@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from closedloop import __version__
-from closedloop.cli import decide, mirror, parts, traffic, walkthrough
+from closedloop.cli import decide, kubeconfig, mirror, parts, traffic, walkthrough
 from closedloop.cli.errors import Group
 from closedloop.cli.options import on_clusters
 
@@ -31,6 +31,7 @@ app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.status))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.logs))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.down))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.bundle))
+app.command(rich_help_panel=_PLATFORM)(kubeconfig.kubeconfig)
 app.command(rich_help_panel=_PLATFORM)(mirror.mirror)
 app.command(rich_help_panel=_MODELS)(on_clusters(traffic.traffic))
 app.command(rich_help_panel=_MODELS)(on_clusters(decide.compare))

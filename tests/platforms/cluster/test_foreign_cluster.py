@@ -65,7 +65,7 @@ def platform(api: Api) -> Iterator[ClusterPlatform]:
 def _everything(api: Api) -> dict[Key, str]:
     """The uid of every object of the cluster."""
     found: dict[Key, str] = {}
-    resources = api._connection._discovery().resources  # every kind there is
+    resources = api.connection._discovery().resources  # every kind there is
     for group in resources.search(preferred=True):
         kind, version = getattr(group, "kind", ""), getattr(group, "group_version", "")
         verbs = getattr(group, "verbs", None) or ()

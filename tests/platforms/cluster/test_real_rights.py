@@ -288,7 +288,7 @@ def _signed(admin: Api, name: str, folder: Path) -> str:
     made = admin.create(request)
     condition = {"type": "Approved", "status": "True", "reason": "Test", "message": "for a test"}
     made["status"] = {"conditions": [condition]}
-    admin._connection.request(
+    admin.connection.request(
         "put",
         f"/apis/certificates.k8s.io/v1/certificatesigningrequests/{name}/approval",
         what="approving the certificate",

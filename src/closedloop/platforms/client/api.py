@@ -11,9 +11,9 @@ from kubernetes.dynamic import Resource
 from closedloop.platforms.client.connection import (
     ApiError,
     Connection,
+    HasEnded,
     NoSuchKind,
     Object,
-    Unreachable,
     lines,
 )
 
@@ -27,25 +27,30 @@ class Api:
     """One cluster, as a kubeconfig (the user's if None) and its context describe it.
 
     Objects are dictionaries as in the API's JSON. Every method raises
-    `ApiError`, `Unreachable` or `NoSuchKind`.
+    `ApiError`, `Unreachable`, `Ended` or `NoSuchKind`.
     """
 
-    def __init__(self, kubeconfig: Path | None = None, context: str | None = None) -> None:
-        self._connection = Connection(kubeconfig, context)
-        self.configuration = self._connection.configuration
+    def __init__(
+        self,
+        kubeconfig: Path | None = None,
+        context: str | None = None,
+        has_ended: HasEnded = str,
+    ) -> None:
+        self.connection = Connection(kubeconfig, context, has_ended)
+        self.configuration = self.connection.configuration
 
     def version(self) -> str:
         """The server's version, such as `v1.35.8`."""
-        raw = self._connection.request("get", "/version", what="asking for its version")
+        raw = self.connection.request("get", "/version", what="asking for its version")
         return str(raw["gitVersion"])
 
     def get(
         self, kind: str, name: str, namespace: str = "", *, api_version: str = ""
     ) -> Object | None:
         """The object, None if there is none."""
-        resource = self._connection.resource(kind, api_version)
+        resource = self.connection.resource(kind, api_version)
         try:
-            return self._connection.request(
+            return self.connection.request(
                 "get", _path(resource, name, namespace), what=f"reading {kind} {name}"
             )
         except ApiError as error:
@@ -63,13 +68,13 @@ class Api:
         fields: str = "",
     ) -> tuple[list[Object], str]:
         """Objects of one namespace or of all, and the resource version to watch from."""
-        resource = self._connection.resource(kind, api_version)
+        resource = self.connection.resource(kind, api_version)
         path = _path(resource, None, namespace)
         items: list[Object] = []
         more: str | None = None
         while True:
             try:
-                page = self._connection.request(
+                page = self.connection.request(
                     "get",
                     path,
                     what=f"listing {kind}",
@@ -82,7 +87,7 @@ class Api:
                 if error.status != 404:
                     raise
                 # A list that is empty is one, too: the kind is gone since it was looked for.
-                raise self._connection.gone(kind) from None
+                raise self.connection.gone(kind) from None
             items += [
                 {"apiVersion": resource.group_version, "kind": kind, **item}
                 for item in page.get("items") or []
@@ -106,8 +111,8 @@ class Api:
 
         Raises `ApiError` with status 410 when the version is too old: list again.
         """
-        resource = self._connection.resource(kind, api_version)
-        response = self._connection.raw(
+        resource = self.connection.resource(kind, api_version)
+        response = self.connection.raw(
             "get",
             _path(resource, None, namespace),
             what=f"watching {kind}",
@@ -132,7 +137,7 @@ class Api:
                 if event["type"] != "BOOKMARK":
                     yield event["type"], event["object"]
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise Unreachable(f"watching {kind}: the connection broke: {error}") from None
+            raise self.connection.broken(f"watching {kind}", error) from None
         finally:
             response.close()
             response.release_conn()
@@ -140,8 +145,8 @@ class Api:
     def apply(self, document: Mapping[str, Any], *, force: bool, dry_run: bool = False) -> Object:
         """Server-side apply; with `force` fields that others manage become ours."""
         kind, name, namespace = _of(document)
-        resource = self._connection.resource(kind, str(document["apiVersion"]))
-        return self._connection.request(
+        resource = self.connection.resource(kind, str(document["apiVersion"]))
+        return self.connection.request(
             "patch",
             _path(resource, name, namespace),
             what=f"applying {kind} {name}",
@@ -155,8 +160,8 @@ class Api:
     def create(self, document: Mapping[str, Any]) -> Object:
         """Create an object; status 409 when it is there."""
         kind, name, namespace = _of(document)
-        resource = self._connection.resource(kind, str(document["apiVersion"]))
-        return self._connection.request(
+        resource = self.connection.resource(kind, str(document["apiVersion"]))
+        return self.connection.request(
             "post",
             _path(resource, None, namespace or "default"),
             what=f"creating {kind} {name}",
@@ -167,8 +172,8 @@ class Api:
     def replace(self, document: Mapping[str, Any]) -> Object:
         """Replace an object; status 409 when its `resourceVersion` is no longer the newest."""
         kind, name, namespace = _of(document)
-        resource = self._connection.resource(kind, str(document["apiVersion"]))
-        return self._connection.request(
+        resource = self.connection.resource(kind, str(document["apiVersion"]))
+        return self.connection.request(
             "put",
             _path(resource, name, namespace),
             what=f"replacing {kind} {name}",
@@ -178,8 +183,8 @@ class Api:
 
     def merge(self, kind: str, name: str, namespace: str, patch: Mapping[str, Any]) -> Object:
         """Change some fields of an object (JSON merge patch)."""
-        resource = self._connection.resource(kind, "")
-        return self._connection.request(
+        resource = self.connection.resource(kind, "")
+        return self.connection.request(
             "patch",
             _path(resource, name, namespace),
             what=f"changing {kind} {name}",
@@ -202,7 +207,7 @@ class Api:
 
         With `uid` only that very object is deleted, not one made anew under its name.
         """
-        resource = self._connection.resource(kind, api_version)
+        resource = self.connection.resource(kind, api_version)
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         options["propagationPolicy"] = "Foreground" if kind in _OWNERS else "Background"
         if grace is not None:
@@ -210,7 +215,7 @@ class Api:
         if uid:
             options["preconditions"] = {"uid": uid}
         try:
-            self._connection.request(
+            self.connection.request(
                 "delete",
                 _path(resource, name, namespace),
                 what=f"deleting {kind} {name}",
@@ -230,7 +235,7 @@ class Api:
         if previous:
             query.append(("previous", "true"))
         try:
-            response = self._connection.raw(
+            response = self.connection.raw(
                 "get",
                 f"/api/v1/namespaces/{namespace}/pods/{pod}/log",
                 what=f"reading the log of {namespace}/{pod}",
@@ -246,7 +251,7 @@ class Api:
         self, verb: str, kind: str, name: str, namespace: str = "", *, api_version: str = ""
     ) -> bool:
         """Whether we may do this to an object."""
-        resource = self._connection.resource(kind, api_version)
+        resource = self.connection.resource(kind, api_version)
         inside = namespace if resource.namespaced else ""
         return self.allowed(verb, resource.group or "", resource.name, inside, name)
 
@@ -262,7 +267,7 @@ class Api:
             attributes["namespace"] = namespace
         if name:
             attributes["name"] = name
-        answer = self._connection.request(
+        answer = self.connection.request(
             "post",
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
             what="asking for our rights",
@@ -277,14 +282,14 @@ class Api:
     def knows(self, kind: str, api_version: str = "") -> bool:
         """Whether the server has this kind."""
         try:
-            self._connection.resource(kind, api_version)
+            self.connection.resource(kind, api_version)
         except NoSuchKind:
             return False
         return True
 
     def is_namespaced(self, kind: str, api_version: str = "") -> bool:
         """Whether objects of this kind live in namespaces."""
-        return bool(self._connection.resource(kind, api_version).namespaced)
+        return bool(self.connection.resource(kind, api_version).namespaced)
 
 
 def _of(document: Mapping[str, Any]) -> tuple[str, str, str]:

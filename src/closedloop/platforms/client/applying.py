@@ -19,13 +19,15 @@ from closedloop.platforms.client.conditions import DELETED
 from closedloop.platforms.client.connection import ApiError, NoSuchKind, Unreachable
 from closedloop.platforms.client.faults import Passing, passing
 from closedloop.platforms.client.waiting import wait
+from closedloop.platforms.protocol import PlatformError
 
 Object = dict[str, Any]
 T = TypeVar("T")
 
 _PATIENCE = 180.0  # seconds for a webhook to come up, a namespace to go away
 _GONE = 180.0
-_REFUSALS = {400, 422}
+_NO_NAMESPACE = 404
+_REFUSALS = {400, 422, _NO_NAMESPACE}
 
 
 class Rules:
@@ -126,6 +128,11 @@ class Applier:
         except ApiError as error:
             if error.status not in _REFUSALS:
                 raise
+            if error.status == _NO_NAMESPACE:
+                raise PlatformError(
+                    f"{manifest.source}: {manifest.title}: there is no namespace"
+                    f" {document['metadata'].get('namespace')}: apply it first"
+                ) from None
             said = error.text if manifest.name in error.text else f"{manifest.title}: {error.text}"
             raise ApiError(
                 f"{manifest.source}: {said}", status=error.status, text=error.text
@@ -163,21 +170,47 @@ def delete(
     api_version: str,
     *,
     may: Callable[[Object], bool] = lambda _: True,
-    timeout: float = _GONE,
 ) -> str:
     """Delete an object if one `may` and wait until it is gone; returns what happened."""
+    uid, word = _begin_delete(api, kind, name, namespace, api_version, may)
+    if uid:
+        wait(api, kind, name, namespace, condition=DELETED, timeout=_GONE, uid=uid)
+    return word
+
+
+def delete_all(api: Api, manifests: Sequence[Manifest]) -> list[str]:
+    """Delete objects in this order and wait until all are gone; returns what happened to each."""
+    begun = []
+    for one in manifests:
+        version = str(one.document["apiVersion"])
+        begun.append((one, *_begin_delete(api, one.kind, one.name, one.namespace, version)))
+    for one, uid, _ in begun:
+        if uid:
+            place = one.kind, one.name, one.namespace
+            wait(api, *place, condition=DELETED, timeout=_GONE, uid=uid)
+    return [f"{one.kind}/{one.name} {word}" for one, _, word in begun]
+
+
+def _begin_delete(
+    api: Api,
+    kind: str,
+    name: str,
+    namespace: str,
+    api_version: str,
+    may: Callable[[Object], bool] = lambda _: True,
+) -> tuple[str, str]:
+    """The uid of an object that is going now, and what happened."""
     try:
         found = api.get(kind, name, namespace, api_version=api_version)
     except NoSuchKind:
-        return "absent"
+        return "", "absent"
     if found is None:
-        return "absent"
+        return "", "absent"
     if not may(found):
-        return "left alone, it is not ours"
+        return "", "left alone, it is not ours"
     uid = str(found["metadata"].get("uid", ""))
     api.delete(kind, name, namespace, api_version=api_version, uid=uid)
-    wait(api, kind, name, namespace, condition=DELETED, timeout=timeout, uid=uid)
-    return "deleted"
+    return uid, "deleted"
 
 
 def _passes(error: BaseException) -> bool:

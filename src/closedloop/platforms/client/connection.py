@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,10 @@ class Unreachable(PlatformError):
     """The API server does not answer."""
 
 
+class Ended(PlatformError):
+    """The API server has ended, and nobody will start it again by himself."""
+
+
 class NoSuchKind(PlatformError):
     """The API server does not know a kind."""
 
@@ -84,15 +88,32 @@ class _Discoverer(LazyDiscoverer):
         pass
 
 
+class _NoDiscovery:
+    """For requests by path, which need to know no kind."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+
+# Why an API server that does not answer has ended; empty while it may come back.
+HasEnded = Callable[[], str]
+
+
 class Connection:
     """To one cluster, as a kubeconfig (the user's if None) and its context describe it.
 
     Raises `PlatformError` when they cannot be used; its methods raise
-    `ApiError`, `Unreachable` or `NoSuchKind`.
+    `ApiError`, `Unreachable`, `Ended` or `NoSuchKind`.
     """
 
-    def __init__(self, kubeconfig: Path | None = None, context: str | None = None) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path | None = None,
+        context: str | None = None,
+        has_ended: HasEnded = str,
+    ) -> None:
         self.configuration = client.Configuration()
+        self._has_ended = has_ended
         try:
             config.load_kube_config(
                 # Not the client's default, which is that of when it was imported.
@@ -106,8 +127,9 @@ class Connection:
                 f"the kubeconfig {kubeconfig or os.environ.get('KUBECONFIG', '~/.kube/config')}"
                 f" cannot be used with context {context or 'current'}: {error}"
             ) from None
-        self.configuration.retries = urllib3.Retry(3, redirect=False, raise_on_status=False)
+        self.configuration.retries = urllib3.Retry(3, read=1, redirect=False, raise_on_status=False)
         self._client = client.ApiClient(self.configuration)
+        self._plain = self._dynamic_client(_NoDiscovery)
         self._dynamic: DynamicClient | None = None
 
     def resource(self, kind: str, api_version: str) -> Resource:
@@ -119,7 +141,7 @@ class Connection:
         except ResourceNotFoundError:
             part = _PART_OF_GROUP.get(wanted.partition("/")[0])
             raise NoSuchKind(
-                f"the cluster has no kind {kind}{f' in {wanted}' if wanted else ''}:"
+                f"there is no kind {kind}{f' in {wanted}' if wanted else ''}:"
                 + (f" install {part} first" if part else " apply its definition first")
             ) from None
         except ResourceNotUniqueError:
@@ -153,7 +175,7 @@ class Connection:
         # Given anew each time: the client would fill the defaults of its signature.
         parameters.setdefault("query_params", [])
         try:
-            response: urllib3.HTTPResponse = self._discovery().request(
+            response: urllib3.HTTPResponse = self._plain.request(
                 method,
                 path,
                 serialize=False,
@@ -167,14 +189,23 @@ class Connection:
             raise self._unreachable(error) from None
         return response
 
+    def broken(self, what: str, error: Exception) -> Unreachable | Ended:
+        """The error about an answer that was not ended."""
+        if ending := self._has_ended():
+            return Ended(ending)
+        return Unreachable(f"{what}: the connection broke: {error}")
+
     def _discovery(self) -> DynamicClient:
         if self._dynamic is None:
-            self._dynamic = DynamicClient(
-                self._client, cache_file=f"{os.devnull}/none", discoverer=_Discoverer
-            )
+            self._dynamic = self._dynamic_client(_Discoverer)
         return self._dynamic
 
-    def _unreachable(self, error: Exception) -> Unreachable:
+    def _dynamic_client(self, discoverer: type) -> DynamicClient:
+        return DynamicClient(self._client, cache_file=f"{os.devnull}/none", discoverer=discoverer)
+
+    def _unreachable(self, error: Exception) -> Unreachable | Ended:
+        if ending := self._has_ended():
+            return Ended(ending)
         reason = getattr(error, "reason", None) or error
         return Unreachable(
             f"the API server {self.configuration.host} does not answer: {reason}:"
@@ -185,7 +216,8 @@ class Connection:
 def _refused(what: str, error: ApiException) -> ApiError:
     text = error.reason or ""
     try:
-        text = json.loads(error.body or "")["message"]
+        said = json.loads(error.body or "")
+        text = said["message"] if "message" in said else said["error"]
     except (TypeError, ValueError, KeyError):
         if isinstance(error.body, bytes | str) and error.body:
             body = error.body.decode() if isinstance(error.body, bytes) else error.body

@@ -57,7 +57,7 @@ def evidence(api: Api, namespaces: Sequence[str]) -> Iterator[tuple[str, bytes]]
         "pods-not-ready.txt", lambda: "\n".join(describe(p) for p in pods if not is_ready(p))
     )
     for namespace in namespaces:
-        yield file(f"events/{namespace}.txt", partial(_events, api, namespace))
+        yield file(f"events/{namespace or 'all'}.txt", partial(_events, api, namespace))
     for pod in pods:
         own = pod["metadata"]
         for container in containers(pod):

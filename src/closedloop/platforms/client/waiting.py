@@ -42,6 +42,8 @@ def wait(
     a condition that the kind does not have, with a diagnosis after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
+    if not namespace and api.knows(kind) and api.is_namespaced(kind):
+        namespace = "default"
     going = is_same(condition, DELETED)
     last: Object = {}
 

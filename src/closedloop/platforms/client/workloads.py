@@ -21,9 +21,13 @@ _RESTART = 300.0
 _HOPELESS = {"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"}
 
 
+class NothingRuns(PlatformError):
+    """There is no workload of that name."""
+
+
 def find(api: Api, name: str) -> list[Object]:
     """The workloads that a name stands for: a part, an alias, `namespace/name` of one or of the
-    SeldonDeployment that made some. Raises `PlatformError` when there is none.
+    SeldonDeployment that made some. Raises `NothingRuns` when there is none.
     """
     paths = [(one.kind, one.namespace, one.name) for one in parts.named(name)]
     namespace, _, own = name.partition("/")
@@ -33,7 +37,7 @@ def find(api: Api, name: str) -> list[Object]:
     if not found and own:
         found = api.list("Deployment", namespace, labels=f"{SELDON_ID}={own}")[0]
     if not found:
-        raise PlatformError(
+        raise NothingRuns(
             f"nothing runs by the name {name}: `closedloop status` lists what there is, and parts"
             f" are {', '.join(parts.PARTS)}"
         )
@@ -90,6 +94,12 @@ def status(workload: Object, pods: Sequence[Object], url: str = "") -> PartStatu
         state = "restarting" if restarts else "starting"
     if wanted == 0 and not note:
         note = "scaled to zero: not used"
+    if state != "ready" and not troubles:
+        troubles = [
+            str(each["message"])
+            for each in (workload.get("status") or {}).get("conditions") or []
+            if each.get("type") == "Available" and each.get("status") != "True"
+        ]
     return PartStatus(
         f"{own['namespace']}/{own['name']}",
         _tag(workload),

@@ -1,38 +1,29 @@
-"""The embedded platform as notebooks and the command line see it: a client of its daemon."""
+"""The embedded platform as notebooks and the command line see it: a client of its API server."""
 
-import contextlib
+import json
 import os
-import select
-import signal
-import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import requests
-import yaml
-
 from closedloop import paths
-from closedloop.manifests import Manifest, ManifestError, in_apply_order, load
-from closedloop.platforms.embedded import state
-from closedloop.platforms.embedded.run import logs
+from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, load_values
+from closedloop.platforms import parts
+from closedloop.platforms.client import workloads
+from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.applying import Applier, delete_all
+from closedloop.platforms.client.connection import ApiError, Unreachable
+from closedloop.platforms.client.platform import KubernetesPlatform
+from closedloop.platforms.embedded.lifecycle import Lifecycle
 from closedloop.platforms.embedded.state import DaemonState
 from closedloop.platforms.protocol import Object, PartStatus, PlatformError, Report
 
-_DAEMON = "closedloop.platforms.embedded.daemon"
-_START = 30.0  # seconds until a daemon must answer
-_STOP = 60.0  # seconds until it must have ended everything
 _CONNECT = 5.0
-_EVIDENT = (
-    *("Namespace", "Deployment", "Service", "Pod", "ConfigMap", "Gateway", "Broker", "Trigger"),
-    *("SeldonDeployment", "PodMonitor", "PrometheusRule"),
-)
-_LINES = 5000
 _INSTALL = 1800.0  # packages may have to be fetched over a slow line
+_NO_PROGRAM = "no program of its own: it works inside the pods of models"
 
 
-class EmbeddedPlatform:
+class EmbeddedPlatform(KubernetesPlatform):
     """One machine, real parts; implements `closedloop.platforms.protocol.Platform`.
 
     The daemon is started by the first `install` or `apply`. With `parent_pid`
@@ -42,114 +33,102 @@ class EmbeddedPlatform:
     name = "embedded"
 
     def __init__(self, *, parent_pid: int | None = None) -> None:
-        self._parent_pid = parent_pid
-        self._folder = paths.platform_folder()
         self._manifests = paths.manifests_folder()
+        self._lifecycle = Lifecycle(self._answers, parent_pid)
+        self._api: tuple[DaemonState, Api] | None = None
 
     def start(self, report: Report) -> None:
         """Nothing: what is installed or applied first starts the daemon."""
 
     def install(self, part: str) -> list[PartStatus]:
-        body = {
-            "part": part,
-            "elasticsearch_url": os.environ.get("CLOSEDLOOP_ELASTICSEARCH_URL", "").rstrip("/"),
-        }
-        rows = self._call("POST", "/install", json=body, timeout=_INSTALL, start=True)
-        return [PartStatus(**row) for row in rows]
+        elasticsearch = os.environ.get("CLOSEDLOOP_ELASTICSEARCH_URL", "").rstrip("/")
+        body = {"part": part, "elasticsearch_url": elasticsearch}
+        self._started()
+        self._ask("post", "install", body=body, reading=_INSTALL)
+        about = parts.demand(part)
+        own = {one.path for one in about.workloads}
+        return [row for row in self.status() if row.part in own] or [self._row(part)]
 
     def apply(self, *manifests: str | Path | Object) -> list[str]:
-        body = {
-            "manifests": [
-                {"source": one.source, "document": one.document} for one in self._load(manifests)
-            ]
-        }
-        happened: list[str] = self._call("POST", "/apply", json=body, start=True)
-        return happened
+        loaded = self._load(manifests)
+        return Applier(self._started()).apply(loaded)
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:
-        keys = [one.key for one in reversed(self._load(manifests))]  # users before what they use
-        if self._there() is None:
-            return [f"{key.split('/')[0]}/{key.rpartition('/')[2]} absent" for key in keys]
-        happened: list[str] = self._call("POST", "/delete", json={"keys": keys}, timeout=120)
-        return happened
-
-    def get(self, kind: str, name: str, namespace: str = "") -> dict[str, object]:
-        query = {"kind": kind, "name": name, "namespace": namespace}
-        one: dict[str, object] = self._call("GET", "/object", params=query)
-        return one
-
-    def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
-        query = {"kind": kind, "namespace": namespace}
-        found: list[dict[str, object]] = self._call("GET", "/objects", params=query)
-        return found
-
-    def wait(
-        self,
-        kind: str,
-        name: str,
-        namespace: str = "",
-        *,
-        condition: str = "Ready",
-        timeout: float = 120,
-    ) -> dict[str, object]:
-        body = {
-            "kind": kind,
-            "name": name,
-            "namespace": namespace,
-            "condition": condition,
-            "timeout": timeout,
-        }
-        one: dict[str, object] = self._call("POST", "/wait", json=body, timeout=timeout + 10)
-        return one
-
-    def restart(self, part: str, *, kill: bool = False) -> None:
-        self._call("POST", "/restart", json={"part": part, "kill": kill}, timeout=180)
+        loaded = [*reversed(self._load(manifests))]  # users before what they use
+        api = self._server()
+        if api is None:
+            return [f"{one.kind}/{one.name} absent" for one in loaded]
+        return delete_all(api, loaded)
 
     def url(self, service: str, port: str | int | None = None) -> str:
-        query = {"service": service} | ({} if port is None else {"port": str(port)})
-        return str(self._call("GET", "/url", params=query))
+        self._demand()
+        query = [("service", service)] + ([] if port is None else [("port", str(port))])
+        return str(self._ask("get", "url", query_params=query))
 
     def logs(self, part: str, lines: int = 100) -> str:
-        return str(self._call("GET", "/logs", params={"part": part, "lines": str(lines)}))
+        try:
+            return super().logs(part, lines)
+        except workloads.NothingRuns:
+            known = {one.path for one in parts.named(part)}
+            for row in self._elsewhere():
+                if row.part in known:
+                    return f"{row.part} is {row.note}: it logs there\n"
+            if part not in parts.PARTS:
+                raise
+            return f"{part} has {_NO_PROGRAM}, whose logs are theirs\n"
 
     def status(self) -> list[PartStatus]:
-        if self._there() is None:
-            return []
-        return [PartStatus(**row) for row in self._call("GET", "/status")]
+        return [*super().status(), *self._elsewhere()]
 
     def evidence(self) -> Iterator[tuple[str, bytes]]:
-        if self._there() is None:
-            return
-        for kind in _EVIDENT:
-            text = yaml.safe_dump_all(self.objects(kind), sort_keys=False)
-            yield f"objects/{kind}.yaml", str(text).encode()
-        for row in self.status():
-            name = row.part.replace("/", "_")
-            yield f"logs/{name}.log", self.logs(row.part, _LINES).encode()
+        yield from super().evidence()
+        log = self._lifecycle.folder / "daemon.log"
+        if log.is_file():
+            yield "logs/daemon.log", log.read_bytes()
 
     def down(self) -> None:
-        daemon = self._find()
-        if daemon is None:
-            self._end_silent()
-            self._clean_up()
-            return
+        self._lifecycle.end(lambda: self._ask("post", "down"))
+        self._api = None
+
+    @property
+    def _none(self) -> str:
+        return "no platform runs here: start one with `closedloop up`"
+
+    def _server(self) -> Api | None:
+        daemon = self._lifecycle.there()
+        return None if daemon is None else self._of(daemon)
+
+    def _started(self) -> Api:
+        return self._of(self._lifecycle.start())
+
+    def _of(self, daemon: DaemonState) -> Api:
+        if self._api is None or self._api[0] != daemon:
+            server = Api(Path(daemon.kubeconfig), has_ended=self._lifecycle.has_ended)
+            self._api = daemon, server
+        return self._api[1]
+
+    def _answers(self, daemon: DaemonState) -> bool:
         try:
-            # The process, and not a later one with its number.
-            descriptor = os.pidfd_open(daemon.pid)
-        except ProcessLookupError:
-            return
+            self._of(daemon).connection.raw(
+                "get", "/closedloop/ping", what="looking for the platform", reading=_CONNECT
+            )
+        except PlatformError:
+            return False
+        return True
+
+    def _ask(self, method: str, verb: str, **parameters: Any) -> Any:
+        """The answer to one of the platform's own verbs. Raises `PlatformError`."""
+        assert self._api is not None  # asked of a daemon that was found
+        connection = self._api[1].connection
         try:
-            # Heard, or ending already: what counts is that it ends.
-            with contextlib.suppress(PlatformError):
-                self._call("POST", "/down")
-            if not select.select([descriptor], [], [], _STOP)[0]:
-                raise PlatformError(
-                    f"the platform's daemon {daemon.pid} still runs after {_STOP:g} s:"
-                    f" see {self._folder / 'daemon.log'}"
-                )
-        finally:
-            os.close(descriptor)
-            _reap(daemon.pid)
+            answer = connection.raw(method, f"/closedloop/{verb}", what=verb, **parameters)
+        except ApiError as error:
+            raise PlatformError(error.text) from None
+        except Unreachable:
+            raise PlatformError(
+                f"the platform did not finish {verb}: see {self._lifecycle.folder / 'daemon.log'}"
+            ) from None
+        return json.loads(answer.data)
 
     def _load(self, manifests: tuple[str | Path | Object, ...]) -> list[Manifest]:
         try:
@@ -157,171 +136,56 @@ class EmbeddedPlatform:
         except ManifestError as error:
             raise PlatformError(str(error)) from None
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        timeout: float = 60,
-        start: bool = False,
-        json: object = None,
-        params: Mapping[str, str] | None = None,
-    ) -> Any:
-        daemon = (self._find() or self._start()) if start else self._there()
-        if daemon is None:
-            raise PlatformError("no platform runs here: start one with `closedloop up`")
-        with _session(daemon) as session:
-            try:
-                answer = session.request(
-                    method,
-                    daemon.url + path,
-                    json=json,
-                    params=params,
-                    timeout=(_CONNECT, timeout),
-                )
-            except requests.Timeout:
-                raise PlatformError(
-                    f"the platform did not finish {path[1:]} within {timeout:g} s:"
-                    f" see {self._folder / 'daemon.log'}"
-                ) from None
-            except requests.RequestException:
-                raise PlatformError(
-                    f"the platform ended during {path[1:]}: {self._last_words()}"
-                ) from None
-        if answer.ok:
-            return answer.json()
-        try:
-            raise PlatformError(str(answer.json()["error"]))
-        except requests.JSONDecodeError:
-            raise PlatformError(
-                f"the platform failed at {path[1:]} (status {answer.status_code}):"
-                f" see {self._folder / 'daemon.log'}"
-            ) from None
+    def _workloads(self, api: Api) -> Iterable[dict[str, Any]]:
+        """All that there are, those of parts first."""
+        order = {name: place for place, name in enumerate(self._namespaces())}
+        found = workloads.everything(api, [""])
+        return sorted(found, key=lambda one: order.get(one["metadata"]["namespace"], len(order)))
 
-    def _find(self) -> DaemonState | None:
-        """The daemon of this folder, if it answers."""
-        found = state.read(self._folder)
-        if found is None:
-            return None
-        with _session(found) as session:
-            try:
-                answers = session.get(f"{found.url}/ping", timeout=_CONNECT).ok
-            except requests.RequestException:
-                answers = False
-        return found if answers else None
+    def _evident(self, api: Api) -> list[str]:  # noqa: ARG002
+        return [""]
 
-    def _there(self) -> DaemonState | None:
-        """The daemon of this folder, or None. Raises `PlatformError` for one that is silent."""
-        daemon = self._find()
-        if daemon is None and state.held(self._folder):
-            raise PlatformError(
-                f"the platform in {self._folder} runs but does not answer, because it starts,"
-                " ends or hangs: try again in a moment, or end it with `closedloop down`"
-            )
-        return daemon
+    def _urls(self, found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        services = self._demand().list("Service")[0]
+        urls = {}
+        for each in found:
+            own = each["metadata"]
+            path = f"{own['namespace']}/{own['name']}"
+            if service := _in_front(each, services):
+                query = [("service", service)]
+                urls[path] = str(self._ask("get", "url", query_params=query))
+        return urls
 
-    def _end_silent(self) -> None:
-        """End a daemon that holds the lock and does not answer: it starts, ends or hangs."""
-        deadline = time.monotonic() + _STOP
-        told = None
-        while state.held(self._folder):
-            if time.monotonic() > deadline:
-                raise PlatformError(
-                    f"the platform's daemon{f' {told}' if told else ''} neither answers nor ends"
-                    f" within {_STOP:g} s: see {self._folder / 'daemon.log'}, and kill it"
-                )
-            # While it starts it has no state file yet, and is told once it has.
-            found = state.read(self._folder)
-            if found is not None and found.pid != told and _is_daemon(found.pid):
-                told = found.pid
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(told, signal.SIGTERM)
-            time.sleep(0.05)
-        if told is not None:
-            while _is_daemon(told) and time.monotonic() < deadline:
-                time.sleep(0.01)
-            _reap(told)
+    def _elsewhere(self) -> Iterator[PartStatus]:
+        """Services whose program is not ours, such as your own Elasticsearch."""
+        api = self._server()
+        for each in api.list("Service")[0] if api else ():
+            own = each["metadata"]
+            note = (own.get("annotations") or {}).get(workloads.NOTE)
+            if note and each["spec"].get("type") == "ExternalName":
+                version = (own.get("labels") or {}).get("app.kubernetes.io/version", "")
+                path = f"{own['namespace']}/{own['name']}"
+                url = each["spec"]["externalName"]
+                yield PartStatus(path, version, "ready", url, note=note)
 
-    def _start(self) -> DaemonState:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise PlatformError(
-                f"{self._folder} cannot be made: {error.strerror}:"
-                " set CLOSEDLOOP_HOME to a folder that you may write to"
-            ) from None
-        log = self._folder / "daemon.log"
-        logs.rotate(log, limit=1 << 20)
-        argv = [sys.executable, "-m", _DAEMON]
-        if self._parent_pid is not None:
-            argv += ["--parent-pid", str(self._parent_pid)]
-        env = {
-            **os.environ,
-            "CLOSEDLOOP_ROOT": str(self._manifests.parent),
-            "CLOSEDLOOP_HOME": str(self._folder.parent),
-        }
-        appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        pid = os.posix_spawn(
-            sys.executable,
-            argv,
-            env,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(log), appending, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-            setsid=True,
-        )
-        deadline = time.monotonic() + _START
-        ended = False
-        while time.monotonic() < deadline:
-            if (found := self._find()) is not None:
-                return found
-            # Another client's daemon may hold the lock, and so will answer.
-            if ended and not state.held(self._folder):
-                break
-            ended = ended or _reap(pid)
-            time.sleep(0.02)
-        raise PlatformError(f"the platform did not start: {self._last_words()}")
-
-    def _clean_up(self) -> None:
-        """Remove what a daemon left that was killed."""
-        # Imported here: the daemon's module brings all of its machinery with it.
-        from closedloop.platforms.embedded.daemon import clean
-
-        if not self._folder.is_dir():
-            return
-        held = state.lock(self._folder, patience=state.MOMENT)
-        if held is not None:
-            with held:
-                clean(self._folder)
-
-    def _last_words(self) -> str:
-        said = [line for line in logs.tail(self._folder / "daemon.log", 20).splitlines() if line]
-        last = said[-1] if said else "it said nothing"
-        return f"{last} (see {self._folder / 'daemon.log'})"
+    def _row(self, part: str) -> PartStatus:
+        """Of a part without a workload."""
+        pinned = load_values(self._manifests / "versions.yaml")[part]
+        assert isinstance(pinned, Mapping)
+        return PartStatus(part, str(pinned["embedded"]["version"]), "ready", note=_NO_PROGRAM)
 
 
-def _session(daemon: DaemonState) -> requests.Session:
-    session = requests.Session()
-    # A proxy of the environment is for other machines.
-    session.trust_env = False
-    session.headers["Authorization"] = f"Bearer {daemon.token}"
-    return session
-
-
-def _is_daemon(pid: int) -> bool:
-    """Whether the process of this number runs and is a daemon: what a state file names may have
-    ended long ago, and its number be another program's by now.
-    """
-    try:
-        return _DAEMON.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-
-
-def _reap(pid: int) -> bool:
-    """Take the exit status of a child of ours; says whether it has ended."""
-    with contextlib.suppress(ChildProcessError):
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    return True
+def _in_front(workload: Mapping[str, Any], services: Iterable[Mapping[str, Any]]) -> str:
+    """The Service `namespace/name` that leads to a workload's pods; empty without one."""
+    own = workload["metadata"]
+    part = parts.WORKLOADS.get(f"{own['namespace']}/{own['name']}")
+    if part is not None:
+        return f"{part.namespace}/{part.service}" if part.service else ""
+    for each in services:
+        at = each["metadata"]
+        chosen = {"matchLabels": each["spec"].get("selector") or {}}
+        if at["namespace"] == own["namespace"] and workloads.selects(
+            chosen, workload["spec"]["template"]
+        ):
+            return f"{at['namespace']}/{at['name']}"
+    return ""

@@ -231,7 +231,8 @@ class Controller:
         for key, problem in _bad_news(desired):
             if not any(event.endswith(problem) for event in self.events(key)):
                 self.note(key, problem)
-                self.events_of.record(key, "FailedCreate", problem, warning=True)
+                reason = "FailedCreate" if key.startswith("Deployment/") else "NotReady"
+                self.events_of.record(key, reason, problem, warning=True)
 
     def _restarted(self, pods: Sequence[Pod]) -> list[Pod]:
         """Pods with the revisions that restarts give them."""

@@ -14,6 +14,7 @@ from closedloop.platforms.embedded.kinds.eventing import Broker, Trigger
 from closedloop.platforms.embedded.kinds.gateway import Gateway
 from closedloop.platforms.embedded.kinds.monitoring import PodMonitor, PrometheusRule
 from closedloop.platforms.embedded.kinds.seldon_deployment import SeldonDeployment
+from closedloop.platforms.parts import PARTS
 
 # Verbs of a kind whose objects are written by users, and of one that only controllers write.
 WRITABLE = (
@@ -38,8 +39,7 @@ class Kind:
 
     `model` has the fields with an effect here: one that it does not name is
     refused. A kind without a model is written by controllers only. `older` are
-    versions of the group under which manifests may name it, too. `part` is the
-    installation that brings the kind; empty for those of every cluster.
+    versions of the group under which manifests may name it, too.
     `columns` are additional printer columns as a CRD has them: title and the
     path of the value, `AGE` coming last.
     """
@@ -55,7 +55,6 @@ class Kind:
     verbs: tuple[str, ...] = WRITABLE
     subresources: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
-    part: str = ""
     columns: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -76,6 +75,11 @@ class Kind:
     def resource(self) -> str:
         """The name by which messages call it: `deployments.apps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def part(self) -> str:
+        """The part that brings the kind; empty for those that every cluster has."""
+        return next((name for name, one in PARTS.items() if self.group in one.groups), "")
 
     @property
     def is_custom(self) -> bool:
@@ -177,53 +181,44 @@ KINDS: tuple[Kind, ...] = (
         model=Gateway,
         older=("v1beta1",),
         categories=("istio-io", "networking-istio-io"),
-        part="istio",
     ),
     Kind(
         *("networking.istio.io", "v1", "VirtualService", "virtualservices", ("vs",)),
         verbs=READABLE,
         categories=("istio-io", "networking-istio-io"),
-        part="istio",
         columns=(("GATEWAYS", ".spec.gateways"), ("HOSTS", ".spec.hosts")),
     ),
     Kind(
         *("networking.istio.io", "v1", "DestinationRule", "destinationrules", ("dr",)),
         verbs=READABLE,
         categories=("istio-io", "networking-istio-io"),
-        part="istio",
         columns=(("HOST", ".spec.host"),),
     ),
     Kind(
         *("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", ("pmon",)),
         model=PodMonitor,
         categories=("prometheus-operator",),
-        part="monitoring",
     ),
     Kind(
         *("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors", ("smon",)),
         verbs=READABLE,
         categories=("prometheus-operator",),
-        part="monitoring",
     ),
     Kind(
         *("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules", ("promrule",)),
         model=PrometheusRule,
         categories=("prometheus-operator",),
-        part="monitoring",
     ),
     Kind(
         *("machinelearning.seldon.io", "v1", "SeldonDeployment", "seldondeployments", ("sdep",)),
         model=SeldonDeployment,
-        subresources=_SCALED,
-        categories=_ALL,
-        part="seldon-core",
+        subresources=_STATUS,
     ),
     Kind(
         *("eventing.knative.dev", "v1", "Broker", "brokers"),
         model=Broker,
         subresources=_STATUS,
         categories=("all", "knative", "eventing"),
-        part="knative-eventing",
         columns=(("URL", ".status.address.url"), ("AGE", ""), *_READY),
     ),
     Kind(
@@ -231,7 +226,6 @@ KINDS: tuple[Kind, ...] = (
         model=Trigger,
         subresources=_STATUS,
         categories=("all", "knative", "eventing"),
-        part="knative-eventing",
         columns=(
             ("BROKER", ".spec.broker"),
             ("SUBSCRIBER_URI", ".status.subscriberUri"),

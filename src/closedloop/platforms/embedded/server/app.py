@@ -54,7 +54,7 @@ class Server:
         return app
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.mirror.look()
+        self.mirror.refresh()
         target = requests.target(request.path)
         if target is None:
             return self._about(request)

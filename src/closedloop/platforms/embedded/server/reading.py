@@ -1,6 +1,7 @@
 """Getting, listing and watching objects, in the form that the client accepts."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -91,9 +92,11 @@ async def watch(
             await follower.follow(response, int(version or 0))
     except TimeoutError:
         if follower.bookmarks:
-            await follower.bookmark(response)
+            with contextlib.suppress(ConnectionError):
+                await follower.bookmark(response)
     except Refusal as refusal:
-        await _write(response, "ERROR", refusal.status())
+        with contextlib.suppress(ConnectionError):
+            await _write(response, "ERROR", refusal.status())
     except ConnectionError:
         pass  # the client has gone
     return response

@@ -165,7 +165,7 @@ class Writer:
             if pod in self._platform.running.part_pods.values() and self._belongs(at, key)
         ]
         if live:
-            self._mirror.restarted[key] = stamp
+            self._mirror.restart(key, stamp)
             for pod in live:
                 self._platform.running.evict(pod, kill=False)
             await asyncio.sleep(0)  # until they are told

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from closedloop import __version__
 from closedloop.platforms.embedded.kinds.table import KINDS, Kind
-from closedloop.platforms.embedded.server.mirror.names import NAMESPACES
 from closedloop.platforms.embedded.server.mirror.pods import HOST, NODE, condition
 from closedloop.platforms.embedded.server.store import Object
+from closedloop.platforms.parts import PARTS
 
 
 def objects(installed: Iterable[str], running: Iterable[str]) -> Iterator[Object]:
@@ -14,7 +14,7 @@ def objects(installed: Iterable[str], running: Iterable[str]) -> Iterator[Object
     parts = set(installed)
     yield _node()
     for name in sorted(
-        {"default", *running, *(name for part in parts for name in NAMESPACES[part])}
+        {"default", *running, *(name for part in parts for name in PARTS[part].namespaces)}
     ):
         yield {
             "apiVersion": "v1",

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from closedloop.platforms.embedded.desired import ServicePort
+from closedloop.platforms.embedded.desired import Route, ServicePort
+from closedloop.platforms.embedded.server.mirror.pods import owner_reference
 from closedloop.platforms.embedded.server.store import Object
 
 
@@ -11,16 +12,7 @@ def service(ports: Sequence[ServicePort], owner: Object | None) -> Object:
     first = ports[0]
     metadata: Object = {"name": first.service, "namespace": first.namespace}
     if owner is not None:
-        metadata["ownerReferences"] = [
-            {
-                "apiVersion": owner["apiVersion"],
-                "kind": owner["kind"],
-                "name": owner["metadata"]["name"],
-                "uid": owner["metadata"]["uid"],
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ]
+        metadata["ownerReferences"] = [owner_reference(owner)]
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -37,25 +29,74 @@ def service(ports: Sequence[ServicePort], owner: Object | None) -> Object:
     }
 
 
-def external(ports: ServicePort, host: str, note: str) -> Object:
-    """A Service whose program runs elsewhere."""
+def external(ports: ServicePort, url: str, version: str, note: str) -> Object:
+    """A Service whose program runs elsewhere, at a URL."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
             "name": ports.service,
             "namespace": ports.namespace,
+            "labels": {"app.kubernetes.io/version": version},
             "annotations": {"closedloop.dev/note": note},
         },
-        "spec": {"type": "ExternalName", "externalName": host},
+        "spec": {"type": "ExternalName", "externalName": url},
         "status": {"loadBalancer": {}},
     }
 
 
+def gateway(port: int, labels: Mapping[str, str]) -> Object:
+    """The gateway's Service, which is at a port of this machine."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "istio-ingressgateway", "namespace": "istio-system"},
+        "spec": {
+            "type": "ClusterIP",
+            "selector": dict(labels),
+            "ports": [{"name": "http2", "port": 80, "targetPort": port, "protocol": "TCP"}],
+        },
+        "status": {"loadBalancer": {}},
+    }
+
+
+def virtual_service(route: Route, owner: Object, gateway_name: str) -> Object:
+    """The VirtualService that Seldon's operator makes for a SeldonDeployment."""
+    http: Object = {
+        "match": [{"uri": {"prefix": route.prefix}}],
+        "rewrite": {"uri": route.rewrite},
+        "route": [
+            {"destination": _destination(host), "weight": weight} for host, weight in route.backends
+        ],
+    }
+    if route.mirror is not None:
+        host, share = route.mirror
+        http |= {"mirror": _destination(host), "mirrorPercentage": {"value": share}}
+    own = owner["metadata"]
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {
+            "name": f"{own['name']}-http",
+            "namespace": own["namespace"],
+            "ownerReferences": [owner_reference(owner)],
+        },
+        "spec": {"hosts": ["*"], "gateways": [gateway_name], "http": [http]},
+    }
+
+
+def _destination(host: str) -> Object:
+    service, _, port = host.rpartition(":")
+    return {"host": f"{service}.svc.cluster.local", "port": {"number": int(port)}}
+
+
 def endpoint_slice(
-    of: Object, ports: Sequence[ServicePort], pods: Iterable[tuple[Object, bool]]
+    of: Object, ports: Mapping[str, int], pods: Iterable[tuple[Object, bool]]
 ) -> Object:
-    """The EndpointSlice of a Service; `pods` come with whether they are in traffic."""
+    """The EndpointSlice of a Service, with ports of pods by name.
+
+    `pods` come with whether they are in traffic.
+    """
     metadata = of["metadata"]
     return {
         "apiVersion": "discovery.k8s.io/v1",
@@ -65,16 +106,7 @@ def endpoint_slice(
             "name": f"{metadata['name']}-endpoints",
             "namespace": metadata["namespace"],
             "labels": {"kubernetes.io/service-name": metadata["name"]},
-            "ownerReferences": [
-                {
-                    "apiVersion": "v1",
-                    "kind": "Service",
-                    "name": metadata["name"],
-                    "uid": metadata["uid"],
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
+            "ownerReferences": [owner_reference(of)],
         },
         "endpoints": [
             {
@@ -93,11 +125,7 @@ def endpoint_slice(
             }
             for pod, ready in pods
         ],
-        "ports": [
-            {"name": one.name, "protocol": "TCP"}
-            | ({"port": one.target} if isinstance(one.target, int) else {"port": one.port})
-            for one in ports
-        ],
+        "ports": [{"name": name, "protocol": "TCP", "port": port} for name, port in ports.items()],
     }
 
 

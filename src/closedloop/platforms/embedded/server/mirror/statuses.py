@@ -10,8 +10,11 @@ from closedloop.platforms.embedded.run.workload import Workload
 from closedloop.platforms.embedded.server.store import Object
 
 
-def of(platform: Controller, thing: Object) -> Object | None:
-    """The status that a controller would write; None for a kind without one."""
+def of(platform: Controller, thing: Object, broker: str) -> Object | None:
+    """The status that a controller would write; None for a kind without one.
+
+    `broker` is why the broker does not do yet what is desired, or empty.
+    """
     kind = thing["kind"]
     metadata = thing["metadata"]
     namespace, name = metadata.get("namespace", ""), metadata["name"]
@@ -25,9 +28,9 @@ def of(platform: Controller, thing: Object) -> Object | None:
             return _seldon_deployment(platform, key, problems)
         case "Broker":
             url = f"http://broker-ingress.knative-eventing.svc.cluster.local/{namespace}/{name}"
-            return status.of_eventing(_eventing_problem(platform, problems), url)
+            return status.of_eventing("; ".join(problems) or broker, url)
         case "Trigger":
-            found: Object = status.of_eventing(_eventing_problem(platform, problems))
+            found: Object = status.of_eventing("; ".join(problems) or broker)
             for one in platform.desired.triggers:
                 if (one.namespace, one.name) == (namespace, name):
                     found["subscriberUri"] = one.subscriber
@@ -85,9 +88,8 @@ def _seldon_deployment(platform: Controller, key: str, problems: tuple[str, ...]
     )
 
 
-def _eventing_problem(platform: Controller, problems: tuple[str, ...]) -> str:
-    if problems:
-        return "; ".join(problems)
+def broker_problem(platform: Controller) -> str:
+    """Why the broker does not do yet what is desired, or the empty string."""
     if platform.broker_sync.in_effect:
         return ""
     return platform.broker_sync.error or "the broker has not taken it yet"

@@ -51,9 +51,8 @@ def apply(
         owners[other] = owners[other] - {path}
     result: Object = copy.deepcopy(live) if live is not None else {}
     others = frozenset().union(*(fields for other, fields in owners.items() if other != me))
-    for path in sorted(owners.get(me, frozenset()) - asked - others, key=len, reverse=True):
-        if not any(one[: len(path)] == path for one in (*asked, *others)):
-            remove(result, path)
+    for path in _left(owners.get(me, frozenset()) - asked - others, asked | others):
+        remove(result, path)
     _merge(result, wanted, (), str(wanted["kind"]), custom)
     owners[me] = asked
     return with_owners(result, live, owners, me, str(wanted["apiVersion"]), time)
@@ -120,6 +119,21 @@ def with_owners(
             }
         )
     return {**thing, "metadata": {**thing["metadata"], "managedFields": entries}}
+
+
+def _left(candidates: Fields, kept: Fields) -> list[Path]:
+    """The fields to take out of those that a manager no longer gives, outermost only."""
+    found: list[Path] = []
+    for path in sorted(candidates, key=len):
+        if any(path[: len(outer)] == outer for outer in found):
+            continue
+        if any(one[: len(path)] == path for one in kept):
+            continue
+        # An item that stays keeps the fields by which it is found.
+        if len(path) > 1 and path[-2][0] == "k" and path[-1][1] in dict(path[-2][1]):
+            continue
+        found.append(path)
+    return found
 
 
 def _clashes(
