@@ -8,7 +8,7 @@ from closedloop.platforms.embedded.run.endpoints import Addressed, endpoints, se
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class Routing:
     """What Envoy is told: routes, services by service host, and the addresses behind them."""
 
     routes: tuple[Route, ...] = ()
@@ -29,8 +29,8 @@ def plan(
     routes: Sequence[Route],
     services: Iterable[ServicePort],
     pods: Sequence[Addressed],
-    before: Traffic,
-) -> Traffic:
+    before: Routing,
+) -> Routing:
     """What should be in effect next.
 
     A new or changed route comes into effect when every service that it leads
@@ -50,4 +50,4 @@ def plan(
             chosen.append(old)
     used = {host for route in chosen for host in route.hosts}
     kept = {host: one for host, one in known.items() if host in wanted or host in used}
-    return Traffic(tuple(chosen), kept, {host: answering[host] for host in kept})
+    return Routing(tuple(chosen), kept, {host: answering[host] for host in kept})
