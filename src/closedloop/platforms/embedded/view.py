@@ -81,7 +81,7 @@ def _status(platform: Controller, manifest: Manifest) -> status.Status | None:
         case "SeldonDeployment":
             at = prefix(f"{namespace}/{name}")
             wanted = [one for one in platform.desired.routes if one.prefix == at]
-            live = [one for one in platform.traffic.routes if one.prefix == at]
+            live = [one for one in platform.routing.routes if one.prefix == at]
             service = wanted[0].backends[0][0] if wanted else ""
             host, _, port = service.rpartition(":")
             return status.of_seldon_deployment(
