@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+from closedloop.log.operations import Known, Operation, Result
 from closedloop.loop import events
 from closedloop.loop.documents import merge
 from closedloop.loop.observation import observe
@@ -8,7 +9,6 @@ from closedloop.loop.parts import Part, parts_of
 from closedloop.services.request_logger.batch import Batch
 from closedloop.services.request_logger.dead_letters import DeadLetter, dead_letter
 from closedloop.services.request_logger.entry import Answer, Entry
-from closedloop.services.request_logger.operations import Known, Operation, Result
 from tests.services.request_logger.running import entry_of, event, log_of, loop_of
 
 INDEX = log_of("iris")

@@ -1,15 +1,15 @@
 """What a batch of events writes: pure, one document a step, whatever order they came in."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
 
 from closedloop.log.mapping import DEAD_LETTERS
-from closedloop.loop import rfc3339
-from closedloop.loop.documents import merge, read_document
+from closedloop.log.operations import Key, Known, Operation, Result, logged, put
+from closedloop.loop.documents import merge
 from closedloop.loop.events import InvalidEvent
-from closedloop.loop.keys import Predictor, document_id, index_name, kept_apart
+from closedloop.loop.keys import Predictor, kept_apart
 from closedloop.loop.output import Output
 from closedloop.loop.parts import (
     Document,
@@ -17,21 +17,11 @@ from closedloop.loop.parts import (
     parts_of,
     predictor_of,
 )
+from closedloop.services.request_logger.answers import answer_sizes, first_rows, fitting
 from closedloop.services.request_logger.dead_letters import DeadLetter
 from closedloop.services.request_logger.entry import Answer, Entry
-from closedloop.services.request_logger.operations import (
-    Key,
-    Known,
-    Operation,
-    Result,
-    create_lines,
-    index_lines,
-)
 
 _T = TypeVar("_T")
-
-_CONFLICT = (404, 409)  # written, or gone, since it was read
-_LATER = 429  # Elasticsearch has too much to do
 
 
 @dataclass(slots=True)
@@ -132,7 +122,7 @@ class Batch:
 
     def letters(self) -> list[Operation]:
         return [
-            Operation(key, create_lines(key, waiting[0][1].document), len(waiting))
+            put(key, None, waiting[0][1].document, len(waiting))
             for key, waiting in self._letters.items()
         ]
 
@@ -142,9 +132,8 @@ class Batch:
         A document that has it all already is not written again.
         """
         self._keep_apart(keys, known)
-        now = rfc3339.now()
         operations = [
-            self._operation(key, known.get(key), now)
+            self._operation(key, known.get(key))
             for key in keys
             if key in self._parts and (key in known or key in self._new)
         ]
@@ -155,15 +144,15 @@ class Batch:
         key = operation.key
         if key in self._letters:
             self._resolve_letter(key, result)
-        elif result.status < 300:
+        elif result.written:
             self.tally.written += 1
             owner = self._parts[key][0][1].owner
             self.tally.reused += [owner] * self._reused.get(key, 0)
             self._settle(key, operation.pieces)
-        elif result.status in _CONFLICT:
+        elif result.conflict:
             self.tally.conflicts += key not in self._new
             self._new.discard(key)
-        elif result.status < 500 and result.status != _LATER:
+        elif result.refused:
             self._refuse(key, operation.pieces, result.error)
 
     def give_up(self) -> None:
@@ -225,7 +214,7 @@ class Batch:
             else:
                 del self._parts[key]
 
-    def _operation(self, key: Key, held: Known | None, now: str) -> Operation | None:
+    def _operation(self, key: Key, held: Known | None) -> Operation | None:
         waiting = self._parts[key]
         pieces = 1 if key in self._alone else len(waiting)
         document = held.source if held else None
@@ -236,18 +225,16 @@ class Batch:
                 document, _ = merge(document, part, self._output_of(part.owner))
                 reused += _reused(document) != _reused(before)
             assert document is not None
-            document["DocumentId"] = key[1]
             if held is not None and document == held.source:
                 self._settle(key, pieces)
                 return None
-            document["logged_at"] = now
-            action = index_lines(key, held, document) if held else create_lines(key, document)
+            operation = put(key, held, logged(key, document), pieces)
         # What someone else wrote there need not have our shape; JSON has no infinity.
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             self._refuse(key, pieces, f"{type(error).__name__}: {error}")
             return None
         self._reused[key] = reused
-        return Operation(key, action, pieces)
+        return operation
 
     def _wrote_one(self, entry: Entry) -> None:
         if entry.wrote_one():
@@ -282,9 +269,9 @@ class Batch:
         self._letters.setdefault((DEAD_LETTERS, letter.id), []).append((entry, letter))
 
     def _resolve_letter(self, key: Key, result: Result) -> None:
-        if result.status >= 500 or result.status in (404, _LATER):
+        if result.later or result.status == 404:
             return
-        taken = result.status < 300 or result.status == 409  # there since an earlier delivery
+        taken = result.written or result.conflict  # there since an earlier delivery
         for entry, letter in self._letters.pop(key):
             if taken:
                 self._wrote_one(entry)
@@ -293,32 +280,6 @@ class Batch:
                 entry.settle(Answer.REFUSED)
         if not taken:
             self.tally.letters_refused.append(result.error)
-
-
-def first_rows(owner: Predictor, request_id: str) -> list[Key]:
-    """Where the first row of an answer of several rows is: there, or kept apart."""
-    index, name = index_name(*owner), document_id(request_id, 0, 2)
-    return [(index, name), (index, kept_apart(name, owner))]
-
-
-def answer_sizes(known: Known | None, owner: Predictor) -> set[int]:
-    """How many rows the answers have that the document of a first row is of; none where it is
-    not this owner's."""
-    if known is None:
-        return set()
-    try:
-        logged = read_document(known.source)
-    except InvalidEvent:
-        return set()
-    if logged.predictor != owner or not logged.response:
-        return set()
-    return {logged.size, *logged.other_sizes}
-
-
-def fitting(sizes: Collection[int], entries: int) -> int | None:
-    """Of the sizes of a request's answers that of feedback with so many entries, if there is one;
-    else the largest; None where there is no answer."""
-    return entries if entries in sizes else max(sizes, default=None)
 
 
 def _owner(entry: Entry) -> Predictor:

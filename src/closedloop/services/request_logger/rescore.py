@@ -6,19 +6,22 @@ scored by, so those scored by another are found by a search, and scored again.
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 
 import structlog
 
 from closedloop.log.mapping import OUTPUTS
+from closedloop.log.operations import Operation, groups, overwrite
+from closedloop.log.store import End
 from closedloop.log.templates import UNAVAILABLE
 from closedloop.loop import rfc3339
 from closedloop.loop.documents import scored
 from closedloop.loop.keys import Predictor
-from closedloop.loop.parts import predictor_of
+from closedloop.loop.output import Output
+from closedloop.loop.parts import Document, predictor_of
 from closedloop.services.kit.declared import DeclaredOutputs
 from closedloop.services.request_logger.metrics import Metrics
-from closedloop.services.request_logger.operations import Operation, overwrite, replace
-from closedloop.services.request_logger.store import Store, groups
+from closedloop.services.request_logger.store import Store
 
 _LOOK = 1.0
 # Another logger may not know a declaration yet, and score by the one before.
@@ -89,18 +92,21 @@ class Rescore:
             if not keys:
                 return
             seen.update(keys)
-            operations = []
-            for key, known in (await self._store.read(keys)).documents.items():
-                try:
-                    if known is not None and predictor_of(known.source) == owner:
-                        operations.append(replace(key, known, scored(known.source, output), 1))
-                # What another writer began need not have our shape.
-                except (ValueError, KeyError, TypeError) as error:
-                    _log.warning("document not readable", key=key, error=str(error))
-            await self._send(operations)
-            self._metrics.rescored.inc(len(operations))
+            ended = await self._store.change(dict.fromkeys(keys, partial(_rescored, owner, output)))
+            for key, each in ended.items():
+                if each.how is End.REFUSED:
+                    _log.warning("document not scored again", key=key, error=each.error)
+            self._metrics.rescored.inc(sum(each.how is End.WRITTEN for each in ended.values()))
             await self._store.refresh()
 
     async def _send(self, operations: Iterable[Operation]) -> None:
         for group in groups(list(operations)):
             await self._store.write(group)
+
+
+def _rescored(
+    owner: Predictor, output: Output | None, document: Document | None
+) -> Document | None:
+    if document is None or predictor_of(document) != owner:
+        return None
+    return scored(document, output)
