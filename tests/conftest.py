@@ -13,36 +13,33 @@ from tests.elasticsearch import running_elasticsearch
 from tests.inference_log import empty, put_templates
 
 # How long one example takes, to run or to be made, says more about what else the machine does.
-hypothesis.settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+_UNTIMED = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.load_profile("untimed")
+hypothesis.settings.register_profile("push", _UNTIMED, max_examples=50)
+hypothesis.settings.register_profile("nightly", _UNTIMED, max_examples=500)
+
+pytest_plugins = ("tests.attempts",)
 
 
-# What a busy machine does to real parts: not up in time, or not reached. No assertion is
-# among it, and no wait for a count or an event, for that is how a lost one shows.
-_TRIED_AGAIN = [
-    r"^PlatformError: .* within [\d.]+ s",
-    r"^TimeoutError: .*(to be ready|to run again|a process of .*|the wrapper): not within",
-    r"^\w*([Cc]onnect|Read)\w*(Error|Timeout): ",
-    r"^TimeoutExpired: ",
-]
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("nightly" if config.option.nightly else "push")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes longest begins; what shares a file, or the platform of the whole loop, a worker.
 
     Each notebook has a platform of its own, and so may be on any worker.
-    What drives real parts has a second try where one was not up in time or not
-    reached. The summary names what was tried again.
     """
+    if not config.option.nightly:
+        later = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if item not in set(later)]
     items.sort(key=_place)
     for item in items:
         group = (item.nodeid, "the whole loop", item.location[0])[_place(item)]
         item.add_marker(pytest.mark.xdist_group(group))
-        if item.get_closest_marker("embedded"):
-            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=_TRIED_AGAIN))
 
 
 def _place(item: pytest.Item) -> int:

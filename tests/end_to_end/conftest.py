@@ -8,6 +8,7 @@ import yaml
 from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.suite.setup import install_everything
+from tests.attempts import set_up
 from tests.end_to_end.loop import Loop
 
 
@@ -29,11 +30,11 @@ def _whole_loop(tmp_path_factory: pytest.TempPathFactory, shared_parts: Path) ->
         patch.setenv("CLOSEDLOOP_HOME", str(home))
         patch.delenv("CLOSEDLOOP_ELASTICSEARCH_URL", raising=False)
         platform = EmbeddedPlatform(parent_pid=os.getpid())
-        try:
-            install_everything(platform, lambda *_: None)
-        except BaseException:
-            platform.down()
-            raise
+        set_up(
+            "the platform of the whole loop",
+            lambda: install_everything(platform, lambda *_: None),
+            platform.down,
+        )
     try:
         server = yaml.safe_load((root / "manifests/metrics-server/deployment.yaml").read_text())
         (container,) = server["spec"]["template"]["spec"]["containers"]

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
 MODELS = ("logistic", "perceptron")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.nightly)])
 def test_corrections_move_every_count_alike(loop: Loop, seed: int) -> None:
     chance = random.Random(seed)
     prefix = loop.prefix()

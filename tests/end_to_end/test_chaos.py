@@ -17,15 +17,21 @@ from tests.end_to_end.loop import METRICS_SERVER, REQUEST_LOGGER, Loop, Sending
 
 pytestmark = [pytest.mark.embedded, pytest.mark.chaos, pytest.mark.timeout(600)]
 
+_nightly = pytest.mark.nightly
 # Killing these is felt neither by a client nor by an executor.
 _UNNOTICED = (
     "nats",
     REQUEST_LOGGER,
-    METRICS_SERVER,
-    "seldon-logs/alert-logger",
-    "prometheus",
-    "alertmanager",
-    "elasticsearch",
+    *(
+        pytest.param(part, marks=_nightly)
+        for part in (
+            METRICS_SERVER,
+            "seldon-logs/alert-logger",
+            "prometheus",
+            "alertmanager",
+            "elasticsearch",
+        )
+    ),
 )
 # How a request in flight may end: the gateway's or the executor's error, a broken connection.
 _VISIBLE = {"http 500", "http 502", "http 503", "http 504", "connection"}
@@ -47,7 +53,7 @@ def test_killed_part_costs_nothing(loop: Loop, part: str) -> None:
     _all_in_log(loop, prefix, accepted)
 
 
-@pytest.mark.parametrize("part", ["broker", "envoy"])
+@pytest.mark.parametrize("part", ["broker", pytest.param("envoy", marks=_nightly)])
 def test_killed_way_to_the_broker_loses_only_what_is_counted(loop: Loop, part: str) -> None:
     prefix, failed_before = loop.prefix(), _failed(loop)
     sending = _kill_in_traffic(loop, part, prefix)
@@ -69,7 +75,9 @@ def test_killed_way_to_the_broker_loses_only_what_is_counted(loop: Loop, part: s
     _all_in_log(loop, prefix, accepted)
 
 
-@pytest.mark.parametrize("part", ["executor sklearn/default", "model sklearn/default"])
+@pytest.mark.parametrize(
+    "part", ["executor sklearn/default", pytest.param("model sklearn/default", marks=_nightly)]
+)
 def test_killed_model_or_executor_fails_visibly(loop: Loop, part: str) -> None:
     prefix, failed_before = loop.prefix(), _failed(loop)
     sending = _kill_in_traffic(loop, part, prefix)
@@ -118,6 +126,7 @@ def test_lost_log_comes_back_and_nobody_else_notices(loop: Loop) -> None:
     assert "in memory only" in row.note
 
 
+@_nightly
 def test_metrics_server_restarted_while_the_log_is_lost_remembers_in_the_end(loop: Loop) -> None:
     before = loop.settle()
     search, server = loop.kill("elasticsearch"), loop.kill(METRICS_SERVER)

@@ -8,7 +8,7 @@ from tests.end_to_end.loop import FLOWERS, METRICS_SERVER, Loop
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("threads", [1, 8])
+@pytest.mark.parametrize("threads", [8, pytest.param(1, marks=pytest.mark.nightly)])
 def test_thousand_predictions_are_a_thousand_documents(loop: Loop, threads: int) -> None:
     before = loop.settle().get("sklearn/default")
     right_before, wrong_before = (before.right, before.wrong) if before else (0, 0)

@@ -97,7 +97,7 @@ def home(tmp_path: Path, shared_parts: Path) -> Iterator[_Home]:
     one.run("down")
 
 
-def test_up_twice_at_once_and_again_is_one_platform_and_down_leaves_nothing(home: _Home) -> None:
+def test_up_twice_at_once_and_again_is_one_platform_and_nothing_is_left(home: _Home) -> None:
     both = [home.start("up"), home.start("up")]
     for process in both:
         with process:
@@ -114,18 +114,7 @@ def test_up_twice_at_once_and_again_is_one_platform_and_down_leaves_nothing(home
     assert "restarting" not in status
 
     traces = _Traces(home)
-    home.run("down")
-    traces.are_gone()
-    assert state.read(home.folder / "platform") is None
-    left = {path.name for path in (home.folder / "platform").iterdir()}
-    assert left <= {"logs", "daemon.log", "lock"}
-    home.run("down")  # nothing to do is no error
-
-
-def test_killed_daemon_leaves_nothing_and_up_works_again(home: _Home) -> None:
-    home.run("up")
-    traces = _Traces(home)
-    os.kill(home.daemon().pid, signal.SIGKILL)
+    os.kill(daemon.pid, signal.SIGKILL)
     traces.are_gone()
     with home.start("status") as process:
         said, _ = process.communicate(timeout=300)
@@ -137,8 +126,13 @@ def test_killed_daemon_leaves_nothing_and_up_works_again(home: _Home) -> None:
     assert not again.processes & traces.processes
     home.run("down")
     again.are_gone()
+    assert state.read(home.folder / "platform") is None
+    left = {path.name for path in (home.folder / "platform").iterdir()}
+    assert left <= {"logs", "daemon.log", "lock"}
+    home.run("down")  # nothing to do is no error
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(os.geteuid() != 0, reason="the whole folder already runs without privileges")
 def test_works_without_privileges(shared_parts: Path) -> None:
     as_user, owner = _unprivileged(shared_parts)

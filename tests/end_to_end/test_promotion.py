@@ -118,8 +118,12 @@ def _class(body: dict[str, Any] | None) -> str:
     ("part", "other"),
     [
         ("envoy", "executor iris-perf/perceptron"),
-        ("model iris-perf/perceptron", "executor iris-perf/logistic"),
-        ("model iris-perf/logistic", "envoy"),
+        pytest.param(
+            "model iris-perf/perceptron",
+            "executor iris-perf/logistic",
+            marks=pytest.mark.nightly,
+        ),
+        pytest.param("model iris-perf/logistic", "envoy", marks=pytest.mark.nightly),
     ],
 )
 def test_part_killed_during_a_promotion_and_during_its_undo(

@@ -51,7 +51,9 @@ class _Sequence:
             assert answer.status_code == 202
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))]
+)
 def test_log_and_metrics_server_agree_whatever_came(loop: Loop, seed: int) -> None:
     sequence = _Sequence(loop, seed)
     for number in range(60):

@@ -35,8 +35,8 @@ assert judged.success, judged.msg
 @pytest.mark.parametrize(
     ("reward", "with_truth", "right"),
     [
-        ("1.0", "true", True),
-        ("1.0", "false", True),
+        pytest.param("1.0", "true", True, marks=pytest.mark.nightly),
+        pytest.param("1.0", "false", True, marks=pytest.mark.nightly),
         ("0.0", "false", False),  # JSON of a proto leaves out what is 0
         ("0.0", "true", True),  # the truth is what counts
     ],

@@ -118,7 +118,7 @@ def test_feedback_before_the_answer_is_no_verdict_yet(sent: list[Event]) -> None
 
 
 @settings(
-    max_examples=15,
+    max_examples=settings().max_examples // 2,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

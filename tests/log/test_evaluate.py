@@ -32,7 +32,7 @@ def test_counts_measures_and_coverage(search: Elasticsearch) -> None:
 
 
 @settings(
-    max_examples=25,
+    max_examples=settings().max_examples // 2,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, 3)), max_size=40))

@@ -61,7 +61,10 @@ ids = st.text(letters, min_size=1, max_size=12) | st.builds(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.sets(st.tuples(ids, st.integers(0, 3)), min_size=1, max_size=20), st.integers(1, 7))
 def test_the_order_is_pythons_whatever_the_ids(
     search: Elasticsearch, keys: set[Key], page: int

@@ -1,6 +1,6 @@
 """The repository's own manifests, for tests that look at all of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,15 @@ def objects() -> tuple[Manifest, ...]:
     )
 
 
-def of(*kinds: str) -> Iterator[tuple[Manifest, Document]]:
-    """Those of some kinds, with what they say."""
-    return ((one, one.document) for one in objects() if one.kind in kinds)
+def of(*kinds: str) -> Sequence[tuple[Manifest, Document]]:
+    """The objects of some kinds, with their documents; there is one of each, else AssertionError.
+
+    A loop over a kind that the repository has not would assert nothing.
+    """
+    found = [(one, one.document) for one in objects() if one.kind in kinds]
+    missing = set(kinds) - {one.kind for one, _ in found}
+    assert not missing, f"manifests/ has no {', '.join(sorted(missing))}"
+    return found
 
 
 def first_line(one: Manifest) -> str:

@@ -22,8 +22,8 @@ from closedloop.platforms.embedded.monitoring.debian import programs
 from closedloop.platforms.protocol import PlatformError
 from tests.manifests.repository import objects
 
-# As deployed by ours, and what a cluster's owner may prefer.
-INTERVALS = (1, 5)
+# Seconds between scrapes: as deployed by ours, and what a cluster's owner may prefer.
+INTERVALS = (1, pytest.param(5, marks=pytest.mark.nightly))
 MODEL = {
     "deployment_namespace": "seldon",
     "deployment_name": "sklearn",

@@ -11,11 +11,11 @@ import yaml
 from closedloop.loop import events
 from closedloop.loop.keys import Predictor
 from closedloop.loop.output import Outputs, read_output
-from closedloop.platforms.cluster.access import _CREDENTIALS
 from closedloop.platforms.cluster.applying import GENERATE
 from closedloop.platforms.cluster.images import chart_images
 from closedloop.platforms.cluster.ports import host_ports, published
 from closedloop.platforms.embedded.broker.delivery import backoff, parse
+from closedloop.platforms.parts import PARTS
 from closedloop.services.kit.declared import parse_outputs
 from tests.manifests.repository import MANIFESTS, Document, objects, of
 
@@ -287,9 +287,12 @@ def test_secrets_have_the_keys_that_are_asked_for_and_no_password_is_written_dow
 
 
 def test_the_url_of_a_service_is_made_with_the_password_that_its_secret_has() -> None:
-    for service, (secret, *keys) in _CREDENTIALS.items():
-        (key,) = (key for key in services() if key.endswith(f"/{service}"))
-        assert set(keys) <= secret_keys()[f"{key.partition('/')[0]}/{secret}"]
+    asking = [one for part in PARTS.values() for one in part.workloads if one.login]
+    assert [f"{one.namespace}/{one.service}" for one in asking] == ["seldon-logs/elasticsearch"]
+    for one in asking:
+        assert one.login is not None
+        keys = secret_keys()[f"{one.namespace}/{one.login.secret}"]
+        assert {one.login.user, one.login.password} <= keys
 
 
 def test_credentials_are_optional_where_the_search_server_may_ask_for_none() -> None:
@@ -343,7 +346,7 @@ def test_users_of_our_images_are_the_users_of_their_dockerfiles() -> None:
 
 
 def test_whoever_runs_the_notebooks_may_do_nothing_to_a_whole_cluster() -> None:
-    assert not list(of("ClusterRole", "ClusterRoleBinding"))
+    assert not [one for one in objects() if one.kind.startswith("ClusterRole")]
     roles = {one.key: d for one, d in of("Role")}
     for one, document in of("RoleBinding"):
         assert one.key.replace("RoleBinding", "Role") in roles

@@ -63,7 +63,7 @@ answers = st.none() | st.sampled_from([RIGHT, WRONG])
 
 
 @settings(
-    max_examples=25,
+    max_examples=settings().max_examples // 2,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

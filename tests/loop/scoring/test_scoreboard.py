@@ -3,7 +3,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from closedloop.loop.keys import document_id
@@ -129,13 +129,11 @@ def recount(events: Iterable[Event]) -> tuple[dict[str, Row], tuple[object, ...]
     return rows, counts(board)
 
 
-@settings(max_examples=500)
 @given(EVENTS)
 def test_rows_and_counts_equal_a_recount(events: list[Event]) -> None:
     assert contents(shown(events)) == recount(events)
 
 
-@settings(max_examples=500)
 @given(EVENTS.flatmap(lambda events: st.tuples(st.just(events), st.permutations(events))))
 def test_order_does_not_matter(case: tuple[list[Event], list[Event]]) -> None:
     one, other = case

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from closedloop.platforms.cluster.routes import await_answer, has_route
+from closedloop.platforms.client.routes import await_answer, has_route
 from closedloop.platforms.protocol import PlatformError
 
 

@@ -1,6 +1,6 @@
 """What is needed to understand a failure, as files: objects, events, logs, versions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,8 +9,6 @@ import yaml
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import ApiError, NoSuchKind
 from closedloop.platforms.client.diagnosis import containers, describe, is_ready, recent_events
-from closedloop.platforms.cluster.commands import run
-from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.protocol import PlatformError
 
 Object = dict[str, Any]
@@ -48,38 +46,39 @@ _LINES = 5000
 _FORBIDDEN = 403
 # On another's cluster only what concerns us is looked at.
 _OF_THE_CLUSTER = {"Node", "Namespace", "CustomResourceDefinition"}
-_PROGRAMS = (["kind", "version"], ["helm", "version", "--short"], ["docker", "version"])
 
 
-def evidence(api: Api, helm: Helm, namespaces: list[str]) -> Iterator[tuple[str, bytes]]:
+def evidence(api: Api, namespaces: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Pairs of a file's name and its content; what cannot be read becomes a file that says so."""
     pods: list[Object] = []
     for kind in _KINDS:
-        yield _file(f"objects/{kind}.yaml", partial(_objects, api, kind, namespaces, pods))
-    yield _file(
+        yield file(f"objects/{kind}.yaml", partial(_objects, api, kind, namespaces, pods))
+    yield file(
         "pods-not-ready.txt", lambda: "\n".join(describe(p) for p in pods if not is_ready(p))
     )
     for namespace in namespaces:
-        yield _file(
-            f"events/{namespace}.txt",
-            partial(_events, api, namespace),
-        )
+        yield file(f"events/{namespace}.txt", partial(_events, api, namespace))
     for pod in pods:
         own = pod["metadata"]
         for container in containers(pod):
             place = own["namespace"], own["name"], container
             for previous in (False, True):
-                name, content = _file(
+                name, content = file(
                     f"logs/{own['namespace']}/{own['name']}/{container}"
                     f"{'.previous' if previous else ''}.log",
                     partial(api.log, *place, lines=_LINES, previous=previous),
                 )
                 if content:
                     yield name, content
-    yield _file("helm-releases.yaml", helm.releases)
-    yield _file("versions/kubernetes.txt", api.version)
-    for program in _PROGRAMS:
-        yield _file(f"versions/{program[0]}.txt", partial(run, program, timeout=20))
+    yield file("versions/kubernetes.txt", api.version)
+
+
+def file(name: str, read: Callable[[], str]) -> tuple[str, bytes]:
+    """A file's name and content; where that cannot be read, the reason."""
+    try:
+        return name, read().encode()
+    except PlatformError as error:
+        return name, f"cannot be read: {error}\n".encode()
 
 
 def _events(api: Api, namespace: str) -> str:
@@ -115,7 +114,7 @@ def _without_passwords(value: Any) -> Any:
     return {key: _without_passwords(each) for key, each in value.items()}
 
 
-def _objects(api: Api, kind: str, namespaces: list[str], pods: list[Object]) -> str:
+def _objects(api: Api, kind: str, namespaces: Sequence[str], pods: list[Object]) -> str:
     found: list[Object] = []
     hidden = ""
     for namespace in [""] if kind in _OF_THE_CLUSTER else namespaces:
@@ -132,10 +131,3 @@ def _objects(api: Api, kind: str, namespaces: list[str], pods: list[Object]) -> 
     if kind == "Pod":
         pods.extend(found)
     return hidden + yaml.safe_dump_all([redacted(each) for each in found], sort_keys=False)
-
-
-def _file(name: str, read: Callable[[], str]) -> tuple[str, bytes]:
-    try:
-        return name, read().encode()
-    except PlatformError as error:
-        return name, f"cannot be read: {error}\n".encode()

@@ -237,3 +237,45 @@ def test_a_seldon_deployment_is_ready_when_its_deployments_are_those_of_its_spec
     swapped = _seldon({"name": "perceptron"}, {"name": "logistic", "shadow": True})
     assert not is_reconciled(swapped, [_of("logistic"), _of("perceptron", shadow=True)])
     assert not is_reconciled(_seldon(one), [_of("logistic"), _of("perceptron")])  # not gone yet
+
+
+@pytest.mark.parametrize("condition", ["available", "READY", "Available"])
+def test_letter_case_does_not_tell_conditions_apart(condition: str) -> None:
+    assert met(_deployment(**_rolled_out()), condition)
+    eventing = {"kind": "Broker", "metadata": {}, "status": {"conditions": [_TRUE]}}
+    assert met(eventing, "ready")
+
+
+_TRUE = {"type": "Ready", "status": "True"}
+
+
+def test_a_condition_that_a_kind_has_not_is_an_error_at_once(api: Api, fake: FakeApi) -> None:
+    fake.put(_deployment())
+    with pytest.raises(PlatformError) as caught:
+        wait(api, "Deployment", "web", "default", condition="Redy", timeout=60)
+    assert str(caught.value) == (
+        "a Deployment has no condition Redy: name one of Available, Ready, Progressing, Deleted"
+    )
+    with pytest.raises(PlatformError, match="a ConfigMap has no conditions: only Deleted"):
+        wait(api, "ConfigMap", "none", "default", timeout=60)
+
+
+def test_a_condition_that_is_in_the_status_is_known(api: Api, fake: FakeApi) -> None:
+    status = {"conditions": [{"type": "FilterReady", "status": "True"}]}
+    broker = {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "status": status}
+    fake.put({**broker, "metadata": {"name": "default", "namespace": "default"}})
+    assert wait(api, "Broker", "default", "default", condition="filterready", timeout=60)
+
+
+def test_what_is_not_there_is_told_from_what_is_not_ready(api: Api, fake: FakeApi) -> None:
+    with pytest.raises(PlatformError, match="web is not there after 0 s: apply it"):
+        wait(api, "Deployment", "web", "default", timeout=0)
+    fake.put(_deployment())
+    with pytest.raises(PlatformError, match="web is still there after 0 s: see its status"):
+        wait(api, "Deployment", "web", "default", condition="deleted", timeout=0)
+
+
+def test_a_server_that_stays_away_is_the_error(api: Api, fake: FakeApi) -> None:
+    fake.fail("GET", "/deployments", 503, "apiserver not ready", times=99)
+    with pytest.raises(ApiError, match="apiserver not ready"):
+        wait(api, "Deployment", "web", "default", timeout=0)
