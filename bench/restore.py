@@ -17,8 +17,9 @@ from elasticsearch.helpers import async_scan, bulk
 
 from bench.load import service
 from bench.metrics_server import loop
-from closedloop.log.inference_log import PAGE, InferenceLog
+from closedloop.log.inference_log import InferenceLog
 from closedloop.log.mapping import TEMPLATES
+from closedloop.log.pages import PAGE
 from closedloop.loop.documents import merge
 from closedloop.loop.keys import INDEX_PATTERN, index_name
 from closedloop.loop.observation import observe

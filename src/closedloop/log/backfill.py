@@ -45,7 +45,7 @@ _ATTEMPTS = 4
 
 @dataclass(slots=True)
 class Report:
-    """What became of a file's lines: loaded, there already, or refused."""
+    """The lines of a file by their fate: loaded, there already, or refused."""
 
     loaded: int = 0
     unchanged: int = 0
@@ -77,7 +77,7 @@ def backfill(
     reason, and is no obstacle to the others; so is one that contradicts an
     earlier line, with the same id and time. `progress` gets the report so far
     after every few hundred lines. Raises ValueError for a file that is not of
-    a known kind, and what the sink raises.
+    a known kind, and the errors of the sink.
     """
     total = Report()
     for lines in _batches(without_repeats(read(path, predictor)), _BATCH):
@@ -148,9 +148,8 @@ class Pipeline:
 class Index:
     """The index itself, written as the request logger writes it.
 
-    What is there already is merged with what comes, never overwritten; a
-    document that someone else changes meanwhile is read and merged again. Puts
-    the log's index template first where there is none.
+    A document that is there is merged with, never overwritten; one that another writer changes
+    meanwhile is read and merged again. Puts the log's index template first where there is none.
     """
 
     def __init__(self, client: Elasticsearch) -> None:
@@ -162,7 +161,7 @@ class Index:
                 client.indices.put_index_template(name=name, body=dict(body))
 
     def load(self, rows: Sequence[Row]) -> Report:
-        """Write the rows' documents. Raises what the client raises."""
+        """Write the rows' documents. Raises the client's errors."""
         waiting: dict[Place, list[tuple[Row, list[Part]]]] = {}
         for row in rows:
             parts = [part for event in row.events for part in parts_of(observe(event), 1)]

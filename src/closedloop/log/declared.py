@@ -7,7 +7,7 @@ from closedloop.loop.output import Outputs, read_outputs
 
 
 def declared_outputs(client: Elasticsearch) -> Outputs:
-    """What each predictor's output is declared to be; raises what the client raises."""
+    """The declared output of each predictor. Raises the client's errors."""
     found = client.search(
         index=OUTPUTS,
         size=10_000,

@@ -2,9 +2,9 @@
 
 Payloads are free-form, so nothing in them is mapped or even looked at, for field
 names as `""` and `a..b` would be refused: they are read back whole and never
-decide the type of a field. What is mapped is what one filters and
-aggregates by. `logged_at` is the logger's own clock at the last write of a
-document; whoever polls for changes ranges over it, with an overlap for
+decide the type of a field. Mapped are the fields that one filters
+and aggregates by. `logged_at` is the logger's own clock at the last write of a
+document; a reader that polls for changes ranges over it, with an overlap for
 refreshes and for several loggers' clocks.
 """
 
@@ -16,7 +16,7 @@ from closedloop.loop.scoring.verdict import SUMS
 
 DEAD_LETTERS = "closedloop-dead-letters"
 OUTPUTS = "closedloop-outputs"
-"""By what declaration the log is scored: a document for each, named as it is in the file."""
+"""The declarations by which the log is scored: a document for each, named as it is in the file."""
 
 # Lucene refuses a document with a term past 32,766 bytes: too long a word is
 # kept without being indexed rather than refused.

@@ -10,7 +10,7 @@ from closedloop.loop.parts import Document
 Key = tuple[str, str]
 """Index and document id."""
 
-# Far below what Elasticsearch takes, which keeps the memory of both low, and above
+# Far below the limit of Elasticsearch, which keeps the memory of both low, and above
 # a thousand documents of a small model: smaller requests cost more for each.
 _REQUEST_BYTES = 4 << 20
 
@@ -81,7 +81,7 @@ def delete(key: Key, known: Known) -> Operation:
 
 
 def overwrite(key: Key, document: Document | None) -> Operation:
-    """The write of a document whatever is there; None removes it."""
+    """The write of a document in place of any version; None removes it."""
     name = "delete" if document is None else "index"
     action = _encode({name: _at(key)})
     lines = [action] if document is None else [action, _encode(document)]

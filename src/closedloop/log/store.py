@@ -2,7 +2,7 @@
 
 A document is only replaced as it was read. If another writer was faster, it is read and merged
 again, so that nothing is lost and nothing is doubled, however many write at once. Neither `_mget`
-nor `_bulk` needs a refresh: `_mget` sees what was acknowledged, refreshed or not.
+nor `_bulk` needs a refresh: `_mget` sees every acknowledged write, refreshed or not.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait under 2 s
 _LONGEST_PAUSE = 1.0
 _FIELDS = ("_index", "_id", "_seq_no", "_primary_term", "_source", "error.type")
-# What a document of another writer may lack, or have of another shape; JSON has no infinity.
+# A document of another writer may lack fields, or have them of another shape; JSON has no infinity.
 UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 
 
@@ -150,7 +150,7 @@ class Documents:
                 body=[operation.lines for operation in operations],
             )
         except ApiError as error:
-            # What it cannot even read must be found and left out, or nothing would be written.
+            # An operation that it cannot even read must be left out, or none would be written.
             if error.meta.status not in (400, 413):
                 raise
             if len(operations) == 1:

@@ -4,8 +4,8 @@ The shape is that of Seldon's own request logger (Apache-2.0,
 `components/seldon-request-logger`, removed from its tree in 2022): `request`, `response` and
 `feedback` side by side. Added here: `ce-id` beside `ce-time`, so that the newest is known; the
 truth's own row as `feedback.instance`; earlier feedback in `feedback_history`; and `score`, the
-join of answer and truth by what the predictor's output is declared to mean, so that an
-aggregation needs no code.
+join of answer and truth by the declaration of the predictor's output, so that an aggregation
+needs no code.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ class Logged:
 def merge(
     known: Mapping[str, object] | None, part: Part, output: Output | None = None
 ) -> tuple[Document, Outcome]:
-    """The document with `part` in it, and what that did; neither argument is changed.
+    """The document with `part` in it, and the outcome; neither argument is changed.
 
     Of two versions of a section the newer stays, whichever comes first; the
     older feedback goes to `feedback_history`, oldest first, and a request that
@@ -122,7 +122,7 @@ def read_document(document: Mapping[str, object]) -> Logged:
 
 
 def feedback_in(section: Mapping[str, object]) -> Feedback:
-    """What a `feedback` section states."""
+    """The feedback that a `feedback` section states."""
     reward = section.get("reward")
     number = float(reward) if isinstance(reward, (int, float)) else None
     if "instance" not in section:
@@ -137,7 +137,7 @@ def feedback_in(section: Mapping[str, object]) -> Feedback:
 
 
 def row_in(logged: Logged, output: Output | None) -> Row:
-    """What a document says of its row, as a scoreboard that has this document alone holds it."""
+    """The row of a document, as a scoreboard holds it that has this document alone."""
     row = Row(answered=logged.answered, judged=logged.judged)
     if row.answered:
         row.predicted = read_answer(output, logged.response.get("instance"), logged.names)

@@ -19,7 +19,7 @@ from closedloop.loop.scoring.row import lent_stamp
 Document = dict[str, object]
 
 PAYLOAD_BYTES = 1 << 20
-"""A body past this size is logged without what is not scored, and marked as `cut`."""
+"""A body past this size is logged without the fields that are not scored, and marked as `cut`."""
 LENT_TO = "lent_to"
 """In feedback without an answer: the predictors that answered, whose logs have it too."""
 _LENT = "via"
@@ -32,7 +32,7 @@ _FEEDBACK_FIELDS = ("reward", "truth", "request", "response")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one event adds to one document: a whole section of it."""
+    """The section that one event adds to one document."""
 
     document_id: str
     section: str
@@ -49,7 +49,7 @@ class Part:
 
 
 def parts_of(observation: Observation, answer_rows: int | None = None) -> list[Part]:
-    """What an event adds to which documents.
+    """The parts that an event adds to documents.
 
     `answer_rows` is how many rows the answer has that feedback is about, None where it is not
     known. Feedback adds nothing to a row for which its truth is null.

@@ -11,7 +11,8 @@ import pytest
 from elasticsearch import Elasticsearch
 from prometheus_client import CollectorRegistry
 
-from closedloop.log.inference_log import PAGE, Counts, InferenceLog
+from closedloop.log.inference_log import Counts, InferenceLog
+from closedloop.log.pages import PAGE
 from closedloop.loop.events import Event
 from closedloop.loop.keys import Predictor
 from closedloop.loop.observation import observe

@@ -2,7 +2,7 @@
 
 200 with an empty body means that every alert of it is in Elasticsearch, 503
 that it is to be sent again (Alertmanager does), 400 that it cannot be read
-(Alertmanager gives up and logs the sentence); what could be read of it is kept.
+(Alertmanager gives up and logs the sentence); the alerts of it that can be read are kept.
 """
 
 import asyncio

@@ -39,7 +39,7 @@ class Unavailable(Exception):
 
 
 class Store:
-    """Writes alerts so that none replaces a newer status, whoever else writes them."""
+    """Writes alerts so that none replaces a newer status, however many write them."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents

@@ -3,8 +3,8 @@
 `POST /` takes a CloudEvent in binary mode and answers 202 with an empty body
 once the state has changed. An event that cannot be used is answered the same
 and counted by its reason, as in the request logger, which keeps it as a dead
-letter: a broker would only make a second one of it. What is no CloudEvent at
-all is answered 400.
+letter: a broker would only make a second one of it. A request that
+is no CloudEvent at all is answered 400.
 """
 
 import asyncio

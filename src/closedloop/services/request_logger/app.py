@@ -1,4 +1,4 @@
-"""The request logger put together: what it is made of, and in which order it starts and stops."""
+"""The request logger put together: its parts, and the order in which they start and stop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
         settings.elasticsearch_url,
         basic_auth=settings.basic_auth,
         request_timeout=settings.deadline_seconds,
-        max_retries=0,  # what is retried is decided where it is known what was written
+        max_retries=0,  # a retry is decided where it is known which documents were written
     )
     templates = IndexTemplates(client, TEMPLATES)
     backlog = Backlog(settings.queue_events, settings.queue_bytes)

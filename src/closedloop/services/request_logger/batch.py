@@ -1,4 +1,4 @@
-"""What a batch of events writes: pure, one document a step, whatever order they came in."""
+"""The writes of a batch of events: pure, one document a step, in any order of the events."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,8 +26,8 @@ _T = TypeVar("_T")
 
 @dataclass(slots=True)
 class Tally:
-    """What happened: `letters` are dead letters by reason, `letters_refused` why some were
-    refused themselves, `reused` whose request ids came with another request."""
+    """Counts of a batch: `letters` are dead letters by reason, `letters_refused` why some were
+    refused themselves, `reused` the owners of request ids that came with another request."""
 
     written: int = 0
     conflicts: int = 0
@@ -37,11 +37,11 @@ class Tally:
 
 
 class Batch:
-    """The documents that a batch of entries adds to, and what still waits to be in them.
+    """The documents that a batch of entries adds to, and the parts that still wait for them.
 
     `reject` makes the dead letter of an entry that Elasticsearch, or JSON,
     does not take; it gets the reason and a sentence. `kept` gets each entry of which all is
-    written. `output_of` is what a predictor's output is declared to be.
+    written. `output_of` gives the declared output of a predictor.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Batch:
                 self._give_back(entry, reason, error)
 
     def forget_settled(self) -> None:
-        """Drop what belongs to entries that were given up meanwhile."""
+        """Drop the parts of entries that were given up meanwhile."""
         self._unplaced = [entry for entry in self._unplaced if not entry.settled]
         self._parts = _unsettled(self._parts)
         self._letters = _unsettled(self._letters)
@@ -140,7 +140,7 @@ class Batch:
         return [operation for operation in operations if operation is not None]
 
     def resolve(self, operation: Operation, result: Result) -> None:
-        """Take note of what Elasticsearch said; what failed and may yet succeed keeps waiting."""
+        """Take note of a result; a write that failed and may yet succeed keeps waiting."""
         key = operation.key
         if key in self._letters:
             self._resolve_letter(key, result)
@@ -185,10 +185,10 @@ class Batch:
         if part.section == "request" and len(waiting) == 1:
             self._new.add(key)
         elif waiting[0][1].owner != part.owner:
-            self._new.discard(key)  # whose it is must be known first
+            self._new.discard(key)  # its owner must be known first
 
     def _keep_apart(self, keys: Iterable[Key], known: Mapping[Key, Known | None]) -> None:
-        """Move what waits for a document that turns out to be another predictor's.
+        """Move the parts that wait for a document that turns out to be another predictor's.
 
         Two predictors may have one index name, and a mirror gives both the same request ids.
         """
@@ -201,7 +201,7 @@ class Batch:
                 try:
                     owner = predictor_of(held.source)
                 except InvalidEvent:
-                    continue  # what someone else wrote there is refused when it is merged
+                    continue  # a document of another shape is refused when it is merged
             theirs = [pair for pair in waiting if pair[1].owner == owner]
             if len(theirs) == len(waiting):
                 continue
@@ -229,7 +229,7 @@ class Batch:
                 self._settle(key, pieces)
                 return None
             operation = put(key, held, logged(key, document), pieces)
-        # What someone else wrote there need not have our shape; JSON has no infinity.
+        # A document of another writer need not have our shape; JSON has no infinity.
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             self._refuse(key, pieces, f"{type(error).__name__}: {error}")
             return None

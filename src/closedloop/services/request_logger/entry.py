@@ -18,10 +18,10 @@ class Answer(StrEnum):
 
 
 class Entry:
-    """An event and what is still to be written of it: parts of documents, or a dead letter.
+    """An event and its parts that are still to be written, or its dead letter.
 
     `observation` is the event, unless it is refused; `index` is where its documents are, and
-    `names` whose they are: namespace, deployment, predictor. `parts` are empty until it is known
+    `names` their owner: namespace, deployment, predictor. `parts` are empty until it is known
     which documents these are. `received` and `deadline` are readings of the event loop's clock.
     `answer` is set once: when everything is written, or when that is given up.
     """
@@ -68,7 +68,7 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """About how many bytes of memory it takes: the body, what it was parsed to, the parts."""
+        """About how many bytes of memory it takes: the body, as bytes and parsed, and the parts."""
         rows = 1 if self.observation is None else self.observation.entries
         return 8 * len(self.body) + 1500 * rows
 

@@ -85,13 +85,13 @@ class Rejoin:
                 everything = now if whole else everything
             except UNAVAILABLE as error:
                 _log.warning("feedback was not rejoined, trying again", error=str(error))
-            except Exception:  # noqa: BLE001 - whatever one look met, the next may succeed
+            except Exception:  # noqa: BLE001 - the next look may succeed
                 _log.exception("feedback was not rejoined, trying again")
 
     async def look(self, since: float | None = None) -> None:
-        """Once: what was hinted, and what waits since a moment, in seconds since the epoch.
+        """Once: hinted requests, and feedback that waits since a moment, in seconds of the epoch.
 
-        Raises one of `index_templates.UNAVAILABLE`.
+        Raises one of `templates.UNAVAILABLE`.
         """
         hinted, self._hinted = self._hinted, set()
         found = await self._store.waiting(since, _MOST if since else _MOST_OF_EVERYTHING)
@@ -150,7 +150,7 @@ class Rejoin:
                 self._metrics.rejoined.inc(len(waiting.versions))
 
     async def _take_back(self, waiting: Waiting) -> None:
-        """Remove what was lent to others before its own answer came."""
+        """Remove the feedback that was lent to others before its own answer came."""
         borrowers = waiting.latest.get(LENT_TO)
         for borrower in borrowers if isinstance(borrowers, list) else ():
             owner = Predictor(*waiting.owner[:2], str(borrower))
@@ -176,7 +176,7 @@ class Rejoin:
         return all(each.there for each in ended.values())
 
     async def _leave(self, waiting: Waiting, gone: list[Document], sizes: frozenset[int]) -> None:
-        """Take what was brought to its answer out of the document where it waited."""
+        """Take feedback that was brought to its answer out of the document where it waited."""
         rest = [
             {name: value for name, value in each.items() if name != LENT_TO}
             for each in waiting.versions

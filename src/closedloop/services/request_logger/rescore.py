@@ -1,4 +1,4 @@
-"""Keeps the log scored by what is declared now, and says in the log what that is.
+"""Keeps the log scored by the present declarations, and writes these into the log.
 
 A declaration may come after the rows it is about. Every document names the one that it was
 scored by, so those scored by another are found by a search, and scored again.
@@ -51,14 +51,14 @@ class Rescore:
                     due = loop.time() + _AGAIN
             except UNAVAILABLE as error:
                 _log.warning("the log was not scored again, trying again", error=str(error))
-            except Exception:  # noqa: BLE001 - whatever one look met, the next may succeed
+            except Exception:  # noqa: BLE001 - the next look may succeed
                 _log.exception("the log was not scored again, trying again")
             await asyncio.sleep(_LOOK)
 
     async def look(self) -> None:
-        """Once: write down the declarations, and score what another one scored.
+        """Once: write down the declarations, and score the documents that another one scored.
 
-        Raises one of `index_templates.UNAVAILABLE`.
+        Raises one of `templates.UNAVAILABLE`.
         """
         await self._write_down()
         await self._store.refresh()
@@ -87,7 +87,7 @@ class Rescore:
             found = await self._store.scored_otherwise(
                 owner, output.digest if output else None, _PAGE
             )
-            # What cannot be changed now is tried again the next time.
+            # A document that cannot be changed now is tried again the next time.
             keys = [key for key in found if key not in seen]
             if not keys:
                 return

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from closedloop.log.counts import Buckets
 from closedloop.log.mapping import OUTPUTS
 from closedloop.log.operations import Key
 from closedloop.log.store import Documents
@@ -35,8 +36,8 @@ class Store(Documents):
         return new[max(0, most - len(there)) :]
 
     async def waiting(self, since: float | None, most: int) -> list[Key]:
-        """Feedback that may have to be brought to its answer: what has none and was written
-        since a moment (seconds since the epoch), and what was lent although it has one.
+        """Feedback that may have to be brought to its answer: feedback without one that was written
+        since a moment (seconds since the epoch), and lent feedback that has one.
 
         None for the moment: whenever it was written, and lent or of several rows as well.
         """
@@ -60,18 +61,19 @@ class Store(Documents):
         )
 
     async def owners(self, filters: Sequence[Filter] = ()) -> list[Predictor]:
-        """The predictors that have a log, at most a thousand of them."""
-        sources = [{field: {"terms": {"field": field}}} for field in OWNER]
-        found = await self._client.search(
-            index=INDEX_PATTERN,
-            size=0,
-            query={"bool": {"filter": list(filters)}},
-            aggregations={"owners": {"composite": {"size": 1000, "sources": sources}}},
-            allow_no_indices=True,
-            ignore_unavailable=True,
-        )
-        buckets = found.get("aggregations", {}).get("owners", {}).get("buckets", [])
-        return [Predictor(*(bucket["key"][field] for field in OWNER)) for bucket in buckets]
+        """The predictors that have a log."""
+        buckets, found = Buckets(OWNER), []
+        while not buckets.done:
+            answer = await self._client.search(
+                index=INDEX_PATTERN,
+                size=0,
+                query={"bool": {"filter": list(filters)}},
+                aggregations=buckets.aggregations,
+                allow_no_indices=True,
+                ignore_unavailable=True,
+            )
+            found += buckets.read(answer.body)
+        return [Predictor(*(bucket["key"][field] for field in OWNER)) for bucket in found]
 
     async def scored_otherwise(self, owner: Predictor, digest: str | None, most: int) -> list[Key]:
         """Documents of a predictor that another declaration scored; `digest` None: any did."""
@@ -95,7 +97,7 @@ class Store(Documents):
         return {hit["_id"]: hit["_source"].get("digest", "") for hit in found["hits"]["hits"]}
 
     async def refresh(self) -> None:
-        """Make what was written visible to searches."""
+        """Make acknowledged writes visible to searches."""
         await self._client.indices.refresh(
             index=INDEX_PATTERN, allow_no_indices=True, ignore_unavailable=True
         )

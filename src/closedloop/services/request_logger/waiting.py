@@ -47,7 +47,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class AnswerOf:
-    """What is known of a predictor's answers to a request: their sizes above 1, and whether
+    """The known answers of a predictor to a request: their sizes above 1, and whether
     there is one of a single row."""
 
     owner: Predictor

@@ -1,4 +1,4 @@
-"""Writes batches: read, merge, write; again what somebody else wrote meanwhile."""
+"""Writes batches: read, merge, write; again where another writer was faster."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,7 +37,7 @@ class Writer:
         output_of: Callable[[Predictor], Output | None] = lambda _: None,
         batches_answered: Callable[[Iterable[tuple[Predictor, str]]], None] = lambda _: None,
     ) -> None:
-        """`output_of` is what a predictor's output is declared to be; `batches_answered` gets
+        """`output_of` gives the declared output of a predictor; `batches_answered` gets
         the predictor and request id of each answer of several rows: feedback may wait for it."""
         self._store = store
         self._output_of = output_of
@@ -63,7 +63,7 @@ class Writer:
             loop.call_later(_LATEST_ANSWER, self._answer)
             try:
                 await self.write(entries)
-            except Exception:  # noqa: BLE001 - whatever one batch does, the next ones are written
+            except Exception:  # noqa: BLE001 - the next batches are written
                 _log.exception("a batch failed")
                 self._answer()
                 for entry in entries:
@@ -100,7 +100,7 @@ class Writer:
 
     async def _round(self, batch: Batch) -> None:
         if letters := batch.letters():
-            # Not for what it returns, but because a new index needs its template first.
+            # Read for its effect: a new index needs its template first.
             await self._store.read([letter.key for letter in letters])
             await self._send(batch, letters)
         if asked := batch.to_place():
@@ -127,7 +127,7 @@ class Writer:
     async def _send(self, batch: Batch, operations: list[Operation]) -> None:
         loop = asyncio.get_running_loop()
         for group in groups(operations):
-            # Answering thousands, and receiving what they send next, takes as long as a
+            # Answering thousands, and receiving their next events, takes as long as a
             # write: it is done while one is under way.
             loop.call_later(_UNDER_WAY, self._answer)
             results = await self._store.write(group)
