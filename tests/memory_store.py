@@ -14,7 +14,7 @@ from closedloop.loop.events import Event
 from closedloop.loop.keys import Predictor, index_name
 from closedloop.loop.observation import Observation, observe
 from closedloop.loop.output import Output
-from closedloop.loop.parts import LENT_TO, Document, predictor_of
+from closedloop.loop.sections import LENT_TO, Document, predictor_of
 from closedloop.services.request_logger.batch import Batch
 from closedloop.services.request_logger.dead_letters import DeadLetter
 from closedloop.services.request_logger.entry import Entry

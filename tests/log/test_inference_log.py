@@ -8,7 +8,7 @@ from closedloop.log import counts, inference_log
 from closedloop.log.inference_log import InferenceLog
 from closedloop.loop.documents import read_document, row_in
 from closedloop.loop.keys import Predictor
-from closedloop.loop.parts import Document
+from closedloop.loop.sections import Document
 from tests.services.metrics_server.running import answer, documents_of, truth, write_log
 
 PETS = Predictor("seldon", "pets", "default")

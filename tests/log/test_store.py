@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from closedloop.log.operations import Key, Operation, Result, groups, put
 from closedloop.log.store import ROUNDS, End, Place
 from closedloop.loop.keys import OWNER, Predictor, kept_apart
-from closedloop.loop.parts import Document
+from closedloop.loop.sections import Document
 from tests.memory_store import MemoryStore, run_at_once
 
 KEY = ("index", "a")

@@ -45,10 +45,10 @@ __all__ = ["KIND", "Promotion", "PromotionError", "Roles", "diff", "promote", "p
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What a promotion changed.
+    """The outcome of a promotion.
 
-    `answered_before` and `answered_after` are the name of the predictor whose
-    answer the gateway gave; None where that was not tried (a dry run, or no
+    `answered_before` and `answered_after` are the name of the predictor that
+    answered through the gateway; None where that was not tried (a dry run, or no
     probes).
     """
 
@@ -69,7 +69,7 @@ def promote(
     dry_run: bool = False,
     timeout: float = 300.0,
 ) -> Promotion:
-    """Swap the roles of the two predictors, wait, and see by its answers who serves.
+    """Swap the roles of the two predictors, wait, and see by its answers which one serves.
 
     `probes` are requests (SeldonMessages) that the two models answer
     differently, such as `closedloop.judging.comparison.disagreements` finds. They are
@@ -78,7 +78,7 @@ def promote(
     Without probes only the platform's word is waited for. The same call again
     undoes it.
 
-    Raises PromotionError, and whatever the platform raises; when the answers do
+    Raises PromotionError, and the errors of the platform; when the answers do
     not turn within `timeout` seconds the change stays applied, and the error
     says so.
     """
@@ -167,7 +167,7 @@ def _await(gateway: _Prober, probes: Sequence[_Probe], serving: str, timeout: fl
 
 
 def _who(gateway: _Prober, probes: Sequence[_Probe]) -> str | None:
-    """The predictor whose answers the gateway gives, None when they are not all of one."""
+    """The predictor that answers through the gateway, None when not all answers are of one."""
     names: set[str | None] = set()
     for probe in probes:
         answer = gateway.ask(probe.request)

@@ -1,8 +1,8 @@
 """The roles of two predictors, and the object in which they are swapped: pure.
 
-What is swapped are the roles, not the models: `shadow`, `traffic` and the
-place in the list move between the two predictors, while each keeps its name,
-its graph and its containers. Seldon names the log index, the Service and the
+The roles are swapped, not the models: `shadow`, `traffic` and the place in the
+list move between the two predictors, while each keeps its name, its graph and
+its containers. Seldon names the log index, the Service and the
 metrics of a predictor after it; were the models swapped between the names,
 one name would mean two models, its accuracy would mix both, and late feedback
 would judge one model's answer as the other's. The serving predictor comes
@@ -23,13 +23,13 @@ from closedloop.platforms.protocol import Object
 
 Message = Mapping[str, object]
 
-# What belongs to the role and not to the model.
+# The fields that belong to the role and not to the model.
 _ROLE = ("shadow", "traffic")
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class PromotionError(Exception):
-    """A promotion that cannot be or did not happen; one sentence: what, which value, what to do."""
+    """A promotion that cannot be or did not happen; one sentence with the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Roles:
 
 
 def roles(deployment: Object) -> Roles:
-    """Who serves and who shadows.
+    """The predictor that serves and the one that shadows it.
 
     Raises PromotionError unless there are exactly one of each.
     """
@@ -59,7 +59,7 @@ def roles(deployment: Object) -> Roles:
 def promoted(deployment: Object) -> dict[str, object]:
     """The object to apply so that the shadow serves and the serving predictor shadows.
 
-    Without status and what the API server manages; applied to its own result it
+    Without status and the fields that the API server manages; applied to its own result it
     gives the first object again. Raises PromotionError when there is no one
     serving and one shadow, or the shadow has fewer replicas than it will need.
     """
@@ -96,7 +96,7 @@ def promoted(deployment: Object) -> dict[str, object]:
 
 
 def diff(before: Object, after: Object) -> str:
-    """What applying `after` changes in the spec, as a unified diff of YAML.
+    """The change of the spec by applying `after`, as a unified diff of YAML.
 
     The predictors are shown by name, each with its place in the list, so that
     one that only moves does not look like another one.

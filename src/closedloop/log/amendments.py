@@ -13,7 +13,7 @@ from typing import cast
 import requests
 from elasticsearch import Elasticsearch
 
-from closedloop.log.declared import declared_outputs
+from closedloop.log.mapping import declared_outputs
 from closedloop.log.pages import open_log
 from closedloop.loop.documents import feedback_in, read_document, row_in
 from closedloop.loop.events import PUID_HEADER, InvalidEvent

@@ -26,8 +26,7 @@ from tenacity import (
     wait_exponential,
 )
 
-from closedloop.log.declared import declared_outputs
-from closedloop.log.mapping import TEMPLATES
+from closedloop.log.mapping import TEMPLATES, declared_outputs
 from closedloop.log.records import Refused, Row, read
 from closedloop.log.repeats import Repeated, without_repeats
 from closedloop.log.store import End, Place, merge_now
@@ -35,7 +34,7 @@ from closedloop.loop.documents import merge
 from closedloop.loop.events import Event
 from closedloop.loop.keys import INDEX_PATTERN, Predictor
 from closedloop.loop.observation import observe
-from closedloop.loop.parts import Document, Part, parts_of
+from closedloop.loop.sections import Document, Section, sections_of
 
 _T = TypeVar("_T")
 
@@ -162,10 +161,14 @@ class Index:
 
     def load(self, rows: Sequence[Row]) -> Report:
         """Write the rows' documents. Raises the client's errors."""
-        waiting: dict[Place, list[tuple[Row, list[Part]]]] = {}
+        waiting: dict[Place, list[tuple[Row, list[Section]]]] = {}
         for row in rows:
-            parts = [part for event in row.events for part in parts_of(observe(event), 1)]
-            waiting.setdefault((parts[0].owner, parts[0].document_id), []).append((row, parts))
+            sections = [
+                section for event in row.events for section in sections_of(observe(event), 1)
+            ]
+            waiting.setdefault((sections[0].owner, sections[0].document_id), []).append(
+                (row, sections)
+            )
         ended = merge_now(
             self._client, {place: partial(self._merged, each) for place, each in waiting.items()}
         )
@@ -187,11 +190,11 @@ class Index:
         return report
 
     def _merged(
-        self, entries: Sequence[tuple[Row, list[Part]]], document: Document | None
+        self, entries: Sequence[tuple[Row, list[Section]]], document: Document | None
     ) -> Document | None:
-        for _, parts in entries:
-            for part in parts:
-                document, _ = merge(document, part, self._outputs.of(part.owner))
+        for _, sections in entries:
+            for section in sections:
+                document, _ = merge(document, section, self._outputs.of(section.owner))
         return document
 
 

@@ -16,7 +16,7 @@ from closedloop.loop.keys import (
     Predictor,
     index_name,
 )
-from closedloop.loop.parts import Document
+from closedloop.loop.sections import Document
 
 # The fields that documents.read_document reads, and those of the owner.
 _FIELDS = [

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from closedloop.loop import rfc3339
-from closedloop.loop.parts import Document
+from closedloop.loop.sections import Document
 
 Key = tuple[str, str]
 """Index and document id."""

@@ -19,7 +19,7 @@ from closedloop.log.operations import Key, Known, Operation, Result, groups, log
 from closedloop.log.templates import IndexTemplates
 from closedloop.loop.events import InvalidEvent
 from closedloop.loop.keys import Predictor, index_name, kept_apart
-from closedloop.loop.parts import Document, predictor_of
+from closedloop.loop.sections import Document, predictor_of
 
 Place = tuple[Predictor, str]
 """The owner of a document, and its id unless it is kept apart."""

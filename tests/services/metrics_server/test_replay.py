@@ -16,8 +16,8 @@ from closedloop.log.pages import PAGE
 from closedloop.loop.events import Event
 from closedloop.loop.keys import Predictor
 from closedloop.loop.observation import observe
-from closedloop.loop.parts import Document
 from closedloop.loop.scoring import ConfusionMatrix
+from closedloop.loop.sections import Document
 from closedloop.services.metrics_server.census import Census
 from closedloop.services.metrics_server.replay import Replay
 from closedloop.services.metrics_server.state import State

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from closedloop.log.inference_log import InferenceLog
 from closedloop.loop.events import InvalidEvent
 from closedloop.services.kit import service
-from closedloop.services.kit.declared import DeclaredOutputs
+from closedloop.services.kit.declarations import DeclaredOutputs
 from closedloop.services.kit.incoming import NotAnEvent, receive
 from closedloop.services.kit.json_errors import json_error, json_errors
 from closedloop.services.metrics_server.collector import StateCollector

@@ -18,7 +18,7 @@ from closedloop.log.pages import PAGE
 from closedloop.loop import rfc3339
 from closedloop.loop.events import InvalidEvent
 from closedloop.loop.keys import Predictor
-from closedloop.loop.parts import predictor_of
+from closedloop.loop.sections import predictor_of
 from closedloop.services.metrics_server.state import OVERLAP_SECONDS, State
 
 _LOOK = 1.0  # seconds between looks at the declarations

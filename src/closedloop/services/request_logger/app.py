@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from closedloop.log.mapping import TEMPLATES
 from closedloop.log.templates import IndexTemplates
 from closedloop.services.kit import service
-from closedloop.services.kit.declared import DeclaredOutputs
+from closedloop.services.kit.declarations import DeclaredOutputs
 from closedloop.services.kit.json_errors import json_errors
 from closedloop.services.request_logger.backlog import Backlog
 from closedloop.services.request_logger.metrics import Metrics

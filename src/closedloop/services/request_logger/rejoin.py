@@ -22,7 +22,7 @@ from closedloop.log.templates import UNAVAILABLE
 from closedloop.loop.documents import scored
 from closedloop.loop.keys import Predictor, document_id
 from closedloop.loop.output import Output
-from closedloop.loop.parts import LENT_TO, Document, Part, lent, stamp_of
+from closedloop.loop.sections import LENT_TO, Document, Section, lent, stamp_of
 from closedloop.services.request_logger.answers import answer_sizes
 from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.store import Store
@@ -31,7 +31,7 @@ from closedloop.services.request_logger.waiting import (
     age_of,
     answer_of,
     merged,
-    parts_for,
+    sections_for,
     waiting_among,
     without_loans,
 )
@@ -129,21 +129,21 @@ class Rejoin:
         if own.sizes or waiting.answered:
             await self._take_back(waiting)
             gone = [each for each in waiting.versions if each.get("rows", 1) in own.sizes]
-            parts = [part for each in gone for part in parts_for(waiting, each, own)]
-            if await self._add(parts):
+            sections = [section for each in gone for section in sections_for(waiting, each, own)]
+            if await self._add(sections):
                 await self._leave(waiting, gone, own.sizes)
             return
         answered = [each for each in others if each.sizes or each.lone]
         names = [each.owner.predictor for each in answered]
         if not answered or waiting.latest.get(LENT_TO) == names:
             return
-        parts = [
-            lent(part, answer.owner)
+        sections = [
+            lent(section, answer.owner)
             for answer in answered
             for each in waiting.versions
-            for part in parts_for(waiting, each, answer)
+            for section in sections_for(waiting, each, answer)
         ]
-        if await self._add(parts):
+        if await self._add(sections):
             document = {**waiting.known.source}
             document["feedback"] = {**waiting.latest, LENT_TO: names}
             if await self._replace(waiting, document):
@@ -162,11 +162,11 @@ class Rejoin:
             change = partial(without_loans, waiting.owner, output)
             await self._store.merge({(owner, name): change for name in names})
 
-    async def _add(self, parts: list[Part]) -> bool:
-        """Merge parts into documents; whether all of them are there now."""
-        by_place: dict[Place, list[Part]] = {}
-        for part in parts:
-            by_place.setdefault((part.owner, part.document_id), []).append(part)
+    async def _add(self, sections: list[Section]) -> bool:
+        """Merge sections into documents; whether all of them are there now."""
+        by_place: dict[Place, list[Section]] = {}
+        for section in sections:
+            by_place.setdefault((section.owner, section.document_id), []).append(section)
         ended = await self._store.merge(
             {place: partial(merged, each, self._output_of) for place, each in by_place.items()}
         )

@@ -18,8 +18,8 @@ from closedloop.loop import rfc3339
 from closedloop.loop.documents import scored
 from closedloop.loop.keys import Predictor
 from closedloop.loop.output import Output
-from closedloop.loop.parts import Document, predictor_of
-from closedloop.services.kit.declared import DeclaredOutputs
+from closedloop.loop.sections import Document, predictor_of
+from closedloop.services.kit.declarations import DeclaredOutputs
 from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.store import Store
 

@@ -14,7 +14,7 @@ from closedloop.loop.keys import (
     Predictor,
     owned_by,
 )
-from closedloop.loop.parts import LENT_TO
+from closedloop.loop.sections import LENT_TO
 
 Filter = Mapping[str, object]
 

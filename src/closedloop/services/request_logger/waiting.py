@@ -1,4 +1,4 @@
-"""Feedback that waits for the answer it is about, and the parts that it becomes there: pure."""
+"""Feedback that waits for the answer it is about, and the sections that it becomes there: pure."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +13,7 @@ from closedloop.loop import rfc3339
 from closedloop.loop.documents import merge, read_document, scored
 from closedloop.loop.keys import Predictor, document_id, kept_apart
 from closedloop.loop.output import Output
-from closedloop.loop.parts import LENT_TO, Document, Part
+from closedloop.loop.sections import LENT_TO, Document, Section
 from closedloop.services.request_logger.answers import answer_sizes, fitting
 
 _COMMON = (
@@ -84,8 +84,8 @@ def waiting_among(found: Iterable[Held]) -> list[Waiting]:
     return waiting
 
 
-def parts_for(waiting: Waiting, version: Document, answer: AnswerOf) -> list[Part]:
-    """One version of feedback as parts of the documents of an answer."""
+def sections_for(waiting: Waiting, version: Document, answer: AnswerOf) -> list[Section]:
+    """One version of feedback as sections of the documents of an answer."""
     common = {name: waiting.known.source.get(name, "") for name in _COMMON}
     request_id, rows = waiting.request_id, version.get("rows", 1)
     if rows in answer.sizes:
@@ -95,7 +95,7 @@ def parts_for(waiting: Waiting, version: Document, answer: AnswerOf) -> list[Par
             if name not in ("rows", "instance", "answer_rows", LENT_TO)
         }
         return [
-            Part(
+            Section(
                 document_id(request_id, row, 2),
                 "feedback",
                 {**common, "Row": row},
@@ -107,7 +107,7 @@ def parts_for(waiting: Waiting, version: Document, answer: AnswerOf) -> list[Par
     whole = {name: value for name, value in version.items() if name not in ("answer_rows", LENT_TO)}
     if answer.sizes:
         whole["answer_rows"] = fitting(answer.sizes, 1)
-    return [Part(document_id(request_id, 0, 1), "feedback", {**common, "Row": 0}, whole)]
+    return [Section(document_id(request_id, 0, 1), "feedback", {**common, "Row": 0}, whole)]
 
 
 def without_loans(
@@ -141,11 +141,11 @@ def age_of(source: Document) -> float:
 
 
 def merged(
-    parts: Iterable[Part],
+    sections: Iterable[Section],
     output_of: Callable[[Predictor], Output | None],
     document: Document | None,
 ) -> Document | None:
-    """The document with these parts in it."""
-    for part in parts:
-        document, _ = merge(document, part, output_of(part.owner))
+    """The document with these sections in it."""
+    for section in sections:
+        document, _ = merge(document, section, output_of(section.owner))
     return document
