@@ -23,9 +23,11 @@ from elasticsearch import Elasticsearch
 from bench.load import application, empty_handler, rendered, send, service
 from closedloop.log.mapping import TEMPLATES
 from closedloop.loop import events
-from closedloop.loop.documents import Document, index_name, merge, parts_of
+from closedloop.loop.documents import merge
 from closedloop.loop.events import Event
+from closedloop.loop.keys import index_name
 from closedloop.loop.observation import observe
+from closedloop.loop.parts import Document, parts_of
 from tests.elasticsearch import search_server
 
 _IN_FLIGHT = 4000  # twice what is written at a time, so that there is always a batch waiting

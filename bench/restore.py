@@ -19,8 +19,10 @@ from bench.load import service
 from bench.metrics_server import loop
 from closedloop.log.inference_log import PAGE, InferenceLog
 from closedloop.log.mapping import TEMPLATES
-from closedloop.loop.documents import INDEX_PATTERN, Document, index_name, merge, parts_of
+from closedloop.loop.documents import merge
+from closedloop.loop.keys import INDEX_PATTERN, index_name
 from closedloop.loop.observation import observe
+from closedloop.loop.parts import Document, parts_of
 from closedloop.services.metrics_server.state import State
 from tests.elasticsearch import running_elasticsearch
 

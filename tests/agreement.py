@@ -14,13 +14,14 @@ from prometheus_client import CollectorRegistry
 from closedloop.log.mapping import TEMPLATES
 from closedloop.log.templates import IndexTemplates
 from closedloop.loop import events
-from closedloop.loop.documents import INDEX_PATTERN, OWNER, Document
+from closedloop.loop.keys import INDEX_PATTERN, OWNER
+from closedloop.loop.parts import Document
 from closedloop.services.kit.declared import DeclaredOutputs
 from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.rejoin import Rejoin
 from closedloop.services.request_logger.store import Store
-from tests.metrics_server.running import MetricsServer, running_server
-from tests.request_logger.running import Logger, running_logger
+from tests.services.metrics_server.running import MetricsServer, running_server
+from tests.services.request_logger.running import Logger, running_logger
 
 Key = tuple[Any, ...]
 """Owner, name of the count, and other labels."""

@@ -8,9 +8,10 @@ from elasticsearch import Elasticsearch, helpers
 
 from closedloop.log.mapping import TEMPLATES
 from closedloop.loop import events
-from closedloop.loop.documents import Document, Predictor
 from closedloop.loop.events import Event
+from closedloop.loop.keys import Predictor
 from closedloop.loop.output import Output
+from closedloop.loop.parts import Document
 from tests.memory_store import MemoryLogger
 
 NUMBERED = Output("class", classes=tuple(map(str, range(2000))))

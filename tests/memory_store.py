@@ -7,17 +7,12 @@ from typing import Any, TypeVar, cast
 from prometheus_client import CollectorRegistry
 
 from closedloop.log.mapping import DEAD_LETTERS
-from closedloop.loop.documents import (
-    LENT_TO,
-    Document,
-    Predictor,
-    index_name,
-    predictor_of,
-    read_document,
-)
+from closedloop.loop.documents import read_document
 from closedloop.loop.events import Event
+from closedloop.loop.keys import Predictor, index_name
 from closedloop.loop.observation import Observation, observe
 from closedloop.loop.output import Output
+from closedloop.loop.parts import LENT_TO, Document, predictor_of
 from closedloop.services.request_logger.batch import Batch
 from closedloop.services.request_logger.dead_letters import DeadLetter
 from closedloop.services.request_logger.entry import Entry

@@ -156,7 +156,7 @@ BROKEN = st.sampled_from(
     [b"", b"{", b"[]", b"null", b"\xff\xfe{}", b"\x1f\x8b no gzip", b"[" * 5000, b"x" * 200_000,
      b'{"data": {"ndarray": ' + b"[" * 700 + b"]" * 700 + b"}}", b'{"strData": "\\ud800"}']
 )  # fmt: skip
-KIND = st.sampled_from(events.TYPES)
+KIND = st.sampled_from(list(events.SECTIONS))
 OWNERS = st.sampled_from([DEFAULT, CANARY, IRIS, PERF, CAPITAL, PRICE, TAGS, RISK, SHARES])
 SECOND = st.integers(0, 5).map(
     lambda second: f"{datetime(2026, 1, 31, 12, tzinfo=UTC) + timedelta(seconds=second):%FT%TZ}"

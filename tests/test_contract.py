@@ -11,7 +11,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from closedloop.loop import events
-from closedloop.loop.documents import index_name
+from closedloop.loop.keys import index_name
 from closedloop.loop.observation import MOST_BYTES
 from tests.agreement import (
     CANARY,

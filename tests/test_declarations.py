@@ -12,11 +12,11 @@ from closedloop.log import audit_trail, evaluate
 from closedloop.log.declared import declared_outputs
 from closedloop.log.mapping import OUTPUTS
 from closedloop.loop import events
-from closedloop.loop.documents import index_name
 from closedloop.loop.events import Event
+from closedloop.loop.keys import index_name
 from closedloop.loop.output import read_output
-from tests.metrics_server.running import MetricsServer, event, running_server
-from tests.request_logger.running import Logger, running_logger
+from tests.services.metrics_server.running import MetricsServer, event, running_server
+from tests.services.request_logger.running import Logger, running_logger
 
 PETS = ("seldon", "pets", "default")
 INDEX = index_name(*PETS)

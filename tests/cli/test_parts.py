@@ -11,7 +11,8 @@ from closedloop.cli.table import status_table
 from closedloop.loop.scoring.said import ADVICE
 from closedloop.notebook.dashboards import Prometheus, Series
 from closedloop.paths import manifests_folder
-from closedloop.platforms.protocol import PARTS, PartStatus, PlatformError
+from closedloop.platforms.parts import PARTS
+from closedloop.platforms.protocol import PartStatus, PlatformError
 from closedloop.suite.setup import STEPS
 from tests.cli.conftest import Invoke
 from tests.suite.fakes import FakePlatform

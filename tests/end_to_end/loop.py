@@ -17,8 +17,8 @@ from elasticsearch.helpers import scan
 from nats.errors import Error as NatsError
 from prometheus_client.parser import text_string_to_metric_families
 
-from closedloop.loop.documents import INDEX_PATTERN
 from closedloop.loop.events import PUID_HEADER
+from closedloop.loop.keys import INDEX_PATTERN
 from closedloop.notebook.traffic import Plan, Record, Traffic
 from closedloop.notebook.waiting import until
 from closedloop.platforms.embedded import state

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from closedloop.loop.documents import INDEX_PATTERN
+from closedloop.loop.keys import INDEX_PATTERN
 from tests.end_to_end.accepted import Accepted, documents
 from tests.end_to_end.loop import METRICS_SERVER, REQUEST_LOGGER, Loop, Sending
 

@@ -13,7 +13,8 @@ from closedloop.notebook.waiting import until
 from closedloop.paths import checkout_root
 from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
-from closedloop.platforms.protocol import PARTS, PlatformError
+from closedloop.platforms.parts import PARTS
+from closedloop.platforms.protocol import PlatformError
 from tests.end_to_end.loop import PATIENCE, Loop
 from tests.platforms.embedded.run.processes import descendants, runs
 
@@ -93,7 +94,7 @@ def test_parts_come_in_any_order_models_change_under_traffic_and_go_with_the_dae
     alone: EmbeddedPlatform, tmp_path: Path
 ) -> None:
     alone.apply("namespaces")
-    for part in reversed(PARTS):
+    for part in reversed([*PARTS]):
         alone.install(part)
     alone.apply("istio/gateway.yaml", "models/outputs.yaml", "models/iris-perf.yaml")
     alone.wait("SeldonDeployment", "iris-perf", "seldon", timeout=300)

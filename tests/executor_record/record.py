@@ -43,12 +43,13 @@ _TRUTH = '{"truth": {"data": {"ndarray": [0]}}}'
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 _TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
-_KEPT = re.compile(r"content-type|content-encoding|seldon-puid|x-content-.*|access-.*|ce-.*")
+_KEPT = re.compile(r"content-type|content-encoding|seldon-puid|x-content-.*|ce-.*")
 _USUAL = "usual headers"
 _HEAD = """\
 # What Seldon's executor 1.17.1 made of the calls of calls.yaml. Written by record.py, never by
 # hand. Headers are told as they differ from the usual ones; null: it is not there.
 """
+_NOT_ROUTED = (404, 405)  # of which the words are the router's
 _LONG = 600  # bytes: longer bodies are known by their digest
 
 Event = dict[str, Any]  # headers and body, as the sink prints them
@@ -160,11 +161,12 @@ def replay(
 def described(call: Call, seen: Seen) -> dict[str, Any]:
     """What came of a call, as it is recorded."""
     puid = seen.headers.get("seldon-puid", "")
-    answer: dict[str, Any] = {"status": seen.status}
-    answer["headers"] = {
-        name: _UUID.sub("<uuid>", value) for name, value in sorted(seen.headers.items())
-    }
-    answer["body"] = _said(seen.body)
+    answer: dict[str, Any] = {"status": seen.status, "headers": {}}
+    if seen.status not in _NOT_ROUTED:
+        answer["headers"] = {
+            name: _UUID.sub("<uuid>", value) for name, value in sorted(seen.headers.items())
+        }
+        answer["body"] = _said(seen.body)
     told: list[dict[str, Any]] = []
     for event in sorted(seen.events, key=lambda one: str(one["headers"].get("ce-type"))):
         headers = {name: value for name, value in event["headers"].items() if _an_events(name)}

@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from closedloop.loop import events
-from closedloop.loop.documents import Predictor
+from closedloop.loop.keys import Predictor
 from closedloop.loop.output import Outputs, read_output
-from closedloop.platforms.cluster.access import _CREDENTIALS
 from closedloop.platforms.cluster.applying import GENERATE
 from closedloop.platforms.cluster.images import chart_images
 from closedloop.platforms.cluster.ports import host_ports, published
 from closedloop.platforms.embedded.broker.delivery import backoff, parse
+from closedloop.platforms.parts import PARTS
 from closedloop.services.kit.declared import parse_outputs
 from tests.manifests.repository import MANIFESTS, Document, objects, of
 
@@ -159,7 +159,7 @@ def test_triggers_filter_by_what_executors_send() -> None:
         assert set(wanted) <= {"type", "inferenceservicename", "endpoint", "namespace", "modelid"}
         if not wanted:
             continue
-        assert wanted["type"] in events.TYPES
+        assert wanted["type"] in list(events.SECTIONS)
         assert any(
             wanted["inferenceservicename"] == deployment
             and wanted.get("endpoint", predictor) == predictor
@@ -287,9 +287,12 @@ def test_secrets_have_the_keys_that_are_asked_for_and_no_password_is_written_dow
 
 
 def test_the_url_of_a_service_is_made_with_the_password_that_its_secret_has() -> None:
-    for service, (secret, *keys) in _CREDENTIALS.items():
-        (key,) = (key for key in services() if key.endswith(f"/{service}"))
-        assert set(keys) <= secret_keys()[f"{key.partition('/')[0]}/{secret}"]
+    asking = [one for part in PARTS.values() for one in part.workloads if one.login]
+    assert [f"{one.namespace}/{one.service}" for one in asking] == ["seldon-logs/elasticsearch"]
+    for one in asking:
+        assert one.login is not None
+        keys = secret_keys()[f"{one.namespace}/{one.login.secret}"]
+        assert {one.login.user, one.login.password} <= keys
 
 
 def test_credentials_are_optional_where_the_search_server_may_ask_for_none() -> None:

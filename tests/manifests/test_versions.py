@@ -5,7 +5,7 @@ import pytest
 from closedloop.manifests import load_values
 from closedloop.platforms.cluster.images import chart_images
 from closedloop.platforms.embedded.monitoring.debian import _PACKAGES
-from closedloop.platforms.protocol import PARTS
+from closedloop.platforms.parts import PARTS
 from tests.manifests.repository import MANIFESTS
 
 VERSIONS: dict[str, dict[str, dict[str, object]]] = load_values(MANIFESTS / "versions.yaml")  # type: ignore[assignment]  # plain YAML

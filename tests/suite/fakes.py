@@ -1,6 +1,6 @@
 """A platform that only notes what is asked of it, and notebooks small enough to run in a test."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import nbformat
@@ -75,6 +75,9 @@ class FakePlatform:
             PartStatus("envoy", "1.40.0", "ready", "http://127.0.0.1:8003"),
             PartStatus("seldon-logs/logger", "0.1.0", "restarting", restarts=3, note=self.note),
         ]
+
+    def evidence(self) -> Iterator[tuple[str, bytes]]:
+        yield "objects/Pod.yaml", b"{}"
 
     def down(self) -> None:
         self.calls.append("down")

@@ -1,7 +1,8 @@
 import pytest
 
 from closedloop.paths import manifests_folder
-from closedloop.platforms.protocol import PARTS, PlatformError
+from closedloop.platforms.parts import PARTS
+from closedloop.platforms.protocol import PlatformError
 from closedloop.suite.setup import STEPS, install_everything
 from tests.suite.fakes import FakePlatform
 

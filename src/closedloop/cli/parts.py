@@ -10,7 +10,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from closedloop.cli.errors import CommandError
 from closedloop.cli.options import PROMETHEUS, PlatformName, PlatformOption, open_platform
 from closedloop.cli.table import not_counted_table, print_status, print_table
-from closedloop.platforms.protocol import PARTS, Platform, PlatformError
+from closedloop.platforms.parts import named
+from closedloop.platforms.protocol import Platform, PlatformError
 
 # What manifests/monitoring/rules.yaml records.
 NOT_COUNTED = "model:feedback_not_counted > 0"
@@ -94,7 +95,7 @@ def logs(
 
 def _named(platform: Platform, word: str) -> str:
     """The one part that `word` names or is a piece of the name of, else the word itself."""
-    if word in PARTS or "/" in word:
+    if named(word) or "/" in word:
         return word
     names = [part.part for part in platform.status()]
     found = [name for name in names if word in name.rpartition("/")[2]]

@@ -17,9 +17,9 @@ from closedloop.log.declared import declared_outputs
 from closedloop.log.pages import open_log
 from closedloop.loop.documents import feedback_in, read_document, row_in
 from closedloop.loop.events import PUID_HEADER, InvalidEvent
+from closedloop.loop.keys import document_id
 from closedloop.loop.output import Output
 from closedloop.loop.payload import feedback_of
-from closedloop.loop.scoring.keys import document_id
 from closedloop.loop.scoring.scoreboard import verdict
 
 Document = Mapping[str, object]

@@ -30,17 +30,11 @@ from closedloop.log.mapping import TEMPLATES
 from closedloop.log.records import Refused, Row, read
 from closedloop.log.repeats import Repeated, without_repeats
 from closedloop.loop import rfc3339
-from closedloop.loop.documents import (
-    INDEX_PATTERN,
-    Document,
-    Part,
-    Predictor,
-    index_name,
-    merge,
-    parts_of,
-)
+from closedloop.loop.documents import merge
 from closedloop.loop.events import Event
+from closedloop.loop.keys import INDEX_PATTERN, Predictor, index_name
 from closedloop.loop.observation import observe
+from closedloop.loop.parts import Document, Part, parts_of
 
 _T = TypeVar("_T")
 _Key = tuple[str, str]  # index, document id

@@ -12,7 +12,13 @@ from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
 
 from closedloop.loop import rfc3339
-from closedloop.loop.documents import INDEX_PATTERN, OWNER, Document, Predictor, index_name
+from closedloop.loop.keys import (
+    INDEX_PATTERN,
+    OWNER,
+    Predictor,
+    index_name,
+)
+from closedloop.loop.parts import Document
 from closedloop.loop.scoring.verdict import STATES
 
 PAGE = 1000  # documents read at once: a few milliseconds of work each

@@ -11,7 +11,7 @@ refreshes and for several loggers' clocks.
 from collections.abc import Mapping
 
 from closedloop.log.templates import Template, template
-from closedloop.loop.documents import INDEX_PATTERN, OWNER
+from closedloop.loop.keys import INDEX_PATTERN, OWNER
 from closedloop.loop.scoring.verdict import SUMS
 
 DEAD_LETTERS = "closedloop-dead-letters"

@@ -14,7 +14,13 @@ from typing import cast
 from elasticsearch import Elasticsearch, NotFoundError
 
 from closedloop.log.period import Filter
-from closedloop.loop.documents import OWNER, Predictor, index_name, kept_apart, owned_by
+from closedloop.loop.keys import (
+    OWNER,
+    Predictor,
+    index_name,
+    kept_apart,
+    owned_by,
+)
 
 Hit = Mapping[str, object]
 Source = Mapping[str, object]

@@ -33,8 +33,8 @@ from typing import cast
 from uuid import NAMESPACE_URL, uuid5
 
 from closedloop.loop import events
-from closedloop.loop.documents import Predictor
 from closedloop.loop.events import Event, InvalidEvent
+from closedloop.loop.keys import Predictor
 from closedloop.loop.observation import read_event
 
 NEEDED = ("request_id", "time", "prediction")

@@ -15,7 +15,8 @@ from closedloop.loop import rfc3339
 REQUEST = "io.seldon.serving.inference.request"
 RESPONSE = "io.seldon.serving.inference.response"
 FEEDBACK = "io.seldon.serving.feedback"
-TYPES = (REQUEST, RESPONSE, FEEDBACK)
+SECTIONS = {REQUEST: "request", RESPONSE: "response", FEEDBACK: "feedback"}
+"""The types of events, and the section of a document that each is in."""
 
 PUID_HEADER = "Seldon-Puid"
 
@@ -26,7 +27,14 @@ _LONGEST_REQUEST_ID = 480
 _SKEW = SKEW_SECONDS * 1_000_000_000
 # What the binding lets stand in a header as it is: printable ASCII but for these.
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "")
-_ATTRIBUTE_HEADERS = ("ce-id", "ce-source", "ce-type", "ce-specversion")
+REQUIRED = ("ce-id", "ce-source", "ce-specversion", "ce-type")
+"""The headers that every CloudEvent in binary mode has."""
+UNNAMED = {
+    "ce-namespace": "unknown-namespace",
+    "ce-inferenceservicename": "unknown-inferenceservice",
+    "ce-endpoint": "unknown-endpoint",
+}
+"""The names of a predictor whose event does not say them, as Seldon's own request logger has it."""
 
 
 class InvalidEvent(ValueError):
@@ -90,16 +98,14 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
 
     `headers` must look names up without regard to case, or have lower-case
     names; values are percent-decoded, as section 3.1.3.2 of the binding says.
-    An absent namespace, deployment or predictor becomes `unknown-namespace`,
-    `unknown-inferenceservice` or `unknown-endpoint`, as Seldon's own request
-    logger has it. A time more than `SKEW_SECONDS` in the future becomes that of
-    arrival at the broker, the same for every receiver; where no broker says
-    it, the event is refused.
+    An absent namespace, deployment or predictor becomes that of `UNNAMED`. A time more than
+    `SKEW_SECONDS` in the future becomes that of arrival at the broker, the same for every
+    receiver; where no broker says it, the event is refused.
 
     Raises `InvalidEvent` with reason `missing_header`, `bad_header`,
     `bad_time` or `unknown_type`.
     """
-    for name in _ATTRIBUTE_HEADERS:
+    for name in REQUIRED:
         if not headers.get(name):
             raise InvalidEvent(
                 "missing_header",
@@ -110,9 +116,9 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
             "bad_header",
             f"ce-specversion is {headers['ce-specversion']!r}: send '1.0'",
         )
-    if headers["ce-type"] not in TYPES:
+    if headers["ce-type"] not in SECTIONS:
         raise InvalidEvent(
-            "unknown_type", f"ce-type is {headers['ce-type']!r}: send one of {', '.join(TYPES)}"
+            "unknown_type", f"ce-type is {headers['ce-type']!r}: send one of {', '.join(SECTIONS)}"
         )
     request_id = _decoded(headers, "ce-requestid")
     if not request_id:
@@ -120,15 +126,18 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
             "missing_header",
             "header ce-requestid is missing or empty: send the prediction's Seldon-Puid in it",
         )
+    namespace, deployment, predictor = (
+        _decoded(headers, name) or absent for name, absent in UNNAMED.items()
+    )
     event = Event(
         id=_decoded(headers, "ce-id"),
         source=_decoded(headers, "ce-source"),
         type=headers["ce-type"],
         time=_sent(_decoded(headers, "ce-time"), _decoded(headers, "ce-knativearrivaltime")),
         request_id=request_id,
-        namespace=_decoded(headers, "ce-namespace") or "unknown-namespace",
-        deployment=_decoded(headers, "ce-inferenceservicename") or "unknown-inferenceservice",
-        predictor=_decoded(headers, "ce-endpoint") or "unknown-endpoint",
+        namespace=namespace,
+        deployment=deployment,
+        predictor=predictor,
         model=_decoded(headers, "ce-modelid"),
         content_type=headers.get("content-type") or "application/json",
         body=body,

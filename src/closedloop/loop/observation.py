@@ -11,6 +11,7 @@ from functools import lru_cache
 from closedloop.loop import events
 from closedloop.loop.body import parse_body
 from closedloop.loop.events import Event, InvalidEvent
+from closedloop.loop.keys import LONGEST_NAMES
 from closedloop.loop.payload import Feedback, Rows, feedback_of, judged_request, rows_of
 
 REASONS = (
@@ -21,9 +22,6 @@ REASONS = (
 
 MOST_BYTES = 16 << 20
 """How large a body may be, unless a setting says otherwise."""
-
-# Elasticsearch's limit of an index name, without what stands around the three names.
-_LONGEST_NAMES = 255 - len("inference-log-seldon---")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +56,11 @@ def read_event(headers: Mapping[str, str], body: bytes) -> Observation:
 def observe(event: Event) -> Observation:
     """Read the body of an event. Raises `InvalidEvent` with one of `REASONS`."""
     names = (event.namespace, event.deployment, event.predictor)
-    if (length := _index_bytes(names)) > _LONGEST_NAMES:
+    if (length := _index_bytes(names)) > LONGEST_NAMES:
         raise InvalidEvent(
             "bad_header",
             f"ce-namespace, ce-inferenceservicename and ce-endpoint have {length} bytes together:"
-            f" send at most {_LONGEST_NAMES}",
+            f" send at most {LONGEST_NAMES}",
         )
     try:
         message = parse_body(event.body, event.content_type)

@@ -1,6 +1,6 @@
 """What notebooks and the command line ask of a platform, whichever it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,9 +11,6 @@ class Report(Protocol):
 
     def __call__(self, what: str, share: float | None = None, /) -> None: ...
 
-
-# The parts, in the order in which they can be installed.
-PARTS = ("istio", "monitoring", "seldon-core", "knative-eventing", "elasticsearch")
 
 Object = Mapping[str, object]
 
@@ -53,7 +50,10 @@ class Platform(Protocol):
         ...
 
     def install(self, part: str) -> list[PartStatus]:
-        """Install one of `PARTS` and wait until it is ready; a part that is there stays."""
+        """Install a part, by its name in `parts.PARTS`, and wait until it is ready.
+
+        A part that is there stays.
+        """
         ...
 
     def apply(self, *manifests: str | Path | Object) -> list[str]:
@@ -81,13 +81,19 @@ class Platform(Protocol):
         condition: str = "Ready",
         timeout: float = 120,
     ) -> dict[str, object]:
-        """Wait for a condition, which may be `Deleted`; past `timeout` seconds the error shows
-        the object's status, its recent events and the last lines of its logs."""
+        """Wait for a condition, in any letter case, and return the object.
+
+        For `Deleted` it is the last that was seen of it. A condition that the
+        kind does not have is an error at once; past `timeout` seconds the error
+        shows the object's status, its recent events and the last lines of its logs.
+        """
         ...
 
     def restart(self, part: str, *, kill: bool = False) -> None:
-        """Stop the processes or pods of a Deployment `namespace/name`, at once if `kill`,
-        and return when they run again and are ready."""
+        """Replace the pods of a workload, without time to end if `kill`, until new ones are ready.
+
+        It is named as for `logs`.
+        """
         ...
 
     def url(self, service: str, port: str | int | None = None) -> str:
@@ -95,11 +101,21 @@ class Platform(Protocol):
         ...
 
     def logs(self, part: str, lines: int = 100) -> str:
-        """The last lines a part, or the pods of a workload `namespace/name`, logged."""
+        """The last lines that a part, a workload `namespace/name` or a SeldonDeployment logged.
+
+        Parts and workloads have the names that are in `parts.PARTS`, too.
+        """
         ...
 
     def status(self) -> list[PartStatus]:
-        """Every part and workload."""
+        """Every workload; empty where nothing runs."""
+        ...
+
+    def evidence(self) -> Iterator[tuple[str, bytes]]:
+        """Files for `closedloop bundle`: a name and the content of each, without passwords.
+
+        Objects, events, logs and versions; empty where nothing runs.
+        """
         ...
 
     def down(self) -> None:

@@ -7,39 +7,20 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
-
-import yaml
 
 from closedloop.platforms.protocol import PartStatus, Platform
 from closedloop.suite.errors import SuiteError
 
-_LINES = 5000
-_KINDS = (
-    "Namespace",
-    "Deployment",
-    "Service",
-    "Pod",
-    "ConfigMap",
-    "Gateway",
-    "Broker",
-    "Trigger",
-    "SeldonDeployment",
-    "PodMonitor",
-    "PrometheusRule",
-)
 Files = Iterator[tuple[str, bytes]]
 
 
 def write_bundle(platform: Platform, archive: Path, run: Path | None = None) -> int:
     """Write `archive` (tar.gz) about the platform and the folder of a run; returns its files.
 
-    A platform that has a method `evidence`, which yields names and contents,
-    says itself what there is to know; of another it is what the protocol
-    tells. What cannot be read becomes a file that says why. Raises
-    `SuiteError` when `run` is no folder.
+    What cannot be read becomes a file that says why. Raises `SuiteError` when
+    `run` is no folder.
     """
     if run is not None and not run.is_dir():
         raise SuiteError(f"{run} is no folder: name one that `closedloop run` wrote")
@@ -60,28 +41,13 @@ def _files(platform: Platform, run: Path | None, archive: Path) -> Files:
     yield "versions/python.txt", _versions().encode()
     yield _file("status.txt", lambda: _table(platform.status()))
     try:
-        if callable(own := getattr(platform, "evidence", None)):
-            yield from own()
-        else:
-            yield from _by_protocol(platform)
+        yield from platform.evidence()
     except Exception as error:  # noqa: BLE001 - the run's files are wanted all the more
         yield "platform.txt", f"cannot be read: {error}\n".encode()
     if run is not None:
         for path in sorted(run.rglob("*")):
             if path.is_file() and path != archive and not path.name.endswith(".partial"):
                 yield f"run/{path.relative_to(run)}", path.read_bytes()
-
-
-def _by_protocol(platform: Platform) -> Files:
-    for kind in _KINDS:
-        yield _file(f"objects/{kind}.yaml", partial(_objects, platform, kind))
-    for part in platform.status():
-        name = part.part.replace("/", "_")
-        yield _file(f"logs/{name}.log", partial(platform.logs, part.part, _LINES))
-
-
-def _objects(platform: Platform, kind: str) -> str:
-    return str(yaml.safe_dump_all(platform.objects(kind), sort_keys=False))
 
 
 def _table(parts: Sequence[PartStatus]) -> str:

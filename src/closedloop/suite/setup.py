@@ -7,7 +7,8 @@ install exactly this; where it is there already nothing changes.
 import sys
 from dataclasses import dataclass
 
-from closedloop.platforms.protocol import PARTS, Platform, Report
+from closedloop.platforms.parts import PARTS
+from closedloop.platforms.protocol import Platform, Report
 
 
 @dataclass(frozen=True, slots=True)

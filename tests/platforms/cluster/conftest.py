@@ -1,5 +1,5 @@
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from closedloop.paths import manifests_folder
-from closedloop.platforms.client.api import Api
 from closedloop.platforms.cluster import preflight
 from closedloop.platforms.cluster.platform import ClusterPlatform
 from closedloop.platforms.cluster.sources import FILES, file_name
@@ -16,21 +15,6 @@ from tests.platforms.cluster.fake_api import FakeApi
 from tests.platforms.cluster.stand_ins import StandIns, definition, workload
 
 Open = Callable[[], ClusterPlatform]
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Iterator[FakeApi]:
-    """A fake API server with the namespaces that every cluster has."""
-    server = FakeApi()
-    with server.running(tmp_path):
-        for name in ("default", "kube-system"):
-            server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        yield server
-
-
-@pytest.fixture
-def api(fake: FakeApi, tmp_path: Path) -> Api:
-    return Api(tmp_path / "kubeconfig", "test")
 
 
 @pytest.fixture

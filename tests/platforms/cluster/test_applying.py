@@ -8,7 +8,7 @@ import pytest
 from closedloop.manifests import Manifest
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import ApiError
-from closedloop.platforms.cluster.applying import GENERATE, Applier
+from closedloop.platforms.cluster.applying import GENERATE, ClusterApplier
 from closedloop.platforms.cluster.inventory import LABEL, VALUE, Inventory, Made
 from closedloop.platforms.protocol import PlatformError
 from tests.platforms.cluster.fake_api import FakeApi
@@ -40,8 +40,8 @@ MODIFIED = (
 
 
 @pytest.fixture
-def applier(api: Api) -> Applier:
-    return Applier(api, Inventory(api), patience=60)
+def applier(api: Api) -> ClusterApplier:
+    return ClusterApplier(api, Inventory(api), patience=60)
 
 
 def _config(name: str = "one", **data: str) -> Manifest:
@@ -53,13 +53,13 @@ def _thing(kind: str, name: str, **more: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **more}
 
 
-def test_created_unchanged_configured(applier: Applier) -> None:
+def test_created_unchanged_configured(applier: ClusterApplier) -> None:
     assert applier.apply([_config(a="1")]) == ["ConfigMap/one created"]
     assert applier.apply([_config(a="1")]) == ["ConfigMap/one unchanged"]
     assert applier.apply([_config(a="2")]) == ["ConfigMap/one configured"]
 
 
-def test_what_is_no_longer_asked_for_goes(applier: Applier, fake: FakeApi) -> None:
+def test_what_is_no_longer_asked_for_goes(applier: ClusterApplier, fake: FakeApi) -> None:
     applier.apply([_config(a="1", b="2")])
     applier.apply([_config(a="1")])
     found = fake.get("ConfigMap", "one", "default")
@@ -81,7 +81,7 @@ def test_what_is_no_longer_asked_for_goes(applier: Applier, fake: FakeApi) -> No
     ],
 )
 def test_tries_again_what_passes_by_itself(
-    applier: Applier, api: Api, fake: FakeApi, status: int, message: str
+    applier: ClusterApplier, api: Api, fake: FakeApi, status: int, message: str
 ) -> None:
     for name in ("eventing-webhook", "seldon-webhook-service", "istiod"):
         fake.put(_endpoints(name))
@@ -90,7 +90,7 @@ def test_tries_again_what_passes_by_itself(
     assert len([each for each in fake.requests if each.method == "PATCH"]) == 3
 
 
-def test_waits_for_the_webhooks_endpoint(applier: Applier, fake: FakeApi) -> None:
+def test_waits_for_the_webhooks_endpoint(applier: ClusterApplier, fake: FakeApi) -> None:
     fake.fail("PATCH", "configmaps/one", 500, WEBHOOK)
     fake.put(_endpoints("eventing-webhook"))
     applier.apply([_config(a="1")])
@@ -105,7 +105,9 @@ def test_waits_for_the_webhooks_endpoint(applier: Applier, fake: FakeApi) -> Non
         "ConfigMap in version v1 cannot be handled: strict decoding error: unknown field",
     ],
 )
-def test_a_refusal_is_an_error_at_once(applier: Applier, fake: FakeApi, message: str) -> None:
+def test_a_refusal_is_an_error_at_once(
+    applier: ClusterApplier, fake: FakeApi, message: str
+) -> None:
     fake.fail("PATCH", "configmaps/one", 400, message, times=9)
     with pytest.raises(ApiError, match=message[:30]):
         applier.apply([_config(a="1")])
@@ -115,10 +117,10 @@ def test_a_refusal_is_an_error_at_once(applier: Applier, fake: FakeApi, message:
 def test_gives_up_with_the_servers_words(api: Api, fake: FakeApi) -> None:
     fake.fail("PATCH", "configmaps/one", 429, "Too many requests", times=99)
     with pytest.raises(ApiError, match="Too many requests"):
-        Applier(api, Inventory(api), patience=0.3).apply([_config(a="1")])
+        ClusterApplier(api, Inventory(api), patience=0.3).apply([_config(a="1")])
 
 
-def test_waits_until_a_namespace_is_gone(applier: Applier, fake: FakeApi) -> None:
+def test_waits_until_a_namespace_is_gone(applier: ClusterApplier, fake: FakeApi) -> None:
     fake.fail(
         "PATCH",
         "configmaps/one",
@@ -131,33 +133,39 @@ def test_waits_until_a_namespace_is_gone(applier: Applier, fake: FakeApi) -> Non
     assert "metadata.name=gone" in asked
 
 
-def test_takes_fields_of_our_objects_back(applier: Applier, api: Api, fake: FakeApi) -> None:
+def test_takes_fields_of_our_objects_back(applier: ClusterApplier, api: Api, fake: FakeApi) -> None:
     applier.apply([_config(a="1")])
     api.merge("ConfigMap", "one", "default", {"data": {"a": "2"}})
     assert applier.apply([_config(a="1")]) == ["ConfigMap/one configured"]
 
 
-def test_an_object_of_others_that_differs_is_not_changed(applier: Applier, fake: FakeApi) -> None:
+def test_an_object_of_others_that_differs_is_not_changed(
+    applier: ClusterApplier, fake: FakeApi
+) -> None:
     theirs = fake.put(_thing("ConfigMap", "one", data={"a": "theirs"}))
     with pytest.raises(PlatformError, match=f"kubectl label configmap one .* {LABEL}={VALUE}"):
         applier.apply([_config(a="ours")])
     assert fake.get("ConfigMap", "one", "default") == theirs
 
 
-def test_an_object_of_others_that_is_as_asked_is_used(applier: Applier, fake: FakeApi) -> None:
+def test_an_object_of_others_that_is_as_asked_is_used(
+    applier: ClusterApplier, fake: FakeApi
+) -> None:
     theirs = fake.put(_thing("ConfigMap", "one", data={"a": "1"}))
     assert applier.apply([_config(a="1")]) == ["ConfigMap/one left alone, it is not ours"]
     assert fake.get("ConfigMap", "one", "default") == theirs
 
 
-def test_upstreams_object_of_others_is_used_as_it_is(applier: Applier, fake: FakeApi) -> None:
+def test_upstreams_object_of_others_is_used_as_it_is(
+    applier: ClusterApplier, fake: FakeApi
+) -> None:
     theirs = fake.put(_thing("ConfigMap", "one", data={"a": "theirs"}))
     applier.apply([_config(a="ours")], upstream=True)
     assert fake.get("ConfigMap", "one", "default") == theirs
 
 
 def test_what_is_made_is_in_the_inventory_and_nothing_else(
-    applier: Applier, api: Api, fake: FakeApi
+    applier: ClusterApplier, api: Api, fake: FakeApi
 ) -> None:
     fake.put(_thing("ConfigMap", "theirs", data={"a": "1"}))
     applier.apply([_config("theirs", a="1"), _config("ours", a="1")])
@@ -177,7 +185,7 @@ def test_an_entry_is_read_as_it_was_written() -> None:
         assert Made.parse(str(made)) == made
 
 
-def test_a_password_is_made_once_and_kept(applier: Applier, fake: FakeApi) -> None:
+def test_a_password_is_made_once_and_kept(applier: ClusterApplier, fake: FakeApi) -> None:
     secret = _thing("Secret", "login", stringData={"username": "elastic"})
     secret["metadata"]["annotations"] = {GENERATE: "password"}
     applier.apply([Manifest("test.yaml", secret)])

@@ -11,7 +11,8 @@ from closedloop.platforms.cluster.commands import CommandFailed, run
 from closedloop.platforms.cluster.images import images, mirrored, rewritten
 from closedloop.platforms.cluster.sources import Sources
 from closedloop.platforms.cluster.versions import Chart
-from closedloop.platforms.protocol import PARTS, PlatformError
+from closedloop.platforms.parts import PARTS
+from closedloop.platforms.protocol import PlatformError
 from tests.platforms.cluster.stand_ins import StandIns
 
 
@@ -129,8 +130,14 @@ def test_sources_may_be_local_folders(tmp_path: Path) -> None:
 
 def test_every_part_has_charts_files_or_an_image() -> None:
     parts = versions.read(manifests_folder()).parts
-    assert tuple(parts) == PARTS
+    assert list(parts) == list(PARTS)
     assert all(part.charts or part.files or part.image for part in parts.values())
+    for name, part in parts.items():
+        namespaces = {part.namespace, *(chart.namespace for chart in part.charts)} - {""}
+        assert namespaces == set(PARTS[name].namespaces)
+        releases = {chart.release for chart in part.charts}
+        assert {one.release for one in PARTS[name].workloads} - {""} <= releases
+        assert set(PARTS[name].files) == set(part.files)
     assert all(
         chart.version and chart.repository for part in parts.values() for chart in part.charts
     )

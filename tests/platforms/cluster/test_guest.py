@@ -15,7 +15,8 @@ from closedloop.manifests import load
 from closedloop.paths import manifests_folder
 from closedloop.platforms.cluster import access
 from closedloop.platforms.cluster.platform import ClusterPlatform
-from closedloop.platforms.protocol import PARTS, PlatformError
+from closedloop.platforms.parts import PARTS
+from closedloop.platforms.protocol import PlatformError
 from closedloop.suite.bundle import write_bundle
 from closedloop.suite.setup import STEPS, install_everything
 from tests.platforms.cluster.conftest import Open

@@ -7,7 +7,8 @@ import pytest
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.cluster import commands, helm, kind
 from closedloop.platforms.cluster.inventory import NAME
-from closedloop.platforms.protocol import PARTS, PlatformError
+from closedloop.platforms.parts import PARTS
+from closedloop.platforms.protocol import PlatformError
 from closedloop.suite.setup import install_everything
 from tests.platforms.cluster.conftest import Open
 from tests.platforms.cluster.fake_api import FakeApi

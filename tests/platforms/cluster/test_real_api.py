@@ -13,7 +13,7 @@ from closedloop.platforms.client import api as api_module
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import ApiError
 from closedloop.platforms.client.waiting import wait
-from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster.applying import ClusterApplier
 from closedloop.platforms.cluster.inventory import Inventory, Made
 from closedloop.platforms.cluster.removing import remove
 from closedloop.platforms.protocol import PlatformError
@@ -41,8 +41,8 @@ def name(api: Api) -> Iterator[str]:
 
 
 @pytest.fixture
-def applier(api: Api) -> Applier:
-    return Applier(api, Inventory(api))
+def applier(api: Api) -> ClusterApplier:
+    return ClusterApplier(api, Inventory(api))
 
 
 def _config(name: str, **data: str) -> Manifest:
@@ -51,7 +51,9 @@ def _config(name: str, **data: str) -> Manifest:
     return Manifest("test.yaml", document)
 
 
-def test_applies_takes_back_and_forgets_fields(api: Api, applier: Applier, name: str) -> None:
+def test_applies_takes_back_and_forgets_fields(
+    api: Api, applier: ClusterApplier, name: str
+) -> None:
     assert applier.apply([_config(name, a="1", b="2")]) == [f"ConfigMap/{name} created"]
     assert applier.apply([_config(name, a="1", b="2")]) == [f"ConfigMap/{name} unchanged"]
     api.merge("ConfigMap", name, "default", {"data": {"a": "theirs", "c": "3"}})
@@ -74,7 +76,7 @@ def test_a_conflict_is_refused_without_force(api: Api, name: str) -> None:
     assert caught.value.status == 409
 
 
-def test_an_object_of_others_is_not_changed(api: Api, applier: Applier, name: str) -> None:
+def test_an_object_of_others_is_not_changed(api: Api, applier: ClusterApplier, name: str) -> None:
     api.create(_config(name, a="theirs").document)
     with pytest.raises(PlatformError, match="is not ours"):
         applier.apply([_config(name, a="ours")])

@@ -39,7 +39,7 @@ ALPHA = (
 
 PRIOR = 1.0
 """Beta(1, 1), the uniform mixture: decides soonest for models that differ a lot, and costs little
-where they differ less; `tests/decision/test_looking.py` holds the table."""
+where they differ less; `tests/judging/decision/test_looking.py` holds the table."""
 
 # Beyond this many further rows a projection says no more than "not in sight".
 _HORIZON = 10**9

@@ -13,15 +13,14 @@ say), as early truth until the answer comes, or, for a batch, as unscorable.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar, cast
+from collections.abc import Iterator, Sequence
 
+from closedloop.loop.keys import document_id
 from closedloop.loop.output import Output
 from closedloop.loop.scoring.confusion import ConfusionMatrix
-from closedloop.loop.scoring.keys import document_id
 from closedloop.loop.scoring.labels import LabelCounts
 from closedloop.loop.scoring.loose import Loose, prune, together
+from closedloop.loop.scoring.memory import Capacity, Shared
 from closedloop.loop.scoring.reading import Said, read_truth
 from closedloop.loop.scoring.row import TELLING, Feedback, Outcome, Row, borrowed, order, verdict
 from closedloop.loop.scoring.sums import ExactSum
@@ -30,23 +29,7 @@ from closedloop.loop.scoring.verdict import STATES, SUMS
 
 __all__ = ["TELLING", "Capacity", "Feedback", "Outcome", "Row", "Scoreboard", "order", "verdict"]
 
-_T = TypeVar("_T", bound=Hashable)
-
-# Where every answer is a text of its own, sharing would only cost.
-_MOST_SHARED = 10_000
 _NO_SIZES: frozenset[int] = frozenset()
-
-
-@dataclass(slots=True)
-class Capacity:
-    """Room for rows, in one scoreboard or shared by several."""
-
-    limit: int
-    held: int = 0
-
-    @property
-    def full(self) -> bool:
-        return self.held >= self.limit
 
 
 class Scoreboard:
@@ -73,7 +56,7 @@ class Scoreboard:
         self._batches: dict[str, frozenset[int]] = {}  # sizes of a request's answers of many rows
         # Feedback that may be found to speak of other rows than it is held under.
         self._loose: dict[str, dict[str, Loose]] = {}
-        self._shared: dict[Hashable, Hashable] = {}
+        self._shared = Shared()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -115,7 +98,7 @@ class Scoreboard:
         outcome = self._outcome(held, held.answered if held else "", stamp)
         if outcome.changes:
             held = self._open(name)
-            held.predicted, held.answered = self._share(said), stamp
+            held.predicted, held.answered = self._shared.one(said), stamp
             held.misfit = held.away = False
             self._count(held, 1)
         if outcome is not Outcome.OVER_LIMIT and (size > 1 or request_id in self._loose):
@@ -127,7 +110,7 @@ class Scoreboard:
         if size > 1:
             known = self._batches.get(request_id, _NO_SIZES)
             if size not in known:
-                self._batches[request_id] = self._share(known | {size})
+                self._batches[request_id] = self._shared.one(known | {size})
         if request_id in self._loose:
             self._settle(request_id)
 
@@ -213,7 +196,7 @@ class Scoreboard:
             if any(document_id(request_id, row, size) in self._rows for row in range(size))
         )
         if held:
-            self._batches[request_id] = self._share(held)
+            self._batches[request_id] = self._shared.one(held)
 
     def _judge_batch(self, request_id: str, stamp: str, feedback: Feedback) -> Outcome:
         size = feedback.entries
@@ -234,7 +217,7 @@ class Scoreboard:
     def _read(self, truth: object, feedback: Feedback) -> Said | None:
         if not feedback.truths:
             return None
-        return self._share(read_truth(self.output, truth, feedback.names))
+        return self._shared.one(read_truth(self.output, truth, feedback.names))
 
     def _settle(self, request_id: str) -> None:
         """Give loose feedback to the rows it speaks of, by the answers known now."""
@@ -308,9 +291,3 @@ class Scoreboard:
             self.sums[name].add(number, sign)
         if row.answered:
             self.times.add(row.answered, row.judged, sign)
-
-    def _share(self, value: _T) -> _T:
-        """One object for equal values: there are few classes and many rows."""
-        if len(self._shared) < _MOST_SHARED:
-            return cast(_T, self._shared.setdefault(value, value))
-        return cast(_T, self._shared.get(value, value))

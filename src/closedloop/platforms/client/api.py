@@ -14,6 +14,7 @@ from closedloop.platforms.client.connection import (
     NoSuchKind,
     Object,
     Unreachable,
+    lines,
 )
 
 FIELD_MANAGER = "closedloop"
@@ -45,7 +46,7 @@ class Api:
         resource = self._connection.resource(kind, api_version)
         try:
             return self._connection.request(
-                "get", _path(resource, name, namespace), what=_title("reading", kind, name)
+                "get", _path(resource, name, namespace), what=f"reading {kind} {name}"
             )
         except ApiError as error:
             if error.status == 404:
@@ -119,7 +120,7 @@ class Api:
             reading=seconds + 5,
         )
         try:
-            for line in _lines(response):
+            for line in lines(response):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
@@ -143,7 +144,7 @@ class Api:
         return self._connection.request(
             "patch",
             _path(resource, name, namespace),
-            what=_title("applying", kind, name),
+            what=f"applying {kind} {name}",
             body=dict(document),
             content_type="application/apply-patch+yaml",
             field_manager=FIELD_MANAGER,
@@ -158,7 +159,7 @@ class Api:
         return self._connection.request(
             "post",
             _path(resource, None, namespace or "default"),
-            what=_title("creating", kind, name),
+            what=f"creating {kind} {name}",
             body=dict(document),
             field_manager=FIELD_MANAGER,
         )
@@ -170,7 +171,7 @@ class Api:
         return self._connection.request(
             "put",
             _path(resource, name, namespace),
-            what=_title("replacing", kind, name),
+            what=f"replacing {kind} {name}",
             body=dict(document),
             field_manager=FIELD_MANAGER,
         )
@@ -181,7 +182,7 @@ class Api:
         return self._connection.request(
             "patch",
             _path(resource, name, namespace),
-            what=_title("changing", kind, name),
+            what=f"changing {kind} {name}",
             body=dict(patch),
             content_type="application/merge-patch+json",
             field_manager=FIELD_MANAGER,
@@ -212,7 +213,7 @@ class Api:
             self._connection.request(
                 "delete",
                 _path(resource, name, namespace),
-                what=_title("deleting", kind, name),
+                what=f"deleting {kind} {name}",
                 body=options,
             )
         except ApiError as error:
@@ -295,14 +296,3 @@ def _path(resource: Resource, name: str | None, namespace: str) -> str:
     inside = namespace or ("default" if name else "")
     path: str = resource.path(name=name, namespace=inside if resource.namespaced else None)
     return path
-
-
-def _title(doing: str, kind: str, name: str) -> str:
-    return f"{doing} {kind} {name}"
-
-
-def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
-    rest = b""
-    for chunk in response.stream(amt=None, decode_content=False):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from (line for line in whole if line.strip())

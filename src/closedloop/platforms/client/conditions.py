@@ -3,33 +3,78 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from closedloop.platforms.protocol import PlatformError
+
 Object = Mapping[str, Any]
 
+DELETED = "Deleted"
 SELDON_ID = "seldon-deployment-id"
+# The conditions that every platform gives an object of these kinds; what else is
+# in the status of one can be waited for, too.
+CONDITIONS: Mapping[str, tuple[str, ...]] = {
+    "Deployment": ("Available", "Ready", "Progressing"),
+    "StatefulSet": ("Available", "Ready"),
+    "DaemonSet": ("Available", "Ready"),
+    "Pod": ("Ready", "ContainersReady", "Initialized", "PodScheduled"),
+    "Node": ("Ready",),
+    "SeldonDeployment": (
+        "Ready",
+        "DeploymentsReady",
+        "ServicesReady",
+        "istioVirtualServicesReady",
+    ),
+    "Broker": ("Ready",),
+    "Trigger": ("Ready",),
+    "CustomResourceDefinition": ("Established", "NamesAccepted"),
+    **dict.fromkeys(
+        ("ConfigMap", "Secret", "Service", "ServiceAccount", "Namespace", "Gateway", "PodMonitor"),
+        (),
+    ),
+}
+_ROLLED_OUT = {"available", "ready"}
 _SHADOW = "seldon.io/shadow"
 _LONGEST_NAME = 63
 
 
-def met(thing: Object, condition: str) -> bool:
-    """Whether the object has the condition, for its newest spec.
+def is_same(one: str, other: str) -> bool:
+    """Whether two names of a condition are one: letter case does not tell them apart."""
+    return one.lower() == other.lower()
 
-    A workload has `Available` and `Ready` only when its rollout is complete:
+
+def demand_known(kind: str, condition: str, thing: Object | None) -> None:
+    """Raise `PlatformError` for a condition that an object of this kind never has.
+
+    What the object as it is now, if it is there, has in its status counts as known.
+    """
+    if kind not in CONDITIONS or is_same(condition, DELETED):
+        return
+    known = CONDITIONS[kind]
+    if any(is_same(condition, one) for one in (*known, *(each["type"] for each in _listed(thing)))):
+        return
+    if not known:
+        raise PlatformError(f"a {kind} has no conditions: only {DELETED} can be waited for")
+    raise PlatformError(
+        f"a {kind} has no condition {condition}: name one of {', '.join((*known, DELETED))}"
+    )
+
+
+def met(thing: Object, condition: str) -> bool:
+    """Whether the object has the condition, in any letter case, for its newest spec.
+
+    A workload is `Available` and `Ready` only when its rollout is complete:
     all pods are of the newest template, and ready.
     """
-    kind = thing.get("kind")
-    if condition in {"Available", "Ready"}:
-        if kind == "Deployment":
-            return _is_deployed(thing)
-        if kind == "StatefulSet":
-            return _is_rolled_out(thing)
-        if kind == "DaemonSet":
-            return _is_everywhere(thing)
-    status = thing.get("status") or {}
-    if not _is_observed(thing):
-        return False
-    return any(
-        each.get("type") == condition and each.get("status") == "True"
-        for each in status.get("conditions") or []
+    if condition.lower() in _ROLLED_OUT:
+        match thing.get("kind"):
+            case "Deployment":
+                return _is_deployed(thing)
+            case "StatefulSet":
+                return _is_rolled_out(thing)
+            case "DaemonSet":
+                return _is_everywhere(thing)
+    return _is_observed(thing) and any(
+        is_same(str(each.get("type")), condition) and each.get("status") == "True"
+        for each in _listed(thing)
     )
 
 
@@ -80,6 +125,10 @@ def _containers(template: Object) -> Sequence[Object]:
 
 def _is_hashed(name: str) -> bool:
     return len(name.removeprefix("seldon-")) == 32
+
+
+def _listed(thing: Object | None) -> Sequence[Object]:
+    return ((thing or {}).get("status") or {}).get("conditions") or []
 
 
 def _is_observed(thing: Object) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from kubernetes.config.config_exception import ConfigException
 from kubernetes.dynamic import DynamicClient, LazyDiscoverer, Resource
 from kubernetes.dynamic.exceptions import ResourceNotFoundError, ResourceNotUniqueError
 
+from closedloop.platforms.parts import PARTS
 from closedloop.platforms.protocol import PlatformError
 
 Object = dict[str, Any]
@@ -54,12 +56,7 @@ _GROUP_VERSION = {
     ),
 }
 # Which installation brings a kind.
-_PART_OF_GROUP = {
-    "networking.istio.io": "istio",
-    "monitoring.coreos.com": "monitoring",
-    "machinelearning.seldon.io": "seldon-core",
-    "eventing.knative.dev": "knative-eventing",
-}
+_PART_OF_GROUP = {group: one.name for one in PARTS.values() for group in one.groups}
 _CONNECT = 10.0
 _READ = 60.0
 
@@ -198,3 +195,11 @@ def _refused(what: str, error: ApiException) -> ApiError:
         status=int(error.status or 0),
         text=str(text),
     )
+
+
+def lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
+    """The lines of an answer that goes on, each as soon as it is whole; empty ones left out."""
+    rest = b""
+    for chunk in response.stream(amt=None, decode_content=False):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in whole if line.strip())

@@ -62,9 +62,7 @@ def passing(status: int, message: str) -> Fault | None:
         return None  # it answered, and refused
     if status == 409 and "has been modified" in message:
         return Fault(Passing.CONFLICT)
-    if status in {403, 409} and (
-        "is being terminated" in message or "object is being deleted" in message
-    ):
+    if status in {403, 409} and ("is being terminated" in message or "is being deleted" in message):
         return Fault(Passing.TERMINATING)
     if status in _BUSY or any(text in message for text in _BUSY_TEXT):
         return Fault(Passing.BUSY)

@@ -5,14 +5,20 @@ from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from closedloop.platforms.client.api import Api
-from closedloop.platforms.client.conditions import SELDON_ID, is_reconciled, met
+from closedloop.platforms.client.conditions import (
+    DELETED,
+    SELDON_ID,
+    demand_known,
+    is_reconciled,
+    is_same,
+    met,
+)
 from closedloop.platforms.client.connection import ApiError, NoSuchKind, Unreachable
 from closedloop.platforms.client.diagnosis import diagnose, is_ready
 from closedloop.platforms.protocol import PlatformError
 
 Object = dict[str, Any]
 
-DELETED = "Deleted"
 # A watch is begun anew at least this often, so that a connection that died is noticed.
 _WATCH = 50.0
 # What nothing announces is looked at again after this.
@@ -32,42 +38,53 @@ def wait(
     """The object once it has the condition; for `Deleted` the last that was seen of it.
 
     An object that is not there yet is waited for. With `uid`, `Deleted` is met
-    when another object has taken the name. Raises `PlatformError` with a
-    diagnosis after `timeout` seconds.
+    when another object has taken the name. Raises `PlatformError`: at once for
+    a condition that the kind does not have, with a diagnosis after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
+    going = is_same(condition, DELETED)
     last: Object = {}
 
     def done(thing: Object | None) -> bool:
         nonlocal last
-        if condition == DELETED:
+        if going:
             if thing is None or (uid and thing["metadata"].get("uid") != uid):
                 return True
             last = thing
             return False
+        demand_known(kind, condition, thing)
         if thing is None:
+            last = {}
             return False
         last = {"kind": kind, **thing}
         return _holds(api, last, condition)
 
-    while time.monotonic() < deadline:
+    away: PlatformError | None = None
+    while True:
         try:
             if _watch_once(api, kind, name, namespace, deadline, done):
                 return last
+            away = None
         except NoSuchKind:
-            if condition == DELETED:
+            if going:
                 return last
             raise
         except (ApiError, Unreachable) as error:
             if isinstance(error, ApiError) and error.status in {400, 401, 403, 405}:
                 raise
             # The version is too old (410), the server restarts: begin again, but not at once.
+            away = error
             time.sleep(min(0.5, max(0.0, deadline - time.monotonic())))
+        if time.monotonic() >= deadline:
+            break
+    if away and not last:
+        raise away
     place = f"{namespace}/{name}" if namespace else name
-    raise PlatformError(
-        f"{kind} {place} is not {condition} after {timeout:g} s: see its status below,"
-        f" or `closedloop bundle` for everything\n{diagnose(api, kind, name, namespace)}"
-    )
+    late = f"{kind} {place} is {'still' if going else 'not'} there after {timeout:g} s"
+    if last and not going:
+        late = f"{kind} {place} is not {condition} after {timeout:g} s"
+    advice = "see its status below, or `closedloop bundle` for everything" if last else "apply it"
+    raise PlatformError(f"{late}: {advice}\n{diagnose(api, kind, name, namespace)}")
 
 
 def wait_for_new_pods(
@@ -158,7 +175,7 @@ def _watch_once(
 def _holds(api: Api, thing: Object, condition: str) -> bool:
     if not met(thing, condition):
         return False
-    if thing["kind"] != "SeldonDeployment" or condition != "Ready":
+    if thing["kind"] != "SeldonDeployment" or not is_same(condition, "Ready"):
         return True
     own = thing["metadata"]
     labels = f"{SELDON_ID}={own['name']}"

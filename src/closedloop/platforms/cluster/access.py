@@ -13,10 +13,8 @@ from closedloop.platforms.client.diagnosis import pods_of
 from closedloop.platforms.cluster.forwarding import Forwarder
 from closedloop.platforms.cluster.ports import Published
 from closedloop.platforms.cluster.relaying import Relay, proxied
+from closedloop.platforms.parts import behind
 from closedloop.platforms.protocol import PlatformError
-
-# Services that ask for a password: its Secret, and the keys of user and password.
-_CREDENTIALS = {"elasticsearch": ("elasticsearch-credentials", "username", "password")}
 
 _PATIENCE = 30.0
 _ANSWER = 5.0  # seconds for the answer to one request
@@ -111,18 +109,19 @@ def _number(service: Mapping[str, Any], port: str | int | None) -> int:
 
 
 def _userinfo(api: Api, namespace: str, name: str) -> str:
-    if name not in _CREDENTIALS:
+    workload = behind(f"{namespace}/{name}")
+    if workload is None or workload.login is None:
         return ""
-    secret, user, password = _CREDENTIALS[name]
-    found = api.get("Secret", secret, namespace)
+    asked = workload.login
+    found = api.get("Secret", asked.secret, namespace)
     if found is None:
         return ""  # one that asks for none
     data = found.get("data") or {}
     try:
-        words = [base64.b64decode(data[key]).decode() for key in (user, password)]
+        words = [base64.b64decode(data[key]).decode() for key in (asked.user, asked.password)]
     except KeyError as error:
         raise PlatformError(
-            f"Secret {namespace}/{secret} has no key {error}: add it, or remove the Secret and"
-            " install elasticsearch again"
+            f"Secret {namespace}/{asked.secret} has no key {error}: add it, or remove the Secret"
+            " and install elasticsearch again"
         ) from None
     return f"{quote(words[0], safe='')}:{quote(words[1], safe='')}@"

@@ -1,132 +1,66 @@
-"""Objects into the cluster: server-side apply, retries by kind of error, others' left alone."""
+"""What a cluster adds to applying: an inventory, others' objects left alone, images of a mirror."""
 
 import base64
 import hashlib
 import json
 import secrets
-import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_delay,
-    wait_exponential,
-)
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from closedloop.manifests import Manifest
 from closedloop.platforms.client.api import Api
-from closedloop.platforms.client.connection import ApiError, Unreachable
-from closedloop.platforms.client.faults import Passing, passing
-from closedloop.platforms.client.waiting import DELETED, wait
+from closedloop.platforms.client.applying import Applier, Rules
+from closedloop.platforms.client.faults import passing
 from closedloop.platforms.cluster.commands import CommandFailed
 from closedloop.platforms.cluster.images import rewritten
 from closedloop.platforms.cluster.inventory import LABEL, VALUE, Inventory, Made, is_ours
 from closedloop.platforms.protocol import PlatformError
 
 Object = dict[str, Any]
-T = TypeVar("T")
 
 GENERATE = "closedloop.dev/generate"
-_PATIENCE = 180.0  # seconds for a webhook to come up, a namespace to go away
+_PATIENCE = 180.0
 _PASSWORD_BYTES = 24
 
 
-class Applier:
-    """Applies manifests to one cluster and writes them into its inventory, if there is one.
+class ClusterRules(Rules):
+    """Our label on each object and in the inventory, if there is one; nobody else's is changed.
 
-    An object that is there and does not carry our label is never changed.
+    Namespaces of others and those objects that already are as asked for are
+    used, and so are `upstream` objects; for another the error says what to do.
     """
 
     def __init__(
-        self,
-        api: Api,
-        inventory: Inventory | None,
-        *,
-        registry: str = "",
-        patience: float = _PATIENCE,
+        self, api: Api, inventory: Inventory | None, registry: str, *, upstream: bool = False
     ) -> None:
         self._api, self._inventory = api, inventory
-        self._registry, self._patience = registry, patience
+        self._registry, self._upstream = registry, upstream
 
-    def apply(self, manifests: Sequence[Manifest], *, upstream: bool = False) -> list[str]:
-        """Apply in the order given; returns `Kind/name` of each and what happened to it.
+    def document(self, document: Object) -> Object:
+        document = rewritten(document, self._registry)
+        metadata = {**document["metadata"]}
+        metadata["labels"] = {**(metadata.get("labels") or {}), LABEL: VALUE}
+        return {**document, "metadata": metadata}
 
-        One that is not ours stays as it is: `upstream` objects, namespaces and
-        those that already are as asked for are used, for another the error
-        says what to do. Raises `PlatformError`.
-        """
-        there = [self._there(one) for one in manifests]
+    def complete(self, document: Object, there: Object | None) -> Object:
+        return _with_secrets(document, there) if document["kind"] == "Secret" else document
+
+    def begin(self, found: Sequence[tuple[Manifest, str, Object | None]]) -> None:
         if self._inventory is not None:
             self._inventory.add(
-                Made(one.name, self._namespace(one), one.kind, str(one.document["apiVersion"]))
-                for one, found in zip(manifests, there, strict=True)
-                if found is None or is_ours(found)
+                Made(one.name, namespace, one.kind, str(one.document["apiVersion"]))
+                for one, namespace, there in found
+                if there is None or is_ours(there)
             )
-        return [
-            f"{one.kind}/{one.name} {self.persist(partial(self._apply, one, found, upstream))}"
-            for one, found in zip(manifests, there, strict=True)
-        ]
 
-    def digest(self, manifests: Sequence[Manifest]) -> str:
-        """Tells one content of manifests from another, as they are applied here."""
-        documents = [self._document(one) for one in manifests]
-        return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()
-
-    def has(self, manifests: Sequence[Manifest]) -> bool:
-        """Whether all these objects are there and ours, whatever they are like."""
-        wanted = {
-            (one.kind, str(one.document["apiVersion"]), self._namespace(one), one.name)
-            for one in manifests
-        }
-        for kind, version in {each[:2] for each in wanted}:
-            found, _ = self._api.list(kind, api_version=version, labels=f"{LABEL}={VALUE}")
-            for each in found:
-                own = each["metadata"]
-                wanted.discard((kind, version, own.get("namespace", ""), own["name"]))
-        return not wanted
-
-    def persist(self, action: Callable[[], T]) -> T:
-        """Do it, again while it fails for a reason that passes. Raises the last error."""
-        retrying = Retrying(
-            retry=retry_if_exception(_passes),
-            wait=wait_exponential(0.1, max=3.0),
-            stop=stop_after_delay(self._patience),
-            before_sleep=self._await_cause,
-            reraise=True,
-        )
-        return retrying(action)
-
-    def persist_helm(self, action: Callable[[], None]) -> None:
-        """The same for helm, which passes the API server's words on."""
-        retrying = Retrying(
-            retry=retry_if_exception(_helm_passes),
-            wait=wait_exponential(0.5, max=5.0),
-            stop=stop_after_delay(self._patience),
-            reraise=True,
-        )
-        retrying(action)
-
-    def _apply(self, manifest: Manifest, there: Object | None, upstream: bool) -> str:
-        document = self._document(manifest)
-        # What was not there a moment ago may have been made by another process meanwhile.
-        if there is None and (there := self._there(manifest)) is None:
-            self._api.apply(self._complete(document, None), force=True)
-            return "created"
-        if not is_ours(there):
-            return self._foreign(manifest, document, there, upstream)
-        before = there["metadata"].get("resourceVersion")
-        after = self._api.apply(self._complete(document, there), force=True)
-        same = after["metadata"].get("resourceVersion") == before
-        return "unchanged" if same else "configured"
-
-    def _foreign(self, manifest: Manifest, document: Object, there: Object, upstream: bool) -> str:
-        if not upstream and manifest.kind != "Namespace":
+    def leave(self, manifest: Manifest, document: Object, there: Object) -> str:
+        if is_ours(there):
+            return ""
+        if not self._upstream and manifest.kind != "Namespace":
             document["metadata"]["labels"].pop(LABEL)
-            asked = self._api.apply(self._complete(document, there), force=True, dry_run=True)
+            asked = self._api.apply(self.complete(document, there), force=True, dry_run=True)
             if _content(asked) != _content(there):
                 kubectl = f"kubectl label {manifest.kind.lower()} {manifest.name}"
                 if manifest.namespace:
@@ -137,94 +71,63 @@ class Applier:
                 )
         return "left alone, it is not ours"
 
-    def _document(self, manifest: Manifest) -> Object:
-        document = rewritten(manifest.document, self._registry)
-        metadata = {**document["metadata"]}
-        metadata.pop("creationTimestamp", None)
-        metadata["labels"] = {**(metadata.get("labels") or {}), LABEL: VALUE}
-        if namespace := self._namespace(manifest):
-            metadata["namespace"] = namespace
-        document["metadata"] = metadata
-        document.pop("status", None)
-        if "aggregationRule" in document:
-            # A controller fills the rules in; applied empty they would be emptied each time.
-            document.pop("rules", None)
-        return document
 
-    def _complete(self, document: Object, there: Object | None) -> Object:
-        return _with_secrets(document, there) if document["kind"] == "Secret" else document
+class ClusterApplier:
+    """Applies manifests to one cluster by our rules."""
 
-    def _namespace(self, manifest: Manifest) -> str:
-        api_version = str(manifest.document["apiVersion"])
-        given = manifest.document["metadata"]
-        assert isinstance(given, Mapping)
-        if given.get("namespace"):
-            return str(given["namespace"])
-        namespaced = manifest.namespace and self._api.is_namespaced(manifest.kind, api_version)
-        return manifest.namespace if namespaced else ""
+    def __init__(
+        self,
+        api: Api,
+        inventory: Inventory | None,
+        *,
+        registry: str = "",
+        patience: float = _PATIENCE,
+    ) -> None:
+        self._api, self._patience = api, patience
+        self._applier = Applier(api, patience=patience)
+        self._rules = ClusterRules(api, inventory, registry)
+        self._upstream = ClusterRules(api, inventory, registry, upstream=True)
 
-    def _there(self, manifest: Manifest) -> Object | None:
-        return self._api.get(
-            manifest.kind,
-            manifest.name,
-            self._namespace(manifest),
-            api_version=str(manifest.document["apiVersion"]),
+    def apply(self, manifests: Sequence[Manifest], *, upstream: bool = False) -> list[str]:
+        """Apply in the order given; returns `Kind/name` of each and what happened to it.
+
+        Raises `PlatformError`.
+        """
+        return self._applier.apply(manifests, self._upstream if upstream else self._rules)
+
+    def digest(self, manifests: Sequence[Manifest]) -> str:
+        """Tells one content of manifests from another, as they are applied here."""
+        documents = [self._applier.document(one, self._rules) for one in manifests]
+        return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()
+
+    def has(self, manifests: Sequence[Manifest]) -> bool:
+        """Whether all these objects are there and ours, whatever they are like."""
+        wanted = {
+            (one.kind, str(one.document["apiVersion"]), self._applier.namespace(one), one.name)
+            for one in manifests
+        }
+        for kind, version in {each[:2] for each in wanted}:
+            found, _ = self._api.list(kind, api_version=version, labels=f"{LABEL}={VALUE}")
+            for each in found:
+                own = each["metadata"]
+                wanted.discard((kind, version, own.get("namespace", ""), own["name"]))
+        return not wanted
+
+    def persist_helm(self, action: Callable[[], None]) -> None:
+        """Let helm do it, again while the API server's words that it passes on are of a reason
+        that passes. Raises the last error.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception(_helm_passes),
+            wait=wait_exponential(0.5, max=5.0),
+            stop=stop_after_delay(self._patience),
+            reraise=True,
         )
-
-    def _await_cause(self, state: RetryCallState) -> None:
-        """Wait for what the last error lacked, as far as it can be watched."""
-        error = state.outcome.exception() if state.outcome else None
-        fault = passing(error.status, error.text) if isinstance(error, ApiError) else None
-        if fault is None:
-            return
-        left = max(1.0, self._patience - (state.seconds_since_start or 0.0))
-        if fault.kind is Passing.WEBHOOK and fault.service:
-            namespace, _, name = fault.service.partition("/")
-            _await_endpoints(self._api, namespace, name, left)
-        elif fault.kind is Passing.TERMINATING:
-            assert isinstance(error, ApiError)
-            if namespace := _terminating(error.text):
-                wait(self._api, "Namespace", namespace, condition=DELETED, timeout=left)
-
-
-def _passes(error: BaseException) -> bool:
-    if isinstance(error, ApiError):
-        return passing(error.status, error.text) is not None
-    return isinstance(error, Unreachable)
+        retrying(action)
 
 
 def _helm_passes(error: BaseException) -> bool:
     return isinstance(error, CommandFailed) and passing(500, error.stderr) is not None
-
-
-def _terminating(text: str) -> str:
-    """The namespace of `… in namespace seldon because it is being terminated`."""
-    _, found, rest = text.partition("in namespace ")
-    return rest.split()[0] if found and "because it is being terminated" in rest else ""
-
-
-def _await_endpoints(api: Api, namespace: str, service: str, seconds: float) -> None:
-    """Until a Service has a ready endpoint, or a moment has passed: the request is the judge."""
-    labels = f"kubernetes.io/service-name={service}"
-    deadline = time.monotonic() + min(seconds, 30.0)
-    items, version = api.list("EndpointSlice", namespace, labels=labels)
-    if any(_has_endpoint(each) for each in items):
-        return
-    for _, changed in api.watch(
-        "EndpointSlice",
-        namespace,
-        resource_version=version,
-        seconds=max(1.0, deadline - time.monotonic()),
-        labels=labels,
-    ):
-        if _has_endpoint(changed) or time.monotonic() > deadline:
-            return
-
-
-def _has_endpoint(piece: Object) -> bool:
-    return any(
-        (each.get("conditions") or {}).get("ready", True) for each in piece.get("endpoints") or []
-    )
 
 
 def _with_secrets(document: Object, there: Object | None) -> Object:

@@ -5,16 +5,16 @@ account makes and changes what its roles let it, and nothing else is touched.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from closedloop.manifests import Manifest
 from closedloop.platforms.client import workloads
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import ApiError
-from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster.applying import ClusterApplier
 from closedloop.platforms.cluster.inventory import NAME, NAMESPACE
-from closedloop.platforms.cluster.routes import GATEWAY
+from closedloop.platforms.parts import Part, demand
 from closedloop.platforms.protocol import PartStatus, PlatformError
 
 Object = dict[str, Any]
@@ -22,13 +22,6 @@ Object = dict[str, Any]
 _FORBIDDEN = 403
 _ROLES = "manifests/access gives the roles that working with models takes, see docs/access.md"
 _INSTALLED = "an administrator installed it"
-# What an account sees of each part when an administrator has installed it.
-_SIGN: Mapping[str, str] = {
-    "istio": GATEWAY,
-    "monitoring": "monitoring/monitoring-kube-prometheus-prometheus",
-    "knative-eventing": "knative-eventing/broker-ingress",
-    "elasticsearch": "seldon-logs/elasticsearch",
-}
 # Never taken as an administrator's: whoever works with models makes these.
 _MODELS = "SeldonDeployment"
 
@@ -46,17 +39,13 @@ def may_install(api: Api) -> bool:
 class Guest:
     """Does on one cluster what such an account asks for."""
 
-    def __init__(self, api: Api, applier: Applier) -> None:
+    def __init__(self, api: Api, applier: ClusterApplier) -> None:
         self._api, self._applier = api, applier
 
     def install(self, part: str) -> list[PartStatus]:
         """Look whether a part is there. Raises `PlatformError` when it is not, or is not seen."""
         try:
-            if part not in _SIGN:
-                there: object = self._api.knows(_MODELS)
-            else:
-                namespace, _, name = _SIGN[part].partition("/")
-                there = self._api.get("Service", name, namespace)
+            there = self._is_there(demand(part))
         except ApiError as error:
             if error.status != _FORBIDDEN:
                 raise
@@ -70,6 +59,13 @@ class Guest:
                 " ask an administrator for `closedloop up --platform cluster --context …`"
             )
         return [PartStatus(part, "", "ready", note=_INSTALLED)]
+
+    def _is_there(self, part: Part) -> bool:
+        """By the one Service of a part that the roles of manifests/access show, or by its kinds."""
+        seen = next((one for one in part.workloads if one.is_sign), None)
+        if seen is None:
+            return self._api.knows(_MODELS)
+        return self._api.get("Service", seen.service, seen.namespace) is not None
 
     def apply(self, manifests: Sequence[Manifest]) -> list[str]:
         """Apply what the account may; returns `Kind/name` of each and what happened to it."""

@@ -13,7 +13,7 @@ from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import NoSuchKind
 from closedloop.platforms.client.diagnosis import diagnose
 from closedloop.platforms.client.waiting import wait
-from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.cluster.applying import ClusterApplier
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.inventory import Inventory, Made
 from closedloop.platforms.cluster.plan import Ready, Step
@@ -52,7 +52,7 @@ class Installer:
         api: Api,
         helm: Helm,
         inventory: Inventory,
-        applier: Applier,
+        applier: ClusterApplier,
         sources: Sources,
         manifests: Path,
         *,

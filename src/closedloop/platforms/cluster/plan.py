@@ -4,12 +4,12 @@ Read from top to bottom it is what a person would do by hand; `Step.by_hand`
 has the command.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from closedloop.platforms.cluster import helm
 from closedloop.platforms.cluster.versions import Chart, Versions
-from closedloop.platforms.protocol import PARTS, PlatformError
+from closedloop.platforms.parts import Part, demand
+from closedloop.platforms.protocol import PlatformError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +43,15 @@ class Step:
     restart: str = ""
 
 
-# Readiness of what the charts install, helm's own waiting aside: objects that operators make.
-_READY: Mapping[str, tuple[Ready, ...]] = {
-    "istio-base": (),
-    "istiod": (Ready("Deployment", "istiod", "istio-system"),),
-    "istio-ingressgateway": (Ready("Deployment", "istio-ingressgateway", "istio-system"),),
-    "monitoring": (
-        Ready("Deployment", "monitoring-kube-prometheus-operator", "monitoring"),
-        Ready("Deployment", "monitoring-grafana", "monitoring"),
-        Ready("StatefulSet", "prometheus-monitoring-kube-prometheus-prometheus", "monitoring"),
-        Ready("StatefulSet", "alertmanager-monitoring-kube-prometheus-alertmanager", "monitoring"),
-    ),
-    "seldon-core": (
-        Ready("Deployment", "seldon-controller-manager", "seldon-system"),
-        Ready(
-            "CustomResourceDefinition",
-            "seldondeployments.machinelearning.seldon.io",
-            "",
-            "Established",
-        ),
-    ),
-}
-# What has to be there before a part's charts: the password that Grafana reads.
-_BEFORE: Mapping[str, tuple[str, ...]] = {"monitoring": ("grafana/credentials.yaml",)}
-_RESTART = {"seldon-core": "seldon-system/seldon-controller-manager"}
-_KNATIVE = {
-    "eventing-crds.yaml": "Knative CRDs",
-    "eventing-core.yaml": "Knative core",
-    "in-memory-channel.yaml": "in-memory channel",
-    "mt-channel-broker.yaml": "broker",
-}
-_ELASTICSEARCH = Ready("StatefulSet", "elasticsearch", "seldon-logs", "Ready", timeout=600.0)
-
-
 def steps(versions: Versions, part: str) -> tuple[Step, ...]:
-    """The steps of one of `PARTS`, or of our own images' cluster. Raises `PlatformError`."""
-    if part not in PARTS:
-        raise PlatformError(f"there is no part {part!r}: name one of {', '.join(PARTS)}")
+    """The steps of a part. Raises `PlatformError` for one that is unknown."""
+    about = demand(part)
     if part not in versions.parts:
         raise PlatformError(f"versions.yaml has no cluster entry for {part}: add it")
     own = versions.parts[part]
     planned = [
         Step(part, file, own.version, f"kubectl apply -f manifests/{file}", manifests=(file,))
-        for file in _BEFORE.get(part, ())
+        for file in about.before
     ]
     planned += [
         Step(
@@ -94,37 +60,49 @@ def steps(versions: Versions, part: str) -> tuple[Step, ...]:
             chart.version,
             helm.by_hand(chart),
             chart=chart,
-            ready=_READY.get(chart.release, ()),
-            restart=_RESTART.get(chart.release, ""),
+            ready=_ready(about, chart.release),
+            restart=_holder(about, chart.release),
         )
         for chart in own.charts
     ]
     planned += [
         Step(
             part,
-            _KNATIVE.get(file, file),
+            about.files.get(file, file),
             own.version,
             f"kubectl apply --server-side -f {url}",
             url=url,
         )
         for file, url in zip(own.files, own.urls(), strict=True)
     ]
-    if own.image:
-        planned.append(
-            Step(
-                part,
-                part,
-                own.version,
-                f"kubectl apply -f manifests/{part}",
-                manifests=(part,),
-                ready=(_ELASTICSEARCH,),
-            )
+    planned += [
+        Step(
+            part,
+            folder,
+            own.version,
+            f"kubectl apply -f manifests/{folder}",
+            manifests=(folder,),
+            ready=_ready(about, ""),
         )
+        for folder in about.manifests
+    ]
     return tuple(planned)
 
 
-def namespaces(versions: Versions, part: str) -> Sequence[str]:
-    """The namespaces that a part's steps put something into."""
-    own = versions.parts[part]
-    named = [own.namespace, *(chart.namespace for chart in own.charts)]
-    return list(dict.fromkeys(name for name in named if name))
+def _ready(part: Part, release: str) -> tuple[Ready, ...]:
+    """What a release makes by itself or by its operator, helm's own waiting aside."""
+    definitions = part.definitions.get(release, ())
+    return (
+        *(
+            Ready(one.kind, one.name, one.namespace, timeout=one.timeout)
+            for one in part.workloads
+            if one.release == release
+        ),
+        *(Ready("CustomResourceDefinition", name, "", "Established") for name in definitions),
+    )
+
+
+def _holder(part: Part, release: str) -> str:
+    """The Deployment that holds an old certificate after an upgrade of its release."""
+    held = (one.path for one in part.workloads if one.holds_certificate and one.release == release)
+    return next(held, "")

@@ -3,44 +3,40 @@
 import contextlib
 import os
 import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from closedloop import paths
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, load_values
-from closedloop.platforms.client import workloads
+from closedloop.platforms import parts
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import NoSuchKind
-from closedloop.platforms.client.diagnosis import diagnose
-from closedloop.platforms.client.waiting import wait
-from closedloop.platforms.cluster import access, nodes, plan, routes
-from closedloop.platforms.cluster.applying import Applier
+from closedloop.platforms.client.evidence import file
+from closedloop.platforms.client.platform import KubernetesPlatform
+from closedloop.platforms.cluster import access, plan
+from closedloop.platforms.cluster.applying import ClusterApplier
 from closedloop.platforms.cluster.channel import with_channel
-from closedloop.platforms.cluster.evidence import evidence
+from closedloop.platforms.cluster.commands import run
 from closedloop.platforms.cluster.forwarding import Forwarder
 from closedloop.platforms.cluster.guest import Guest, may_install
-from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.images import chart_images, chart_values, images
 from closedloop.platforms.cluster.installing import Installer, to_stderr
 from closedloop.platforms.cluster.inventory import Inventory, Made, is_ours
-from closedloop.platforms.cluster.kind import NAME, Kind
-from closedloop.platforms.cluster.mirror import IMAGES, NODE
-from closedloop.platforms.cluster.ports import CONFIG, FOLDER, Published, published
-from closedloop.platforms.cluster.preflight import demand, findings, for_context, for_kind
+from closedloop.platforms.cluster.ports import FOLDER
+from closedloop.platforms.cluster.preflight import demand, findings, for_context
 from closedloop.platforms.cluster.relaying import Relay
 from closedloop.platforms.cluster.removing import remove, remove_everything
 from closedloop.platforms.cluster.sources import Sources
-from closedloop.platforms.cluster.versions import Versions, read
-from closedloop.platforms.protocol import PARTS, Object, PartStatus, PlatformError, Report
+from closedloop.platforms.cluster.target import Target
+from closedloop.platforms.protocol import Object, PartStatus, PlatformError, Report
 
-_MODELS = "seldon"
 _POLICIES = "policies"
+_PROGRAMS = (["kind", "version"], ["helm", "version", "--short"], ["docker", "version"])
 
 
-class ClusterPlatform:
+class ClusterPlatform(KubernetesPlatform):
     """Implements `closedloop.platforms.protocol.Platform` on Kubernetes.
 
     Without `context` on a kind cluster of its own, made by the first `install`
@@ -56,10 +52,10 @@ class ClusterPlatform:
     def __init__(
         self, *, context: str = "", registry: str = "", offline: Path | None = None
     ) -> None:
-        self._context, self._registry, self._offline = context, registry, offline
+        self._registry, self._offline = registry, offline
         self._manifests = paths.manifests_folder()
+        self._target = Target(context, offline, self._manifests)
         self._is_up = False
-        self._ready_images: set[str] = set()
 
     def start(self, report: Report) -> None:
         with _told():
@@ -67,11 +63,11 @@ class ClusterPlatform:
 
     def install(self, part: str) -> list[PartStatus]:
         with _told():
-            steps = plan.steps(self._versions, part)
+            steps = plan.steps(self._target.versions, part)
             self._up()
             if self._guest is not None:
                 return self._guest.install(part)
-            self._apply_files(f"namespaces/{n}.yaml" for n in self._namespaces_of(part))
+            self._apply_files(f"namespaces/{n}.yaml" for n in parts.demand(part).namespaces)
             values = [file for step in steps if step.chart for file in step.chart.values]
             self._provide_images(
                 image
@@ -103,7 +99,7 @@ class ClusterPlatform:
     def delete(self, *manifests: str | Path | Object) -> list[str]:
         with _told():
             loaded = in_apply_order(load(self._manifests, *manifests))
-            if not self._exists():
+            if not self._target.exists():
                 return [f"{one.kind}/{one.name} absent" for one in reversed(loaded)]
             happened = []
             for one in reversed(loaded):
@@ -114,138 +110,54 @@ class ClusterPlatform:
                 happened.append(f"{one.kind}/{one.name} {word}")
             return happened
 
-    def get(self, kind: str, name: str, namespace: str = "") -> dict[str, object]:
-        self._demand_cluster()
-        found = self._api.get(kind, name, namespace)
-        if found is None:
-            place = "/".join(filter(None, (namespace, name)))
-            raise PlatformError(f"there is no {kind} {place}: apply it first")
-        return found
-
-    def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
-        self._demand_cluster()
-        return self._api.list(kind, namespace)[0]
-
-    def wait(
-        self,
-        kind: str,
-        name: str,
-        namespace: str = "",
-        *,
-        condition: str = "Ready",
-        timeout: float = 120,
-    ) -> dict[str, object]:
-        self._demand_cluster()
-        began = time.monotonic()
-        found = wait(self._api, kind, name, namespace, condition=condition, timeout=timeout)
-        if kind == "SeldonDeployment" and condition == "Ready" and routes.has_route(found):
-            left = timeout - (time.monotonic() - began)
-            routes.await_answer(
-                self.url(routes.GATEWAY),
-                found,
-                timeout=left,
-                diagnose=partial(diagnose, self._api, kind, name, namespace),
-            )
-        return found
-
-    def restart(self, part: str, *, kill: bool = False) -> None:
-        self._demand_cluster()
-        workloads.restart(self._api, part, kill=kill)
-
     def url(self, service: str, port: str | int | None = None) -> str:
-        self._demand_cluster()
+        self._demand()
         relay = None if self._guest is None else self._relay
-        return access.url(self._api, self._forwarder, self._published, service, port, relay)
-
-    def logs(self, part: str, lines: int = 100) -> str:
-        self._demand_cluster()
-        if part not in PARTS:
-            return workloads.logs(self._api, workloads.find(self._api, part), lines)
-        return "".join(
-            f"=== {each['metadata']['namespace']}/{each['metadata']['name']}\n"
-            + workloads.logs(self._api, each, lines)
-            for each in workloads.everything(self._api, self._namespaces_of(part))
-        )
-
-    def status(self) -> list[PartStatus]:
-        if not self._exists() or (self._guest is None and not self._inventory.made()):
-            return []
-        rows = []
-        for each in self._workloads():
-            own = each["metadata"]
-            service = f"{own['namespace']}/{_SERVICE.get(own['name'], own['name'])}"
-            entry = self._published.get(service)
-            url = f"http://127.0.0.1:{entry.host_port}" if entry else ""
-            rows.append(workloads.status(self._api, each, url))
-        return rows
+        return access.url(self._api, self._forwarder, self._target.published, service, port, relay)
 
     def down(self) -> None:
         with _told():
-            if self._kind is not None:
-                self._kind.delete()
+            if self._target.kind is not None:
+                self._target.kind.delete()
             elif self._guest is not None:
                 raise PlatformError(
                     "nothing was removed: the parts are an administrator's to remove, and your"
                     " models stay until you delete them"
                 )
             else:
-                for reason in remove_everything(self._api, self._helm, self._inventory, to_stderr):
+                for reason in remove_everything(
+                    self._api, self._target.helm, self._inventory, to_stderr
+                ):
                     _warn(reason)
             self._forget()
 
     def evidence(self) -> Iterator[tuple[str, bytes]]:
-        """Files for `closedloop bundle`: a name and the content of each."""
-        if not self._exists():
-            return iter(())
-        if self._guest is not None:  # which may not ask what there is
-            return evidence(self._api, self._helm, self._namespaces())
-        namespaces = [*self._namespaces(), "default", "kube-system"]
-        there = {each["metadata"]["name"] for each in self._api.list("Namespace")[0]}
-        wanted = [name for name in dict.fromkeys(namespaces) if name in there]
-        return evidence(self._api, self._helm, wanted)
+        yield from super().evidence()
+        if self._target.exists():
+            yield file("helm-releases.yaml", self._target.helm.releases)
+        for program in _PROGRAMS:
+            yield file(f"versions/{program[0]}.txt", partial(run, program, timeout=20))
 
     # What the methods above stand on; each made when first needed.
 
-    @cached_property
-    def _versions(self) -> Versions:
-        return read(self._manifests)
-
-    @cached_property
-    def _kind(self) -> Kind | None:
-        if self._context:
-            return None
-        return Kind(
-            paths.home() / "cluster",
-            self._manifests / CONFIG,
-            self._versions.kubernetes.node,
-        )
-
-    @cached_property
+    @property
     def _api(self) -> Api:
-        if self._kind is not None:
-            return Api(self._kind.kubeconfig, f"kind-{NAME}")
-        return Api(context=self._context)
-
-    @cached_property
-    def _helm(self) -> Helm:
-        if self._kind is not None:
-            return Helm(self._kind.kubeconfig, f"kind-{NAME}")
-        return Helm(context=self._context)
+        return self._target.api
 
     @cached_property
     def _inventory(self) -> Inventory:
         return Inventory(self._api)
 
     @cached_property
-    def _applier(self) -> Applier:
-        return Applier(self._api, self._inventory, registry=self._registry)
+    def _applier(self) -> ClusterApplier:
+        return ClusterApplier(self._api, self._inventory, registry=self._registry)
 
     @cached_property
     def _guest(self) -> Guest | None:
         """Instead of installer and inventory, for an account that may not install."""
-        if self._kind is not None or may_install(self._api):
+        if self._target.kind is not None or may_install(self._api):
             return None
-        return Guest(self._api, Applier(self._api, None, registry=self._registry))
+        return Guest(self._api, ClusterApplier(self._api, None, registry=self._registry))
 
     @cached_property
     def _forwarder(self) -> Forwarder:
@@ -256,20 +168,16 @@ class ClusterPlatform:
         return Relay(self._api)
 
     @cached_property
-    def _published(self) -> dict[str, Published]:
-        return {} if self._kind is None else published(self._manifests)
-
-    @cached_property
     def _installer(self) -> Installer:
         return Installer(
             self._api,
-            self._helm,
+            self._target.helm,
             self._inventory,
             self._applier,
             Sources(paths.parts_folder() / "cluster", self._offline),
             self._manifests,
             overrides=lambda chart: chart_values(chart, self._registry),
-            restart=partial(workloads.restart, self._api, kill=False),
+            restart=self.restart,
             progress=to_stderr,
         )
 
@@ -277,22 +185,11 @@ class ClusterPlatform:
         """A cluster that answers, checked and made if it must be."""
         if self._is_up:
             return
-        pinned = self._versions.kubernetes
-        if self._kind is not None:
-            node = self._offline / NODE if self._offline else None
-            if not (self._kind.is_current() and self._kind.exists()):
-                ports = {s: entry.host_port for s, entry in self._published.items()}
-                disk = self._manifests
-                demand(findings(for_kind(self._kind, pinned, ports, disk)), _warn)
-                report(f"kind cluster, by hand: {self._kind.by_hand(node)}")
-            self._kind.create(lambda: nodes.await_ready(self._api), node)
-            if self._offline:
-                archives = sorted((self._offline / IMAGES).glob("*.tar"))
-                changed = self._kind.load_archives(archives, report)
-                nodes.replace_pods(self._api, self._namespaces(), changed)
+        if self._target.kind is not None:
+            self._target.make(self._namespaces(), _warn, report)
         elif self._guest is None and not self._inventory_is_there():
-            checks = for_context(lambda: self._api, pinned, self._registry)
-            demand(findings(checks), _warn)
+            pinned = self._target.versions.kubernetes
+            demand(findings(for_context(lambda: self._api, pinned, self._registry)), _warn)
         self._api.version()
         self._is_up = True
 
@@ -302,30 +199,29 @@ class ClusterPlatform:
             return bool(self._inventory.made())
         return False
 
-    def _exists(self) -> bool:
-        if self._kind is None:
-            return True
-        return self._kind.is_current() and self._kind.exists()
+    @property
+    def _none(self) -> str:
+        return "no cluster of ours runs: make one with `closedloop up --platform cluster`"
 
-    def _demand_cluster(self) -> None:
-        if not self._is_up and not self._exists():
-            raise PlatformError(
-                "no cluster of ours runs: make one with `closedloop up --platform cluster`"
-            )
-        self._is_up = True
+    def _server(self) -> Api | None:
+        return self._api if self._target.exists() else None
+
+    def _urls(self, found: Sequence[Mapping[str, Any]]) -> dict[str, str]:  # noqa: ARG002
+        """Those of Services with a port of this machine; for others one is made when asked for."""
+        urls = {}
+        for service, entry in self._target.published.items():
+            workload = parts.behind(service)
+            path = workload.path if workload else service
+            urls[path] = f"http://127.0.0.1:{entry.host_port}"
+        return urls
 
     def _provide_images(self, named: Iterable[str]) -> None:
-        """Those of the images named that are our own, onto the kind node."""
-        if self._kind is None or self._registry or self._offline:
-            return  # a mirror has them, or they came with all others
-        wanted = set(named) - self._ready_images
-        self._ready_images |= nodes.provide(
-            self._kind, self._versions.images, wanted, self._manifests.parent, to_stderr
-        )
+        if not self._registry:  # a mirror has them
+            self._target.provide(named, to_stderr)
 
     def _guard(self, part: str) -> None:
         """Say who may call the pods of others' software, in namespaces that are all ours."""
-        for namespace in self._namespaces_of(part):
+        for namespace in parts.demand(part).namespaces:
             found = self._api.get("Namespace", namespace)
             loaded = [one for one in load(self._manifests, _POLICIES) if one.namespace == namespace]
             if found is not None and is_ours(found):
@@ -338,9 +234,9 @@ class ClusterPlatform:
 
     def _publish(self, part: str) -> None:
         """Give what a part's namespaces publish its ports on this machine."""
-        if self._kind is None:
+        if self._target.kind is None:
             return
-        namespaces = set(self._namespaces_of(part))
+        namespaces = set(parts.demand(part).namespaces)
         loaded = [one for one in load(self._manifests, FOLDER) if one.namespace in namespaces]
         self._applier.apply(in_apply_order(loaded))
 
@@ -354,39 +250,25 @@ class ClusterPlatform:
                 return Made(manifest.name, "", manifest.kind, api_version)
         return Made(manifest.name, manifest.namespace, manifest.kind, api_version)
 
-    def _namespaces_of(self, part: str) -> list[str]:
-        return list(plan.namespaces(self._versions, part))
-
-    def _namespaces(self) -> list[str]:
-        named = [name for part in self._versions.parts for name in self._namespaces_of(part)]
-        return list(dict.fromkeys([*named, _MODELS]))
-
-    def _workloads(self) -> Iterable[dict[str, Any]]:
+    def _workloads(self, api: Api) -> Iterable[dict[str, Any]]:
         if self._guest is not None:
             return self._guest.workloads(self._namespaces(), _warn)
-        return workloads.everything(self._api, self._namespaces())
+        if not self._inventory.made():
+            return ()
+        return super()._workloads(api)
+
+    def _evident(self, api: Api) -> list[str]:
+        # A guest may not ask which namespaces there are.
+        return self._namespaces() if self._guest is not None else super()._evident(api)
 
     def _forget(self) -> None:
         for name in ("_forwarder", "_relay"):
             if name in self.__dict__:
                 self.__dict__[name].close()
-        for name in (
-            *("_api", "_helm", "_inventory", "_applier", "_forwarder", "_relay", "_installer"),
-            "_guest",
-        ):
+        for name in (*("_inventory", "_applier", "_forwarder", "_relay", "_installer", "_guest"),):
             self.__dict__.pop(name, None)
+        self._target.forget()
         self._is_up = False
-        self._ready_images.clear()
-
-
-# Workloads that are published under the name of another Service than their own.
-_SERVICE = {
-    "mt-broker-ingress": "broker-ingress",
-    "prometheus-monitoring-kube-prometheus-prometheus": "monitoring-kube-prometheus-prometheus",
-    "alertmanager-monitoring-kube-prometheus-alertmanager": (
-        "monitoring-kube-prometheus-alertmanager"
-    ),
-}
 
 
 @contextlib.contextmanager

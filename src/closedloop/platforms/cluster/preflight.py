@@ -53,6 +53,7 @@ class Finding:
 
 
 Check = Callable[[], Iterable[Finding]]
+Warn = Callable[[str], None]
 
 
 def findings(checks: Iterable[Check]) -> list[Finding]:
@@ -66,7 +67,7 @@ def findings(checks: Iterable[Check]) -> list[Finding]:
     return found
 
 
-def demand(found: Iterable[Finding], warn: Callable[[str], None]) -> None:
+def demand(found: Iterable[Finding], warn: Warn) -> None:
     """Warn of what may go well. Raises `PlatformError` with a line for each thing that will not."""
     found = list(found)
     for each in found:

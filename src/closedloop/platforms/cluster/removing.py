@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.applying import delete
+from closedloop.platforms.client.conditions import DELETED
 from closedloop.platforms.client.connection import NoSuchKind
-from closedloop.platforms.client.waiting import DELETED, wait
+from closedloop.platforms.client.waiting import wait
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.inventory import Inventory, Made, is_ours
 
@@ -45,28 +47,9 @@ def remove_everything(api: Api, helm: Helm, inventory: Inventory, progress: Prog
     return left
 
 
-def remove(api: Api, thing: Made, *, timeout: float = _GONE) -> str:
+def remove(api: Api, thing: Made) -> str:
     """Delete one object if it is ours and wait until it is gone; returns what happened."""
-    try:
-        found = api.get(thing.kind, thing.name, thing.namespace, api_version=thing.api_version)
-    except NoSuchKind:
-        return "absent"
-    if found is None:
-        return "absent"
-    if not is_ours(found):
-        return "left alone, it is not ours"
-    uid = str(found["metadata"].get("uid", ""))
-    api.delete(thing.kind, thing.name, thing.namespace, api_version=thing.api_version, uid=uid)
-    wait(
-        api,
-        thing.kind,
-        thing.name,
-        thing.namespace,
-        condition=DELETED,
-        timeout=timeout,
-        uid=uid,
-    )
-    return "deleted"
+    return delete(api, thing.kind, thing.name, thing.namespace, thing.api_version, may=is_ours)
 
 
 def _remove(api: Api, thing: Made, releases: set[Made]) -> str:

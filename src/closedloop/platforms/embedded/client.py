@@ -6,11 +6,12 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import requests
+import yaml
 
 from closedloop import paths
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load
@@ -23,6 +24,11 @@ _DAEMON = "closedloop.platforms.embedded.daemon"
 _START = 30.0  # seconds until a daemon must answer
 _STOP = 60.0  # seconds until it must have ended everything
 _CONNECT = 5.0
+_EVIDENT = (
+    *("Namespace", "Deployment", "Service", "Pod", "ConfigMap", "Gateway", "Broker", "Trigger"),
+    *("SeldonDeployment", "PodMonitor", "PrometheusRule"),
+)
+_LINES = 5000
 _INSTALL = 1800.0  # packages may have to be fetched over a slow line
 
 
@@ -110,6 +116,16 @@ class EmbeddedPlatform:
         if self._there() is None:
             return []
         return [PartStatus(**row) for row in self._call("GET", "/status")]
+
+    def evidence(self) -> Iterator[tuple[str, bytes]]:
+        if self._there() is None:
+            return
+        for kind in _EVIDENT:
+            text = yaml.safe_dump_all(self.objects(kind), sort_keys=False)
+            yield f"objects/{kind}.yaml", str(text).encode()
+        for row in self.status():
+            name = row.part.replace("/", "_")
+            yield f"logs/{name}.log", self.logs(row.part, _LINES).encode()
 
     def down(self) -> None:
         daemon = self._find()

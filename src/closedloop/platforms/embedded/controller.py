@@ -6,19 +6,22 @@ keep the broker and Prometheus informed (`broker_sync`, `prometheus_sync`).
 
 import asyncio
 import contextlib
+import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import aiohttp
 import structlog
 
 from closedloop.manifests import Manifest
 from closedloop.platforms.embedded import applied, reconcile
-from closedloop.platforms.embedded.desired import Desired, ServicePort
+from closedloop.platforms.embedded.desired import Desired, Pod, ServicePort
 from closedloop.platforms.embedded.envoy import proxy as envoy
 from closedloop.platforms.embedded.envoy import xds
 from closedloop.platforms.embedded.envoy.routing import Traffic, plan
+from closedloop.platforms.embedded.events import Events
 from closedloop.platforms.embedded.lifetimes import Lifetimes
 from closedloop.platforms.embedded.monitoring.rules_check import check_rules
 from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
@@ -32,7 +35,8 @@ from closedloop.platforms.embedded.run.changes import Changes
 from closedloop.platforms.embedded.run.network import Network
 from closedloop.platforms.embedded.run.pods import LivePod, Surroundings
 from closedloop.platforms.embedded.running import Running
-from closedloop.platforms.protocol import PARTS, PlatformError
+from closedloop.platforms.parts import PARTS
+from closedloop.platforms.protocol import PlatformError
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +63,9 @@ class Controller:
         around = surroundings(self.changes.mark)
         self.models = Models(site, around.guardian)
         self.envoy_error = ""
+        self.events_of = Events()
+        self.in_traffic: frozenset[LivePod] = frozenset()  # ready, and Envoy was told so
+        self.restarted: dict[str, str] = {}  # workloads that no Deployment describes, and when
         self._site = site
         self._http = http
         self._network = network
@@ -118,10 +125,11 @@ class Controller:
         await self.installation.install(part, elasticsearch_url)
         self._aim(self._desired(self.objects))
 
-    async def apply(self, manifests: Sequence[Manifest]) -> list[str]:
+    async def apply(self, manifests: Sequence[Manifest], *, dry_run: bool = False) -> list[str]:
         """Create or change objects, in the order given; what happened to each.
 
-        Raises `ManifestError` or `PlatformError` before anything changed.
+        Raises `ManifestError` or `PlatformError` before anything changed; with
+        `dry_run` nothing does.
         """
         async with self._applying:
             objects, happened = applied.merged(self.objects, manifests, self.installation.installed)
@@ -132,6 +140,8 @@ class Controller:
                 if self.desired.rules.get(name) != groups
             }
             await check_rules(new, self._site.parts)
+            if dry_run:
+                return happened
             self._aim(desired)
             self.lifetimes.note(self.objects, objects)
             self.objects = objects
@@ -142,13 +152,7 @@ class Controller:
 
     async def delete(self, keys: Sequence[str]) -> list[str]:
         """Delete objects by key, and wait until what they described is gone."""
-        async with self._applying:
-            there = [key for key in keys if key in self.objects]
-            objects = applied.without(self.objects, there)
-            gone = self.objects.keys() - objects.keys()
-            self._aim(self._desired(objects))
-            self.lifetimes.note(self.objects, objects)
-            self.objects = objects
+        gone = await self.begin_delete(keys)
         seen = -1
         while not all(self.is_gone(key) for key in gone):
             seen = await self.changes.after(seen)
@@ -156,6 +160,23 @@ class Controller:
             self._events.pop(key, None)
         words = {True: "deleted", False: "absent"}
         return [f"{short(key)} {words[key in gone]}" for key in keys]
+
+    async def begin_delete(self, keys: Sequence[str]) -> set[str]:
+        """Delete objects by key; returns the keys of all that are deleted with them."""
+        async with self._applying:
+            there = [key for key in keys if key in self.objects]
+            objects = applied.without(self.objects, there)
+            gone = self.objects.keys() - objects.keys()
+            self._aim(self._desired(objects))
+            self.lifetimes.note(self.objects, objects)
+            self.objects = objects
+        return gone
+
+    async def restart_made(self, workload: str, stamp: str) -> None:
+        """Replace the pods of a workload, `namespace/name`, that a SeldonDeployment made."""
+        async with self._applying:
+            self.restarted[workload] = stamp
+            self.running.aim(self._restarted(self.desired.pods))
 
     def is_gone(self, key: str) -> bool:
         """Whether an object is deleted and nothing that it described runs or is routed to."""
@@ -206,10 +227,20 @@ class Controller:
         except OSError as error:
             raise PlatformError(f"a ConfigMap cannot be written as files: {error}") from None
         self.desired = desired
-        self.running.aim(desired.pods)
+        self.running.aim(self._restarted(desired.pods))
         for key, problem in _bad_news(desired):
             if not any(event.endswith(problem) for event in self.events(key)):
                 self.note(key, problem)
+                self.events_of.record(key, "FailedCreate", problem, warning=True)
+
+    def _restarted(self, pods: Sequence[Pod]) -> list[Pod]:
+        """Pods with the revisions that restarts give them."""
+        return [
+            replace(pod, revision=_revised(pod.revision, self.restarted[pod.workload]))
+            if pod.workload in self.restarted
+            else pod
+            for pod in pods
+        ]
 
     async def _step(self) -> None:
         draining = {pod for pod in self.running.workload_pods if pod.draining}
@@ -226,6 +257,7 @@ class Controller:
             await self._bring_into_effect(confirm=confirm)
 
     async def _bring_into_effect(self, *, confirm: bool) -> None:
+        ready = frozenset(pod for pod in self.running.pods if pod.running().ready)
         pods = [pod.running() for pod in self.running.pods]
         traffic = plan(self.desired.routes, self.services(), pods, self.traffic)
         content = xds.render(
@@ -255,8 +287,8 @@ class Controller:
             error = str(rejected)
             if error != self.envoy_error:
                 _log.error("Envoy does not take its configuration", error=error)
-        if (traffic, error) != (self.traffic, self.envoy_error):
-            self.traffic, self.envoy_error = traffic, error
+        if (traffic, error, ready) != (self.traffic, self.envoy_error, self.in_traffic):
+            self.traffic, self.envoy_error, self.in_traffic = traffic, error, ready
             self.changes.mark()
 
     def _note_pods(self) -> None:
@@ -270,6 +302,10 @@ class Controller:
         alive = {pod.name for pod in self.running.workload_pods}
         for name in self._seen.keys() - alive:
             del self._seen[name]
+
+
+def _revised(revision: str, stamp: str) -> str:
+    return hashlib.sha256(f"{revision} {stamp}".encode()).hexdigest()[: len(revision)]
 
 
 def _bad_news(desired: Desired) -> Iterator[tuple[str, str]]:

@@ -33,6 +33,8 @@ from closedloop.platforms.embedded.run import logs, network
 from closedloop.platforms.embedded.run.network import Network
 from closedloop.platforms.embedded.run.pods import Surroundings
 from closedloop.platforms.embedded.run.process import Guardian
+from closedloop.platforms.embedded.server import tls
+from closedloop.platforms.embedded.server.app import Server
 from closedloop.platforms.protocol import PlatformError
 from closedloop.services.kit import service
 
@@ -93,24 +95,34 @@ async def _serve(site: Site, parent: int | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     net, control = network.claim()
+    secure = _listen(net.control)
     tmp = Path(tempfile.mkdtemp(prefix=_TMP_PREFIX, dir=_TMP))
     guardian = await Guardian.start()
     guardian.remember_folder(tmp)
     try:
-        with control, closing(net), _ending_with(parent, stop):
+        with control, secure, closing(net), _ending_with(parent, stop):
             async with aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=30), trust_env=False
             ) as http:
-                await _run(site, net, control, tmp, guardian, http, stop)
+                await _run(site, net, control, secure, tmp, guardian, http, stop)
     finally:
         await guardian.stop()
         shutil.rmtree(tmp, ignore_errors=True)
+
+
+def _listen(address: str) -> socket.socket:
+    """A socket for the API server, at a free port."""
+    secure = socket.socket()
+    secure.bind((address, 0))
+    secure.listen(128)
+    return secure
 
 
 async def _run(
     site: Site,
     net: Network,
     control: socket.socket,
+    secure: socket.socket,
     tmp: Path,
     guardian: Guardian,
     http: aiohttp.ClientSession,
@@ -129,23 +141,37 @@ async def _run(
         create_app(controller, token, stop), access_log=None, shutdown_timeout=_LAST_WORDS
     )
 
+    server = Server(controller, token, stop)
+    api = web.AppRunner(server.app(), access_log=None, shutdown_timeout=_LAST_WORDS)
+
     async def serve() -> None:
         await controller.start()
         await runner.setup()
         await web.SockSite(runner, control).start()
+        await api.setup()
+        address, at = secure.getsockname()
+        context, authority = tls.certificate(address)
+        await web.SockSite(api, secure, ssl_context=context).start()
+        kubeconfig = site.folder / "kubeconfig"
+        tls.write_kubeconfig(kubeconfig, f"https://{address}:{at}", authority, token)
         host, port = control.getsockname()
         url = f"http://{host}:{port}"
-        state.write(site.folder, state.DaemonState(os.getpid(), url, token, str(tmp)))
+        state.write(
+            site.folder, state.DaemonState(os.getpid(), url, token, str(tmp), str(kubeconfig))
+        )
         _log.info("platform is up", control=url)
         await stop.wait()
 
     try:
-        await _first_to_end(serve(), stop.wait(), controller.run(), _keep_logs_small(folder))
+        await _first_to_end(
+            serve(), stop.wait(), controller.run(), server.mirror.run(), _keep_logs_small(folder)
+        )
     finally:
         _log.info("platform goes down")
         # Nobody shall find what is about to go.
         state.remove(site.folder)
         # What clients still ask for ends first: an installation would start what nobody stops.
+        await api.cleanup()
         await runner.cleanup()
         await controller.stop()
 

@@ -31,6 +31,7 @@ class Running:
         self._changes = changes
         self._serial = itertools.count(1)
         self._stopping: dict[LivePod, asyncio.Task[None]] = {}
+        self._renewing: dict[str, asyncio.Task[None]] = {}
 
     @property
     def pods(self) -> list[LivePod]:
@@ -52,7 +53,7 @@ class Running:
         except BaseException:
             self._network.give_back(address)
             raise
-        pod = LivePod(part.pod(), part.name, address, self._surroundings, cwd=part.cwd)
+        pod = LivePod(part.pod(), part.name, address, self._surroundings)
         self.parts[part.name], self.part_pods[part.name] = part, pod
         pod.start()
         try:
@@ -104,6 +105,22 @@ class Running:
         await asyncio.gather(*(pod.restart(kill=kill) for pod in pods))
         await self.ready(pods, timeout)
 
+    def evict(self, pod: LivePod, *, kill: bool) -> None:
+        """Have another pod take the place of this one, which ends, at once if `kill`."""
+        for name, part in self.part_pods.items():
+            if part is pod:
+                self._renewing[name] = asyncio.create_task(
+                    pod.renew(kill=kill), name=f"renew {name}"
+                )
+                return
+        pod.draining = True
+        if kill:
+            pod.kill()
+            for workload in self.workloads.values():
+                if pod in workload.pods:
+                    self._stop(workload, pod, drain=False)
+        self._changes.mark()
+
     def find(self, name: str) -> list[LivePod]:
         """The pods of a part, of a workload `namespace/name`, or of what made workloads.
 
@@ -144,9 +161,9 @@ class Running:
         live.start()
         return live
 
-    def _stop(self, workload: Workload, pod: LivePod) -> None:
+    def _stop(self, workload: Workload, pod: LivePod, drain: bool = True) -> None:
         async def drain_and_stop() -> None:
-            if pod.was_ready:
+            if pod.was_ready and drain:
                 await asyncio.sleep(_DRAIN)
             await self._end(pod)
             workload.pods.remove(pod)
@@ -175,7 +192,8 @@ class Running:
             pods = [pod for one in workloads for pod in one.pods]
             return sorted({process.log for pod in pods for process in pod.processes})
         # Its pods are gone, their logs are not.
-        return sorted(self._surroundings.logs.glob(f"{name.replace('/', '.')}.*.log"))
+        gone = self._surroundings.logs.glob(f"{name.replace('/', '.')}-*.log")
+        return sorted(file for file in gone if not file.name.endswith(".previous.log"))
 
     def _names(self) -> str:
         return ", ".join([*self.parts, *self.workloads]) or "none, since nothing runs"

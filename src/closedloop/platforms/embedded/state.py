@@ -14,12 +14,15 @@ MOMENT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class DaemonState:
-    """Where the daemon is: `url` of its control API, the bearer `token`, and its short `tmp`."""
+    """Where the daemon is: `url` of its control API, the bearer `token`, its short `tmp`, and the
+    `kubeconfig` of its API server.
+    """
 
     pid: int
     url: str
     token: str
     tmp: str
+    kubeconfig: str = ""
 
 
 def write(folder: Path, state: DaemonState) -> None:
@@ -37,7 +40,11 @@ def read(folder: Path) -> DaemonState | None:
     try:
         members = json.loads((folder / "daemon.json").read_text(encoding="utf-8"))
         return DaemonState(
-            int(members["pid"]), str(members["url"]), str(members["token"]), str(members["tmp"])
+            int(members["pid"]),
+            str(members["url"]),
+            str(members["token"]),
+            str(members["tmp"]),
+            str(members.get("kubeconfig", "")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,6 +1,6 @@
 """The `status` of objects: what a cluster would write into them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.run.workload import Workload
@@ -25,22 +25,28 @@ Status = dict[str, object]
 _HOPELESS = 4
 
 
-def of_deployment(replicas: int, workload: Workload | None, problems: Sequence[str] = ()) -> Status:
-    """`apps/v1` DeploymentStatus."""
-    pods = workload.pods if workload else []
+def of_deployment(
+    replicas: int,
+    workload: Workload | None,
+    problems: Sequence[str] = (),
+    *,
+    ready: Callable[[LivePod], bool] = lambda pod: pod.ready,
+) -> Status:
+    """`apps/v1` DeploymentStatus; a pod that is leaving is not counted, as on a cluster."""
+    pods = [one for one in workload.pods if not one.draining] if workload else []
     updated = workload.updated if workload else []
-    ready = [one for one in pods if one.ready and not one.draining]
+    available = [one for one in pods if ready(one)]
     # The new pods must do it alone: Available is what a client waits for after a change.
-    enough = not problems and sum(one.ready for one in updated) >= replicas
+    enough = not problems and sum(ready(one) for one in updated) >= replicas
     settled = enough and (workload is None or workload.settled)
     waits = workload.waits_for if workload else ()
     why = "; ".join((*problems, *waits)) or reasons(pods)
     return {
         "replicas": len(pods),
         "updatedReplicas": len(updated),
-        "readyReplicas": len(ready),
-        "availableReplicas": len(ready),
-        "unavailableReplicas": max(0, replicas - len(ready)),
+        "readyReplicas": len(available),
+        "availableReplicas": len(available),
+        "unavailableReplicas": max(0, replicas - len(available)),
         "conditions": [
             condition("Available", enough, "MinimumReplicas", why),
             _progressing(workload, settled, why),

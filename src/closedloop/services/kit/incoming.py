@@ -5,19 +5,11 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from closedloop.loop.documents import SECTIONS
-from closedloop.loop.events import InvalidEvent
+from closedloop.loop.events import REQUIRED, SECTIONS, UNNAMED, InvalidEvent
 from closedloop.loop.observation import Observation, read_event
 
 TYPES = (*SECTIONS.values(), "unknown")
 """What events are counted by; the last is any other `ce-type`."""
-
-_REQUIRED = ("ce-id", "ce-source", "ce-specversion", "ce-type")
-_NAMES = (
-    ("ce-namespace", "unknown-namespace"),
-    ("ce-inferenceservicename", "unknown-inferenceservice"),
-    ("ce-endpoint", "unknown-endpoint"),
-)
 
 
 class NotAnEvent(ValueError):
@@ -49,7 +41,7 @@ class Incoming:
         if event is not None:
             return event.namespace, event.deployment, event.predictor
         namespace, deployment, predictor = (
-            _readable(self.headers.get(name) or absent) for name, absent in _NAMES
+            _readable(self.headers.get(name) or absent) for name, absent in UNNAMED.items()
         )
         return namespace, deployment, predictor
 
@@ -60,7 +52,7 @@ async def receive(request: web.Request, most_bytes: int) -> Incoming:
     What it says is decided in `closedloop.loop.observation`. Raises `NotAnEvent`.
     """
     headers = request.headers
-    for name in _REQUIRED:
+    for name in REQUIRED:
         if not headers.get(name):
             raise NotAnEvent(f"header {name} is missing or empty: send a CloudEvent in binary mode")
     body, size, broken = await read_body(request, most_bytes)

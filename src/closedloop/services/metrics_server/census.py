@@ -5,8 +5,7 @@ A row that an event changes meanwhile is not among them: its document may be on 
 
 from collections.abc import Iterable, Mapping
 
-from closedloop.loop.documents import Predictor
-from closedloop.loop.scoring.keys import request_of
+from closedloop.loop.keys import Predictor, request_of
 
 Request = tuple[Predictor, str]
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from closedloop.loop.documents import Predictor
+from closedloop.loop.keys import Predictor
 from closedloop.loop.scoring import Scoreboard
 from closedloop.loop.scoring.reading import REASONS
 from closedloop.loop.scoring.times import DELAYS

@@ -15,8 +15,9 @@ from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from closedloop.log.inference_log import PAGE, InferenceLog
 from closedloop.loop import rfc3339
-from closedloop.loop.documents import Predictor, predictor_of
 from closedloop.loop.events import InvalidEvent
+from closedloop.loop.keys import Predictor
+from closedloop.loop.parts import predictor_of
 from closedloop.services.metrics_server.state import OVERLAP_SECONDS, State
 
 _LOOK = 1.0  # seconds between looks at the declarations

@@ -2,7 +2,7 @@
 
 from pydantic import Field, field_validator
 
-from closedloop.loop.documents import Predictor
+from closedloop.loop.keys import Predictor
 from closedloop.loop.observation import MOST_BYTES
 from closedloop.services.kit import service
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 
 from closedloop.loop import events
-from closedloop.loop.documents import Logged, Predictor, feedback_in, read_document
+from closedloop.loop.documents import Logged, feedback_in, read_document
 from closedloop.loop.events import InvalidEvent
+from closedloop.loop.keys import Predictor, document_id, request_of
 from closedloop.loop.observation import Observation
 from closedloop.loop.output import Output
-from closedloop.loop.scoring.keys import document_id, request_of
 from closedloop.loop.scoring.reading import read_answer
 from closedloop.loop.scoring.row import lent_stamp
 from closedloop.loop.scoring.scoreboard import Capacity, Feedback, Outcome, Scoreboard

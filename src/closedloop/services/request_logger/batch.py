@@ -7,20 +7,16 @@ from typing import TypeVar
 
 from closedloop.log.mapping import DEAD_LETTERS
 from closedloop.loop import rfc3339
-from closedloop.loop.documents import (
+from closedloop.loop.documents import merge, read_document
+from closedloop.loop.events import InvalidEvent
+from closedloop.loop.keys import Predictor, document_id, index_name, kept_apart
+from closedloop.loop.output import Output
+from closedloop.loop.parts import (
     Document,
     Part,
-    Predictor,
-    index_name,
-    kept_apart,
-    merge,
     parts_of,
     predictor_of,
-    read_document,
 )
-from closedloop.loop.events import InvalidEvent
-from closedloop.loop.output import Output
-from closedloop.loop.scoring.keys import document_id
 from closedloop.services.request_logger.dead_letters import DeadLetter
 from closedloop.services.request_logger.entry import Answer, Entry
 from closedloop.services.request_logger.operations import (

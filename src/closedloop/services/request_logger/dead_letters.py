@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from closedloop.loop import rfc3339
-from closedloop.loop.documents import Document
+from closedloop.loop.parts import Document
 
 _SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
 _ERROR_CHARACTERS = 1000

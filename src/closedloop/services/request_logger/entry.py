@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from enum import StrEnum
 
-from closedloop.loop.documents import Part
 from closedloop.loop.observation import Observation
+from closedloop.loop.parts import Part
 from closedloop.services.request_logger.dead_letters import DeadLetter
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from closedloop.loop import rfc3339
-from closedloop.loop.documents import Document
+from closedloop.loop.parts import Document
 
 Key = tuple[str, str]
 """Index and document id."""

@@ -15,7 +15,7 @@ import asyncio
 
 from aiohttp import web
 
-from closedloop.loop.documents import index_name
+from closedloop.loop.keys import index_name
 from closedloop.services.kit.incoming import Incoming, NotAnEvent, read_body, receive
 from closedloop.services.kit.json_errors import json_error
 from closedloop.services.request_logger.backlog import Backlog

@@ -19,22 +19,17 @@ import structlog
 
 from closedloop.log.templates import UNAVAILABLE
 from closedloop.loop import rfc3339
-from closedloop.loop.documents import (
+from closedloop.loop.documents import merge, read_document, scored
+from closedloop.loop.keys import Predictor, document_id, index_name, kept_apart
+from closedloop.loop.output import Output
+from closedloop.loop.parts import (
     LENT_TO,
     Document,
     Part,
-    Predictor,
-    index_name,
-    kept_apart,
     lent,
-    merge,
     predictor_of,
-    read_document,
-    scored,
     stamp_of,
 )
-from closedloop.loop.output import Output
-from closedloop.loop.scoring.keys import document_id
 from closedloop.services.request_logger.batch import answer_sizes, fitting
 from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.operations import (

@@ -12,7 +12,9 @@ import structlog
 from closedloop.log.mapping import OUTPUTS
 from closedloop.log.templates import UNAVAILABLE
 from closedloop.loop import rfc3339
-from closedloop.loop.documents import Predictor, predictor_of, scored
+from closedloop.loop.documents import scored
+from closedloop.loop.keys import Predictor
+from closedloop.loop.parts import predictor_of
 from closedloop.services.kit.declared import DeclaredOutputs
 from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.operations import Operation, overwrite, replace

@@ -12,7 +12,13 @@ from elasticsearch import ApiError, AsyncElasticsearch
 from closedloop.log.mapping import OUTPUTS
 from closedloop.log.templates import IndexTemplates
 from closedloop.loop import rfc3339
-from closedloop.loop.documents import INDEX_PATTERN, LENT_TO, OWNER, Predictor, owned_by
+from closedloop.loop.keys import (
+    INDEX_PATTERN,
+    OWNER,
+    Predictor,
+    owned_by,
+)
+from closedloop.loop.parts import LENT_TO
 from closedloop.services.request_logger.operations import Key, Known, Operation, Result
 
 Filter = Mapping[str, object]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import structlog
 
 from closedloop.log.templates import UNAVAILABLE
-from closedloop.loop.documents import Predictor
+from closedloop.loop.keys import Predictor
 from closedloop.loop.output import Output
 from closedloop.services.request_logger.backlog import Backlog
 from closedloop.services.request_logger.batch import Batch, Tally

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from closedloop.loop import events
-from closedloop.loop.documents import parts_of
 from closedloop.loop.observation import read_event
+from closedloop.loop.parts import parts_of
 from tests.models.wrapper import FLOWERS, Wrapper, wrapper
 from tests.platforms.embedded.executor.rig import Rig, rig
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from closedloop.platforms.embedded.monitoring import alertmanager_templates, debian
-from closedloop.platforms.embedded.monitoring.alertmanager_templates import Command
+from closedloop.platforms.embedded.monitoring import debian
 from closedloop.platforms.embedded.monitoring.debian import programs
 from closedloop.platforms.protocol import PlatformError
 
@@ -39,18 +38,14 @@ else:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH with apt-get and dpkg-deb and nothing else; returns its folder."""
+    """A PATH with apt-get and dpkg-deb and nothing else, and templates; returns its folder."""
     folder = tmp_path / "bin"
     folder.mkdir()
     _install(folder, "apt-get", APT_GET)
     _install(folder, "dpkg-deb", DPKG_DEB)
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
-
-    async def as_it_is(program: Path, *_: Path) -> Command:
-        return Command((str(program),), Path("/"))
-
-    monkeypatch.setattr(alertmanager_templates, "command", as_it_is)
+    monkeypatch.setattr(debian, "_TEMPLATES", tmp_path)
     return folder
 
 
@@ -72,8 +67,10 @@ async def test_of_several_that_ask_at_once_one_unpacks(machine: Path, tmp_path: 
 async def test_packages_are_unpacked_once(machine: Path, tmp_path: Path) -> None:
     parts = tmp_path / "the parts"
     found = await programs(parts)
-    assert found.prometheus == (str(parts / "debian" / "usr" / "bin" / "prometheus"),)
-    assert (found.prometheus_version, found.alertmanager_version) == ("1.2-3", "1.2-3")
+    programs_of = parts / "debian" / "usr" / "bin"
+    assert found.prometheus.argv[0] == str(programs_of / "prometheus")
+    assert found.alertmanager.argv == (str(programs_of / "prometheus-alertmanager"),)
+    assert (found.prometheus.version, found.alertmanager.version) == ("1.2-3", "1.2-3")
     assert len(_calls()) == 1
     assert await programs(parts) == found
     assert len(_calls()) == 1
@@ -112,10 +109,38 @@ async def test_programs_on_path_win(machine: Path, tmp_path: Path) -> None:
     for name in ("prometheus", "alertmanager"):
         _install(machine, name, f"print('{name}, version 3.1.0 (branch: HEAD)')")
     found = await programs(tmp_path / "parts")
-    assert found.prometheus == (str(machine / "prometheus"),)
-    assert found.alertmanager_version == "3.1.0"
-    assert found.prometheus_flags == ()
+    assert found.prometheus.argv == (str(machine / "prometheus"),)
+    assert found.alertmanager.version == "3.1.0"
     assert not Path(os.environ["CALLS"]).exists()
+
+
+async def test_one_program_on_path_is_used_beside_the_other_one_unpacked(
+    machine: Path, tmp_path: Path
+) -> None:
+    _install(machine, "alertmanager", "print('alertmanager, version 3.1.0 (branch: HEAD)')")
+    found = await programs(tmp_path / "parts")
+    assert found.alertmanager.argv == (str(machine / "alertmanager"),)
+    assert (found.prometheus.version, found.alertmanager.version) == ("1.2-3", "3.1.0")
+
+
+async def test_without_its_templates_alertmanager_runs_where_ours_are_laid_over(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debian, "_TEMPLATES", tmp_path / "absent")
+    _install(machine, "unshare", "print('alertmanager, version 1.2')")
+    found = (await programs(tmp_path / "parts")).alertmanager
+    root = tmp_path / "parts" / "debian" / "usr"
+    assert found.argv[0] == "unshare"
+    assert found.argv[-2:] == (str(root / "share"), str(root / "bin" / "prometheus-alertmanager"))
+
+
+async def test_a_machine_without_mount_namespaces_is_told_what_to_install(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debian, "_TEMPLATES", tmp_path / "absent")
+    _install(machine, "unshare", "sys.exit('unshare failed: Operation not permitted')")
+    with pytest.raises(PlatformError, match=r"not permitted.*put the Alertmanager of .* on PATH$"):
+        await programs(tmp_path / "parts")
 
 
 @pytest.mark.embedded
@@ -124,6 +149,12 @@ async def test_real_packages_run(tmp_path: Path) -> None:
         found = await programs(tmp_path / "parts")
     except PlatformError as error:
         pytest.skip(f"neither on PATH nor to be fetched: {error}")
-    assert await debian._version(found.prometheus[0]) in found.prometheus_version
+    for one in (found.prometheus, found.alertmanager):
+        assert await _said_version(one.argv) in one.version
     again = await programs(tmp_path / "parts")
     assert again == found
+
+
+async def _said_version(argv: tuple[str, ...]) -> str:
+    said = (await debian._run([*argv, "--version"], Path("/"))).split()
+    return said[said.index("version") + 1].strip(",")

@@ -162,7 +162,7 @@ class Broker:
                     await self._store.ensure_stream()
                     await self._apply(self._config)
                     for subscription in (*self._served.values(), *self._replays.values()):
-                        await subscription.resume()
+                        subscription.forget()
             except (NatsError, TimeoutError) as error:
                 trouble = f": {str(error) or repr(error)}"
                 if trouble != self._trouble:

@@ -14,6 +14,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
+from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
@@ -165,6 +166,13 @@ class Store:
         config.metadata = {"until": str(until)}
         created = await self._js.add_consumer(STREAM, config)
         return until, created.num_pending or 0
+
+    async def pull(self, consumer: str) -> JetStreamContext.PullSubscription:
+        """A subscription that fetches the messages of a consumer."""
+        # No limit of bytes: what is fetched at a time is limited already.
+        return await self._js.pull_subscribe_bind(
+            consumer=consumer, stream=STREAM, pending_bytes_limit=0
+        )
 
     async def consumers(self) -> dict[str, ConsumerInfo]:
         """Every consumer by name."""

@@ -81,14 +81,12 @@ class Subscription:
         await self._pull.start()
         self._loop = asyncio.create_task(self._run())
 
-    async def resume(self) -> None:
-        """Go on after a reconnect."""
+    def forget(self) -> None:
+        """Forget the tries of events that left the stream by its limits and do not come back."""
         now = asyncio.get_running_loop().time()
         for key, waiting in list(self._waiting.items()):
-            # Only an event that left the stream by its limits does not come back.
             if now > waiting.due + _FORGET_AFTER:
                 del self._waiting[key]
-        await self._pull.resume()
 
     async def stop(self) -> None:
         """Finish the deliveries in flight within a few seconds and give the others back."""

@@ -9,6 +9,8 @@ import logging
 import signal
 import sys
 
+from prometheus_client import disable_created_metrics
+
 from closedloop.platforms.embedded.executor.server import serve
 from closedloop.platforms.embedded.executor.settings import (
     ConfigurationError,
@@ -34,6 +36,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201  # logs are not configured yet
         return 2
     service.configure_logs(settings.log_level)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # it is not annotated
     try:
         asyncio.run(_main(settings))
     except OSError as error:

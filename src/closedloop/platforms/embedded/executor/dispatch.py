@@ -12,7 +12,6 @@ import asyncio
 import logging
 import re
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from secrets import token_hex
@@ -20,8 +19,7 @@ from time import gmtime, strftime, time_ns
 from uuid import uuid4
 
 import aiohttp
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from closedloop.loop import events
 
@@ -42,6 +40,12 @@ _MEDIA_TYPE = re.compile(
 
 _WORDS = {events.REQUEST: "request", events.RESPONSE: "response", events.FEEDBACK: "feedback"}
 
+_OUTCOMES = {
+    "sent": "accepted by the sink",
+    "dropped": "given up because the queue stayed full",
+    "failed": "refused by the sink or lost on the way, not sent again",
+}
+
 _log = logging.getLogger(__name__)
 
 
@@ -59,17 +63,18 @@ class Payload:
     content_encoding: str = ""
 
 
-class Dispatcher(Collector):
+class Dispatcher:
     """Sends payloads of one predictor to `sink` as CloudEvents.
 
-    `write_timeout` and `sink_timeout` are in seconds. As a collector it yields
-    the extra metrics `closedloop_executor_events_{sent,dropped,failed}_total`
-    and `closedloop_executor_events_{queued,sending}`, none of which Seldon has.
+    `write_timeout` and `sink_timeout` are in seconds. In `registry` it keeps
+    the metrics `closedloop_executor_events_{sent,dropped,failed}_total` and
+    `closedloop_executor_events_{queued,sending}`, none of which Seldon has.
     """
 
     def __init__(
         self,
         sink: str,
+        registry: CollectorRegistry,
         *,
         namespace: str,
         deployment: str,
@@ -90,12 +95,31 @@ class Dispatcher(Collector):
         self._waiting: set[asyncio.Task[None]] = set()
         self._workers: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
-        self._sending = 0
-        self._counts = {
-            (outcome, word): 0
-            for outcome in ("sent", "dropped", "failed")
-            for word in _WORDS.values()
-        }
+        labels = ("deployment_name", "predictor_name")
+        mine = (deployment, predictor)
+        self._counts = {}
+        for outcome, meaning in _OUTCOMES.items():
+            counter = Counter(
+                f"closedloop_executor_events_{outcome}",
+                f"Events {meaning}. Not in Seldon's executor.",
+                (*labels, "type"),
+                registry=registry,
+            )
+            for type_, word in _WORDS.items():
+                self._counts[outcome, type_] = counter.labels(*mine, word)
+        queued = Gauge(
+            "closedloop_executor_events_queued",
+            "Events waiting for a worker or for room in the queue. Not in Seldon's executor.",
+            labels,
+            registry=registry,
+        )
+        queued.labels(*mine).set_function(lambda: self._queue.qsize() + len(self._waiting))
+        self._sending = Gauge(
+            "closedloop_executor_events_sending",
+            "Events on their way to the sink. Not in Seldon's executor.",
+            labels,
+            registry=registry,
+        ).labels(*mine)
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(
@@ -132,38 +156,6 @@ class Dispatcher(Collector):
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
 
-    def collect(self) -> Iterator[Metric]:
-        labels = ("deployment_name", "predictor_name", "type")
-        mine = (self._deployment, self._predictor)
-        for outcome, meaning in (
-            ("sent", "accepted by the sink"),
-            ("dropped", "given up because the queue stayed full"),
-            ("failed", "refused by the sink or lost on the way, not sent again"),
-        ):
-            counter = CounterMetricFamily(
-                f"closedloop_executor_events_{outcome}",
-                f"Events {meaning}. Not in Seldon's executor.",
-                labels=labels,
-            )
-            for word in _WORDS.values():
-                counter.add_metric((*mine, word), self._counts[outcome, word])
-            yield counter
-        for where, meaning, number in (
-            (
-                "queued",
-                "waiting for a worker or for room in the queue",
-                self._queue.qsize() + len(self._waiting),
-            ),
-            ("sending", "on their way to the sink", self._sending),
-        ):
-            gauge = GaugeMetricFamily(
-                f"closedloop_executor_events_{where}",
-                f"Events {meaning}. Not in Seldon's executor.",
-                labels=labels[:2],
-            )
-            gauge.add_metric(mine, number)
-            yield gauge
-
     async def _wait_for_room(self, payload: Payload) -> None:
         try:
             async with asyncio.timeout(self._write_timeout):
@@ -182,9 +174,9 @@ class Dispatcher(Collector):
     async def _work(self, session: aiohttp.ClientSession) -> None:
         while True:
             payload = await self._queue.get()
-            self._sending += 1
             try:
-                await self._send(session, payload)
+                with self._sending.track_inprogress():
+                    await self._send(session, payload)
             except asyncio.CancelledError:
                 self._count("dropped", payload)
                 raise
@@ -198,7 +190,6 @@ class Dispatcher(Collector):
                     str(error) or type(error).__name__,
                 )
             finally:
-                self._sending -= 1
                 self._queue.task_done()
 
     async def _send(self, session: aiohttp.ClientSession, payload: Payload) -> None:
@@ -238,7 +229,7 @@ class Dispatcher(Collector):
         return headers | {"content-type": media_type}
 
     def _count(self, outcome: str, payload: Payload) -> None:
-        self._counts[outcome, _WORDS[payload.type]] += 1
+        self._counts[outcome, payload.type].inc()
 
 
 class _RefusedBySink(Exception):

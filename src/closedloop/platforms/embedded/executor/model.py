@@ -1,7 +1,6 @@
-"""Calls to the model server behind one executor, as Go's HTTP client makes them."""
+"""Calls to the model server behind one executor."""
 
 import asyncio
-import errno
 from dataclasses import dataclass
 from io import BytesIO
 from time import perf_counter
@@ -11,8 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
-
-from closedloop.platforms.embedded.executor.latency import Latency
+from prometheus_client import Histogram
 
 # What belongs to one connection and is made anew for the next.
 _PER_CONNECTION = frozenset(
@@ -34,7 +32,7 @@ _OURS_TO_SET = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class ModelUnreachable(Exception):
-    """No answer from the model; the message is worded as Go's HTTP client words it."""
+    """No answer from the model; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class ModelClient:
     """
 
     def __init__(
-        self, url: str, latency: Latency, labels: tuple[str, ...], timeout: float | None
+        self, url: str, latency: Histogram, labels: tuple[str, ...], timeout: float | None
     ) -> None:
         self.url = url.rstrip("/")
         self._latency = latency
@@ -85,30 +83,20 @@ class ModelClient:
 
     async def post(self, path: str, body: bytes, headers: CIMultiDictProxy[str]) -> Reply:
         """POST a client's body with its headers. Raises `ModelUnreachable`."""
-        forwarded = _forwarded(headers)
-        forwarded["Content-Type"] = headers.get("Content-Type", "")
-        return await self._call("POST", path, body, forwarded)
-
-    async def get(self, path: str, headers: CIMultiDictProxy[str]) -> Reply:
-        """GET with a client's headers. Raises `ModelUnreachable`."""
-        return await self._call("GET", path, None, _forwarded(headers))
-
-    async def _call(
-        self, method: str, path: str, body: bytes | None, headers: CIMultiDict[str]
-    ) -> Reply:
         if self._session is None:
             raise RuntimeError("enter the client before calling it")
         url = f"{self.url}{path}"
+        forwarded = _forwarded(headers)
+        forwarded["Content-Type"] = headers.get("Content-Type", "")
         started = perf_counter()
         try:
-            data = None if body is None else BytesIO(body)
-            async with self._session.request(
-                method, url, data=data, headers=headers, allow_redirects=False
+            async with self._session.post(
+                url, data=BytesIO(body), headers=forwarded, allow_redirects=False
             ) as response:
                 # Like Go's instrumented transport: up to the headers, and only if they came.
                 seconds = perf_counter() - started
-                code = str(response.status)
-                self._latency.observe((path, *self._labels, method.lower(), code), seconds)
+                labels = (path, *self._labels, "post", str(response.status))
+                self._latency.labels(*labels).observe(seconds)
                 return Reply(
                     status=response.status,
                     body=await response.read(),
@@ -116,8 +104,8 @@ class ModelClient:
                     content_encoding=response.headers.get("Content-Encoding", ""),
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            cause = _cause(error)
-            raise ModelUnreachable(f'{method.capitalize()} "{url}": {cause}') from error
+            cause = str(error) or type(error).__name__
+            raise ModelUnreachable(f"POST {url}: {cause}") from error
 
     async def listens(self) -> bool:
         """Whether a TCP connection to the model can be made."""
@@ -129,28 +117,8 @@ class ModelClient:
         writer.close()
         return True
 
-    async def healthy(self) -> bool:
-        """Whether the model's own health check answers 200."""
-        try:
-            reply = await self.get("/api/v1.0/health/status", CIMultiDictProxy(CIMultiDict()))
-        except ModelUnreachable:
-            return False
-        return reply.status == 200
-
 
 def _forwarded(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     return CIMultiDict(
         (name, value) for name, value in headers.items() if name.lower() not in _PER_CONNECTION
     )
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        reason = errno.errorcode.get(error.os_error.errno or 0, "")
-        said = "connection refused" if reason == "ECONNREFUSED" else str(error.os_error)
-        return f"dial tcp {error.host}:{error.port}: connect: {said}"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "EOF"
-    return str(error) or type(error).__name__

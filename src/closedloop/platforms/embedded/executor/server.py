@@ -6,14 +6,11 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from closedloop.platforms.embedded.executor import latency
 from closedloop.platforms.embedded.executor.app import Executor, predictor_labels
 from closedloop.platforms.embedded.executor.dispatch import Dispatcher
-from closedloop.platforms.embedded.executor.latency import Latency
 from closedloop.platforms.embedded.executor.model import ModelClient
 from closedloop.platforms.embedded.executor.settings import Settings
-
-_PREDICTOR = ("deployment_name", "predictor_name", "predictor_version")
-_CALL = ("method", "code")
 
 # Go's server closes an idle connection after this many seconds.
 _KEEP_ALIVE = 65.0
@@ -22,25 +19,14 @@ _KEEP_ALIVE = 65.0
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises OSError when the port is taken."""
     registry = CollectorRegistry()
-    server = Latency(
-        "seldon_api_executor_server_requests_seconds",
-        "A histogram of latencies for executor server",
-        (*_PREDICTOR, "service", *_CALL),
-    )
-    client = Latency(
-        "seldon_api_executor_client_requests_seconds",
-        "A histogram of latencies for client calls from executor",
-        ("service", *_PREDICTOR, "model_name", "model_image", "model_version", *_CALL),
-    )
-    registry.register(server)
-    registry.register(client)
     async with AsyncExitStack() as stack:
-        model = await stack.enter_async_context(_model(settings, client))
-        dispatcher = _dispatcher(settings)
+        model = await stack.enter_async_context(_model(settings, registry))
+        dispatcher = _dispatcher(settings, registry)
         if dispatcher is not None:
-            registry.register(dispatcher)
             await dispatcher.start()
-        app = Executor(settings, model, dispatcher, server, registry).application()
+        app = Executor(
+            settings, model, dispatcher, latency.of_server(registry), registry
+        ).application()
         runner = web.AppRunner(
             app,
             auto_decompress=False,
@@ -58,20 +44,20 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 await dispatcher.stop(settings.stop_grace / 2)
 
 
-def _model(settings: Settings, latency: Latency) -> ModelClient:
+def _model(settings: Settings, registry: CollectorRegistry) -> ModelClient:
     image, version = settings.predictor.image
     labels = (*predictor_labels(settings), settings.predictor.graph.name, image, version)
     milliseconds = settings.annotations.rest_timeout_ms
-    return ModelClient(
-        settings.model_url, latency, labels, milliseconds / 1000 if milliseconds else None
-    )
+    timeout = milliseconds / 1000 if milliseconds else None
+    return ModelClient(settings.model_url, latency.of_client(registry), labels, timeout)
 
 
-def _dispatcher(settings: Settings) -> Dispatcher | None:
+def _dispatcher(settings: Settings, registry: CollectorRegistry) -> Dispatcher | None:
     if settings.sink is None:
         return None
     return Dispatcher(
         settings.sink,
+        registry,
         namespace=settings.deployment_namespace,
         deployment=settings.deployment_name,
         predictor=settings.predictor.name,

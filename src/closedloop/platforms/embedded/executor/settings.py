@@ -107,8 +107,6 @@ class Settings(service.Settings):
     model_url: str
     annotations: Annotations = Annotations()
     request_logger_default_endpoint: str = ""
-    full_health_checks: bool = False
-    cors_allowed_origins: str = "*"
     stop_grace: PositiveFloat = 8.0
     sink_timeout: PositiveFloat = 10.0
     max_body: PositiveInt = 256 * 2**20

@@ -3,6 +3,10 @@
 Both packages hold programs that need nothing but the C library. They are
 downloaded by `apt-get`, with package lists of our own where the machine's are
 absent or not readable, and unpacked by `dpkg-deb` into a folder of ours.
+
+Debian's Alertmanager reads its default templates from a folder of the system
+and has no flag for another. Where that folder is absent it runs in a mount
+namespace of its own, in which ours are laid over the system's.
 """
 
 import asyncio
@@ -10,75 +14,98 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from closedloop.platforms.embedded.monitoring import alertmanager_templates
 from closedloop.platforms.embedded.run.exclusive import exclusive
 from closedloop.platforms.protocol import PlatformError
 
 _PACKAGES = ("prometheus", "prometheus-alertmanager")
+_TEMPLATES = Path("/usr/share/prometheus/alertmanager")
+# Relative to where it is: in a path the kernel would read `:` and `,` as separators.
+_OVERLAY = (
+    'cd "$1" && mount -t overlay overlay -o lowerdir=.:/usr/share /usr/share'
+    ' && cd / && shift && exec "$@"'
+)
 _BY_HAND = (
     "install Prometheus and Alertmanager (https://prometheus.io/download) and put both on PATH"
 )
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """A command line to which flags are added, and the version."""
+
+    argv: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Programs:
-    """The two programs: command lines to which flags are added, and their versions.
+    """The two programs; the flags of Prometheus' own name what the package keeps elsewhere."""
 
-    `prometheus_flags` name what a package's own defaults would look for in
-    folders of the system; `alertmanager_folder` is where Alertmanager must run.
-    """
-
-    prometheus: tuple[str, ...]
-    prometheus_flags: tuple[str, ...]
-    prometheus_version: str
-    alertmanager: tuple[str, ...]
-    alertmanager_folder: str
-    alertmanager_version: str
+    prometheus: Program
+    alertmanager: Program
 
 
 async def programs(folder: Path) -> Programs:
-    """Find both programs, or unpack them into `folder`, once. Raises `PlatformError`.
+    """Find both programs on PATH, or unpack the package of one into `folder`, once.
 
-    Several processes may ask at once; one unpacks and the others wait.
+    Several processes may ask at once; one unpacks and the others wait. Raises `PlatformError`.
     """
     prometheus = shutil.which("prometheus")
     alertmanager = shutil.which("alertmanager") or shutil.which("prometheus-alertmanager")
-    if prometheus and alertmanager:
-        return Programs(
-            (prometheus,),
-            (),
-            await _version(prometheus),
-            (alertmanager,),
-            "/",
-            await _version(alertmanager),
-        )
     root = folder / "debian"
-    share = root / "usr" / "share"
-    etc = root / "etc" / "prometheus"
-    templates = share / "prometheus" / "alertmanager"
-    async with exclusive(folder / ".debian.lock"):
-        if not (root / "versions.json").is_file():
-            await _unpack(folder, root)
-        command = await alertmanager_templates.command(
-            root / "usr" / "bin" / "prometheus-alertmanager", templates, root / "alertmanager"
-        )
-    versions = json.loads((root / "versions.json").read_text(encoding="utf-8"))
+    if not (prometheus and alertmanager):
+        async with exclusive(folder / ".debian.lock"):
+            if not (root / "versions.json").is_file():
+                await _unpack(folder, root)
     return Programs(
-        (str(root / "usr" / "bin" / "prometheus"),),
-        (
-            f"--web.local-assets={share / 'prometheus' / 'web'}/",
-            f"--web.console.templates={etc / 'consoles'}",
-            f"--web.console.libraries={etc / 'console_libraries'}",
-        ),
-        versions["prometheus"],
-        command.argv,
-        str(command.folder),
-        versions["prometheus-alertmanager"],
+        await _on_path(prometheus) if prometheus else _prometheus(root),
+        await _on_path(alertmanager) if alertmanager else await _alertmanager(root),
     )
+
+
+async def _on_path(program: str) -> Program:
+    return Program((program,), await _version(program))
+
+
+def _prometheus(root: Path) -> Program:
+    etc = root / "etc" / "prometheus"
+    flags = (
+        f"--web.local-assets={root / 'usr' / 'share' / 'prometheus' / 'web'}/",
+        f"--web.console.templates={etc / 'consoles'}",
+        f"--web.console.libraries={etc / 'console_libraries'}",
+    )
+    program = str(root / "usr" / "bin" / "prometheus")
+    return Program((program, *flags), _unpacked(root)["prometheus"])
+
+
+async def _alertmanager(root: Path) -> Program:
+    program = str(root / "usr" / "bin" / "prometheus-alertmanager")
+    argv: tuple[str, ...] = (program,)
+    if not _TEMPLATES.is_dir():
+        own = ("-m",) if os.geteuid() == 0 else ("-r", "-m")
+        share = str(root / "usr" / "share")
+        argv = ("unshare", *own, "/bin/sh", "-c", _OVERLAY, "sh", share, program)
+        try:
+            await _run([*argv, "--version"], Path("/"))
+        except PlatformError as error:
+            reason = str(error).removesuffix(f": {_BY_HAND}")
+            raise PlatformError(
+                f"Debian's Alertmanager reads {_TEMPLATES}, which is not there, and this machine"
+                f" allows no mount namespace that has it ({reason}):"
+                " install the package prometheus-alertmanager, or put the Alertmanager of"
+                " https://prometheus.io/download on PATH"
+            ) from None
+    return Program(argv, _unpacked(root)["prometheus-alertmanager"])
+
+
+def _unpacked(root: Path) -> Mapping[str, str]:
+    """The versions of the packages there."""
+    versions: dict[str, str] = json.loads((root / "versions.json").read_text(encoding="utf-8"))
+    return versions
 
 
 async def _unpack(folder: Path, root: Path) -> None:

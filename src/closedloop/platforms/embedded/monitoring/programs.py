@@ -21,13 +21,12 @@ def prometheus(
     port = port_of_part(address, 9090)
     return Part(
         name="prometheus",
-        version=programs.prometheus_version,
+        version=programs.prometheus.version,
         namespace="monitoring",
         process=Process(
             name="prometheus",
             argv=(
-                *programs.prometheus,
-                *programs.prometheus_flags,
+                *programs.prometheus.argv,
                 f"--config.file={folder / configuration.CONFIG}",
                 f"--storage.tsdb.path={folder / 'tsdb'}",
                 f"--web.listen-address={address}:{port}",
@@ -52,12 +51,12 @@ def alertmanager(address: str, folder: Path, programs: Programs, url: str) -> Pa
     port = port_of_part(address, 9093)
     return Part(
         name="alertmanager",
-        version=programs.alertmanager_version,
+        version=programs.alertmanager.version,
         namespace="monitoring",
         process=Process(
             name="alertmanager",
             argv=(
-                *programs.alertmanager,
+                *programs.alertmanager.argv,
                 f"--config.file={folder / 'alertmanager.yml'}",
                 f"--storage.path={folder / 'alertmanager'}",
                 f"--web.listen-address={address}:{port}",
@@ -73,7 +72,6 @@ def alertmanager(address: str, folder: Path, programs: Programs, url: str) -> Pa
         ),
         labels=ALERTMANAGER_LABELS,
         url=f"http://{address}:{port}",
-        cwd=programs.alertmanager_folder,
     )
 
 

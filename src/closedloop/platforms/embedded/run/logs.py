@@ -1,5 +1,6 @@
 """The log of each part: one file and the one before it, so that it stays bounded."""
 
+import contextlib
 import os
 import shutil
 from collections import deque
@@ -24,12 +25,24 @@ def rotate(log: Path, limit: int = LIMIT) -> bool:
     return True
 
 
+def previous(log: Path) -> Path:
+    """Where the log of the process before this one is kept."""
+    return log.with_name(f"{log.stem}.previous.log")
+
+
+def keep_previous(log: Path) -> None:
+    """Begin a log anew, as for a process that is started again."""
+    with contextlib.suppress(FileNotFoundError):
+        log.replace(previous(log))
+    log.with_name(log.name + ".1").unlink(missing_ok=True)
+
+
 def tail(log: Path, lines: int) -> str:
-    """The last `lines` lines, of the file and the one before it; empty when there is none."""
+    """The last `lines` lines, of the file and those before it; empty when there is none."""
     if lines <= 0:
         return ""
     last: deque[str] = deque(maxlen=lines)
-    for file in (log.with_name(log.name + ".1"), log):
+    for file in (previous(log), log.with_name(log.name + ".1"), log):
         try:
             with file.open(encoding="utf-8", errors="replace") as stream:
                 last.extend(line.rstrip("\n") for line in stream)

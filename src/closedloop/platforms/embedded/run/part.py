@@ -25,7 +25,6 @@ class Part:
     labels: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     url: str = ""
-    cwd: str = ""
 
     def pod(self) -> Pod:
         return Pod(

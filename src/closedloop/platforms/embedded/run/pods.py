@@ -1,10 +1,12 @@
 """One pod: its processes under one loopback address."""
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from closedloop.loop.rfc3339 import now
 from closedloop.platforms.embedded.desired import Pod, Process
 from closedloop.platforms.embedded.run.endpoints import RunningPod
 from closedloop.platforms.embedded.run.process import Guardian, environment
@@ -34,22 +36,23 @@ class LivePod:
         name: str,
         address: str,
         surroundings: Surroundings,
-        *,
-        cwd: str = "",
     ) -> None:
         self.pod = pod
         self.name = name
         self.address = address
+        self.uid = str(uuid.uuid4())
+        self.born = now("microseconds")  # RFC 3339
         self.draining = False
         self.was_ready = False
+        self._before: dict[str, int] = {}  # restarts that were those of a pod before this
         self._changed = surroundings.on_change
         self.processes = [
             Supervised(
                 _placed(process, address),
                 host=address,
                 env=environment(_placed(process, address).env, tmp=surroundings.tmp),
-                log=log_file(surroundings.logs, pod.workload, process.name),
-                cwd=cwd or surroundings.tmp,
+                log=log_file(surroundings.logs, pod.workload, name, process.name),
+                cwd=surroundings.tmp,
                 guardian=surroundings.guardian,
                 pace=surroundings.pace,
                 on_change=self._on_change,
@@ -92,6 +95,22 @@ class LivePod:
         for one in reversed(self.processes):
             await one.stop()
 
+    def kill(self) -> None:
+        """End every process at once; what is not stopped as well starts again."""
+        for one in self.processes:
+            one.kill()
+
+    async def renew(self, *, kill: bool) -> None:
+        """End every process and be another pod, at the same address, once they start again."""
+        self.uid, self.born = str(uuid.uuid4()), now("microseconds")
+        self._before = {one.process.name: one.restarts + 1 for one in self.processes}
+        self.was_ready = False
+        await self.restart(kill=kill)
+
+    def restarts_of(self, process: Supervised) -> int:
+        """How often a process of this very pod was started again."""
+        return max(0, process.restarts - self._before.get(process.process.name, 0))
+
     async def restart(self, *, kill: bool) -> None:
         """End every process; they start again by themselves."""
         await asyncio.gather(*(one.restart(kill=kill) for one in self.processes))
@@ -101,11 +120,10 @@ class LivePod:
         self._changed()
 
 
-def log_file(logs: Path, workload: str, process: str) -> Path:
-    """Where a process logs: `<part>.log`, or `<namespace>.<workload>.<container>.log`."""
-    name = workload.partition("/")[2]
-    part = name == process
-    return logs / (f"{name}.log" if part else f"{workload.replace('/', '.')}.{process}.log")
+def log_file(logs: Path, workload: str, pod: str, process: str) -> Path:
+    """Where a process logs: `<part>.log`, or `<namespace>.<pod>.<container>.log`."""
+    namespace, _, name = workload.partition("/")
+    return logs / (f"{name}.log" if name == process else f"{namespace}.{pod}.{process}.log")
 
 
 def _placed(process: Process, address: str) -> Process:

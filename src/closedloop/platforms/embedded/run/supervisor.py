@@ -11,7 +11,9 @@ from typing import Literal
 
 import structlog
 
+from closedloop.loop.rfc3339 import now
 from closedloop.platforms.embedded.desired import Probe, Process
+from closedloop.platforms.embedded.run import logs
 from closedloop.platforms.embedded.run.probing import check, taken
 from closedloop.platforms.embedded.run.process import Child, Guardian, start
 
@@ -38,11 +40,21 @@ class Pace:
         return min(self.longest, self.first * 2.0 ** min(crashes - 1, 30))
 
 
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: its exit status, negative for a signal, and its times (RFC 3339)."""
+
+    status: int
+    started: str
+    finished: str
+
+
 class Supervised:
     """One process of a pod, kept running from `start()` to `stop()`.
 
     `on_change` is called whenever `state`, `restarts` or `reason` changed.
-    `reason` says why the process is not ready, or how it last ended.
+    `reason` says why the process is not ready, or how it last ended. `log` is
+    that of the process that runs; the one before it is `logs.previous(log)`.
     """
 
     def __init__(
@@ -62,6 +74,8 @@ class Supervised:
         self.state: State = "stopped"
         self.restarts = 0
         self.reason = ""
+        self.started = ""  # when the process that runs was started (RFC 3339)
+        self.exit: Exit | None = None  # of the process before it
         self._host = host
         self._env = env
         self._cwd = cwd
@@ -99,6 +113,11 @@ class Supervised:
                 "process stopped", process=self.process.name, host=self._host, seconds=seconds
             )
         self._set("stopped", "")
+
+    def kill(self) -> None:
+        """End the process and its whole group at once, for `stop` to find nothing to wait for."""
+        if self._child is not None:
+            self._child.signal(signal.SIGKILL)
 
     async def restart(self, *, kill: bool = False) -> None:
         """End the process, at once with its whole group if `kill`; it is started again by itself.
@@ -141,6 +160,8 @@ class Supervised:
                     f"port {port} of {self._host} is taken by another program:"
                     " stop that, or have it listen on one address only"
                 )
+        if self.exit is not None:
+            logs.keep_previous(self.log)
         try:
             child = self._child = await start(
                 self.process.argv,
@@ -151,6 +172,7 @@ class Supervised:
             )
         except OSError as error:
             return f"{self.process.argv[0]} cannot be run: {error.strerror or error}"
+        self.started = now("microseconds")
         ended = asyncio.create_task(child.wait())
         watching = asyncio.create_task(self._watch())
         try:
@@ -163,7 +185,7 @@ class Supervised:
             # Whichever way we leave, cancelled included, nothing that was started stays.
             watching.cancel()
             await child.stop(self.process.stop_grace)
-            await ended
+            self.exit = Exit(await ended, self.started, now("microseconds"))
             self._child = None
 
     def _ports(self) -> set[int]:

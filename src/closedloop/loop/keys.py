@@ -1,0 +1,64 @@
+"""Where the log keeps a row: the index of its predictor, the id of its document, its owner.
+
+One index a predictor, one document a row. Keys are one to one: two owners never share a document.
+"""
+
+import hashlib
+import json
+import re
+from typing import NamedTuple
+
+_PREFIX = "inference-log-seldon-"
+INDEX_PATTERN = f"{_PREFIX}*"
+LONGEST_NAMES = 255 - len(f"{_PREFIX}--")
+"""How many bytes the three names of a predictor may have together, by Elasticsearch's limit."""
+
+OWNER = ("Ce-Namespace", "Ce-Inferenceservicename", "Ce-Endpoint")
+"""The fields of a document that say its predictor."""
+
+_FORBIDDEN = re.compile(r'[!@#$"<>/?*\\|,: ]')
+_ITEM = re.compile(r"-item-\d+\Z", re.ASCII)
+
+
+class Predictor(NamedTuple):
+    """The owner of an event, a document or a count."""
+
+    namespace: str
+    deployment: str
+    predictor: str
+
+
+def index_name(namespace: str, deployment: str, predictor: str) -> str:
+    """The index of one predictor's log, without the characters that an index name may not have.
+
+    Two predictors may have one name for both: every read filters by `OWNER`.
+    """
+    name = f"{_PREFIX}{namespace}-{deployment}-{predictor}"
+    return _FORBIDDEN.sub("", name).lower()
+
+
+def owned_by(predictor: Predictor) -> list[dict[str, object]]:
+    """Elasticsearch filters for the documents of one predictor."""
+    return [{"term": {field: name}} for field, name in zip(OWNER, predictor, strict=True)]
+
+
+def document_id(request_id: str, row: int, rows: int) -> str:
+    """The id of a row's document: a lone row has the request's own id, row i of a batch that id
+    with `-item-<i>`.
+
+    A lone row whose request id ends like an item's has an ending that no item has, so that no
+    two rows of two requests share an id.
+    """
+    if rows > 1:
+        return f"{request_id}-item-{row}"
+    return f"{request_id}-item-00" if _ITEM.search(request_id) else request_id
+
+
+def request_of(name: str) -> str:
+    """The request id of the row whose document has this id."""
+    return _ITEM.sub("", name)
+
+
+def kept_apart(name: str, owner: Predictor) -> str:
+    """The document id for `owner` where another predictor's document has the plain one."""
+    return f"{name}@{hashlib.sha256(json.dumps(owner).encode()).hexdigest()[:12]}"

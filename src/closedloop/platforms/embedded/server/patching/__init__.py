@@ -1,0 +1,1 @@
+"""From an object and a patch to the object after it: pure."""

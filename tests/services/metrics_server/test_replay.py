@@ -1,0 +1,472 @@
+import asyncio
+import gc
+import time
+import weakref
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+from elasticsearch import Elasticsearch
+from prometheus_client import CollectorRegistry
+
+from closedloop.log.inference_log import PAGE, Counts, InferenceLog
+from closedloop.loop.events import Event
+from closedloop.loop.keys import Predictor
+from closedloop.loop.observation import observe
+from closedloop.loop.parts import Document
+from closedloop.loop.scoring import ConfusionMatrix
+from closedloop.services.metrics_server.census import Census
+from closedloop.services.metrics_server.replay import Replay
+from closedloop.services.metrics_server.state import State
+from tests.elasticsearch import search_server
+from tests.inference_log import put_templates
+from tests.services.metrics_server.running import (
+    NAMES,
+    MetricsServer,
+    answer,
+    documents_of,
+    reward,
+    running_server,
+    truth,
+    write_log,
+)
+
+PETS = Predictor("seldon", "pets", "default")
+
+
+class FakeLog:
+    """Answers from memory; `asked` are the `since` of each read."""
+
+    def __init__(self, happened: Iterable[Event] = ()) -> None:
+        self.found: dict[str, Document] = {}
+        self.counted: dict[Predictor, Counts] = {}
+        self.asked: list[float | None] = []
+        self.compared = 0
+        self.failures = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.logged(happened)
+
+    def logged(self, happened: Iterable[Event], at: float | None = None) -> None:
+        moment = datetime.fromtimestamp(at or time.time(), UTC).isoformat()
+        for (_, name), document in documents_of(happened).items():
+            self.found[name] = document | {"logged_at": moment}
+
+    async def documents(self, since: float | None = None) -> AsyncIterator[tuple[str, Document]]:
+        self.asked.append(since)
+        if self.failures:
+            self.failures -= 1
+            raise OSError("no search server")
+        for found in list(self.found.items()):
+            yield found
+        await self.gate.wait()
+
+    async def counts(self) -> dict[Predictor, Counts]:
+        self.compared += 1
+        return self.counted
+
+
+class Replaying:
+    """A replay of a fake log that runs every hundredth of a second."""
+
+    def __init__(self, log: FakeLog, *, limit: int = 100, all_every: float = 3600.0) -> None:
+        self.state = State(limit)
+        self.registry = CollectorRegistry()
+        self.replay = Replay(
+            cast(InferenceLog, log),
+            self.state,
+            self.registry,
+            every=0.01,
+            all_every=all_every,
+            quiet=0.0,
+        )
+
+    @property
+    def matrix(self) -> ConfusionMatrix:
+        return self.state.boards[PETS].matrix
+
+    def count(self, name: str) -> float | None:
+        return self.registry.get_sample_value(f"closedloop_{name}")
+
+    @property
+    def healed(self) -> float | None:
+        return self._of_pets("healed")
+
+    @property
+    def forgotten(self) -> float | None:
+        return self._of_pets("forgotten")
+
+    def _of_pets(self, what: str) -> float | None:
+        labels = {
+            "deployment_namespace": PETS.namespace,
+            "deployment_name": PETS.deployment,
+            "predictor_name": PETS.predictor,
+        }
+        return self.registry.get_sample_value(f"closedloop_rows_{what}_total", labels)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.replay.run())
+        try:
+            async with asyncio.timeout(60):
+                yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def ready(self) -> None:
+        while not self.replay.restored:
+            await asyncio.sleep(0.001)
+
+
+async def reads(log: FakeLog, more: int) -> None:
+    """Wait until `more` reads have begun, and so the one before them has ended."""
+    wanted = len(log.asked) + more
+    while len(log.asked) < wanted:
+        await asyncio.sleep(0.001)
+
+
+async def test_is_ready_when_everything_was_read_and_not_before() -> None:
+    log = FakeLog([answer("cat"), truth("cat")])
+    log.gate.clear()
+    replaying = Replaying(log)
+    async with replaying.running():
+        while not replaying.state.boards:
+            await asyncio.sleep(0.001)
+        assert "restoring" in (replaying.replay.why_not_ready() or "")
+        log.gate.set()
+        await replaying.ready()
+        assert replaying.replay.why_not_ready() is None
+    assert replaying.matrix.counts() == {("cat", "cat"): 1}
+
+
+async def test_rows_that_the_log_lost_are_forgotten_and_counted() -> None:
+    log = FakeLog([answer("cat"), truth("cat"), answer("dog", request_id="s")])
+    replaying = Replaying(log, all_every=0.0)
+    replaying.state.census = Census(0.0)
+    async with replaying.running():
+        await replaying.ready()
+        assert replaying.forgotten == 0
+        log.found = {name: one for name, one in log.found.items() if one["RequestId"] == "s"}
+        while not replaying.forgotten:
+            await asyncio.sleep(0.001)
+    assert replaying.forgotten == 1
+    assert [name for name, _ in replaying.state.boards[PETS].items()] == ["s"]
+
+
+async def test_a_new_difference_from_the_log_has_all_of_it_read_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("closedloop.services.metrics_server.replay.OVERLAP_SECONDS", 0.0)
+    log = FakeLog([answer("cat"), truth("cat")])  # whose counts say that there is nothing
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+        await reads(log, 5)
+    assert any(replaying.state.mismatches.values())
+    assert log.asked.count(None) == 2
+
+
+async def test_says_how_far_it_is() -> None:
+    log = FakeLog([answer("cat", request_id=f"r-{i}") for i in range(PAGE)])
+    log.gate.clear()
+    replaying = Replaying(log, limit=2 * PAGE)
+    async with replaying.running():
+        while f"{PAGE} documents read" not in (replaying.replay.why_not_ready() or ""):
+            await asyncio.sleep(0.001)
+
+
+async def test_tries_until_the_log_answers_and_says_why() -> None:
+    log = FakeLog([answer("cat")])
+    log.failures = 2
+    replaying = Replaying(log)
+    async with replaying.running():
+        while "no search server" not in (replaying.replay.why_not_ready() or ""):
+            await asyncio.sleep(0.001)
+        await replaying.ready()
+    assert replaying.count("resync_errors_total") == 2
+
+
+async def test_events_that_come_during_the_restore_are_merged() -> None:
+    log = FakeLog([answer("cat"), truth("dog", second=1)])
+    log.gate.clear()
+    replaying = Replaying(log)
+    async with replaying.running():
+        replaying.state.observe(observe(truth("cat", second=2)))
+        while replaying.state.changes < 2:
+            await asyncio.sleep(0.001)
+        replaying.state.observe(observe(answer("bird", second=3)))
+        log.gate.set()
+        await replaying.ready()
+    assert replaying.matrix.counts() == {("bird", "cat"): 1}
+
+
+async def test_heals_what_delivery_lost_and_counts_it() -> None:
+    log = FakeLog([answer("cat")])
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+        assert replaying.healed == 0
+        log.logged([answer("cat"), truth("cat")])
+        await reads(log, 2)
+        assert replaying.healed == 1
+    assert replaying.matrix.counts() == {("cat", "cat"): 1}
+
+
+async def test_reads_what_is_new_with_an_overlap_by_the_loggers_clock() -> None:
+    log = FakeLog()
+    log.logged([answer("cat")], at=1_000_000)
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+        await reads(log, 1)
+    assert log.asked[:2] == [None, 1_000_000 - 60]
+
+
+async def test_a_clock_that_is_ahead_hides_nothing() -> None:
+    log = FakeLog()
+    log.logged([answer("cat")], at=time.time() + 3600)
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+        await reads(log, 1)
+    assert (log.asked[1] or 0) <= time.time() - 60
+
+
+async def test_a_log_without_times_is_read_whole_every_time() -> None:
+    log = FakeLog([answer("cat")])
+    del log.found["r"]["logged_at"]
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+        await reads(log, 2)
+    assert log.asked[:3] == [None, None, None]
+
+
+async def test_reads_everything_every_so_often() -> None:
+    log = FakeLog([answer("cat")])
+    async with Replaying(log, all_every=0.05).running():
+        await reads(log, 2)
+        while None not in log.asked[2:]:
+            await asyncio.sleep(0.001)
+
+
+class Cycle:
+    """Something that only a garbage collection frees."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+async def test_what_was_alive_during_a_resync_can_be_freed() -> None:
+    log = FakeLog([answer("cat")])
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+        cycle = Cycle()
+        alive = weakref.ref(cycle)
+        await reads(log, 2)
+    del cycle
+    gc.collect()
+    assert alive() is None
+
+
+async def test_a_full_resync_frees_what_was_alive_during_the_restore() -> None:
+    log = FakeLog([answer("cat")])
+    cycle = Cycle()
+    alive = weakref.ref(cycle)
+    replaying = Replaying(log, all_every=0.0)
+    async with replaying.running():
+        await replaying.ready()
+        del cycle
+        await reads(log, 2)
+    assert alive() is None
+    assert gc.get_freeze_count() > 0
+
+
+async def test_a_read_that_fails_is_counted_and_forgets_nothing() -> None:
+    log = FakeLog([answer("cat"), truth("cat")])
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+        log.found.clear()
+        log.failures = 3
+        await reads(log, 5)
+        assert replaying.count("resync_errors_total") == 3
+        assert replaying.replay.why_not_ready() is None
+    assert replaying.matrix.counts() == {("cat", "cat"): 1}
+
+
+async def test_lag_grows_while_reads_fail() -> None:
+    log = FakeLog([answer("cat")])
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+        log.failures = 1_000_000
+        while (replaying.count("resync_lag_seconds") or 0) < 0.2:
+            await asyncio.sleep(0.001)
+        log.failures = 0
+        while (replaying.count("resync_lag_seconds") or 1) > 0.1:
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("broken", [{}, {"Ce-Namespace": 1}, {"response": {"instance": 1}}])
+async def test_a_document_that_cannot_be_read_stops_nothing(broken: Document) -> None:
+    log = FakeLog()
+    names = {"Ce-Namespace": "seldon", "Ce-Inferenceservicename": "pets", "Ce-Endpoint": "default"}
+    log.found["broken"] = names | broken if broken else {}
+    log.logged([answer("cat"), truth("cat")])
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+    assert (replaying.count("unreadable_documents_total") or 0) >= 1
+    assert replaying.matrix.counts() == {("cat", "cat"): 1}
+
+
+async def test_compares_with_the_log_once_for_each_change() -> None:
+    log = FakeLog([answer("cat"), truth("cat")])
+    replaying = Replaying(log)
+    async with replaying.running():
+        await replaying.ready()
+        await reads(log, 4)
+        assert (log.compared, replaying.state.mismatches) == (1, {PETS: 3})
+        log.counted = {
+            PETS: {("state", "scored"): 1, ("correct", "false"): 1, ("cell", "cat", "dog"): 1}
+        }
+        replaying.state.observe(observe(truth("dog", second=2)))
+        while replaying.state.mismatches != {PETS: 0}:
+            await asyncio.sleep(0.001)
+
+
+async def test_does_not_compare_while_events_change_the_state() -> None:
+    log = FakeLog([answer("cat")])
+    replaying = Replaying(log)
+
+    async def counts() -> dict[Predictor, Counts]:
+        log.compared += 1
+        replaying.state.observe(observe(answer("dog", second=log.compared)))
+        return {}
+
+    log.counts = counts  # type: ignore[method-assign]  # an event comes in between
+    async with replaying.running():
+        while log.compared < 3:
+            await asyncio.sleep(0.001)
+    assert replaying.state.mismatches == {}
+
+
+async def test_what_has_no_room_is_told_and_counted_once() -> None:
+    log = FakeLog([answer("cat", request_id=f"r-{i}") for i in range(5)])
+    replaying = Replaying(log, limit=2, all_every=0.02)
+    async with replaying.running():
+        await replaying.ready()
+        await reads(log, 6)
+    assert (replaying.state.capacity.held, replaying.state.missing) == (2, 3)
+    assert replaying.healed == 0
+
+
+HAPPENED = [
+    answer("cat"),
+    truth("dog"),
+    truth("cat", second=2),
+    answer([1, 0, 0], [0, 1, 0], request_id="batch"),
+    truth(0, 2, request_id="batch"),
+    answer("bird", request_id="paid"),
+    reward(1, request_id="paid"),
+    truth("cat", request_id="early"),
+    answer("dog", predictor="shadow"),
+    truth("cat", predictor="shadow"),
+]
+
+
+async def test_a_new_process_knows_what_the_old_one_did(search: Elasticsearch, url: str) -> None:
+    write_log(search, HAPPENED)
+    async with running_server(url) as server:
+        await server.until_ready()
+        restored = server.cells()
+    async with running_server("http://127.0.0.1:9") as server:
+        await server.send(*HAPPENED)
+        assert server.cells() == {}
+    assert restored == {("cat", "cat"): 2, ("dog", "bird"): 1, ("dog", "cat"): 1}
+
+
+async def test_a_restart_in_the_middle_loses_and_doubles_nothing(
+    search: Elasticsearch, url: str
+) -> None:
+    async with running_server(url) as server:
+        await server.send(*HAPPENED[:6])
+    write_log(search, HAPPENED[:5])
+    async with running_server(url) as server:
+        # The broker sends again what was not acknowledged, or was, and what came meanwhile.
+        await server.send(*HAPPENED[4:])
+        await server.until_ready()
+        assert server.cells() == {("cat", "cat"): 2, ("dog", "bird"): 1, ("dog", "cat"): 1}
+        assert (server.of_pets("correct"), server.of_pets("incorrect")) == (3, 1)
+        assert server.of_pets("rows", state="unmatched") == 1
+
+
+async def test_restores_more_than_one_page(search: Elasticsearch, url: str) -> None:
+    rows = 2 * PAGE + 1
+    happened = []
+    for i in range(rows):
+        happened += [answer(NAMES[i % 3], request_id=f"r-{i}"), truth("cat", request_id=f"r-{i}")]
+    write_log(search, happened)
+    async with running_server(url) as server:
+        await server.until_ready()
+        assert server.of_pets("rows", state="scored") == rows
+        assert server.of_pets("correct") == (rows + 2) // 3
+
+
+async def test_restores_only_what_the_filter_names(search: Elasticsearch, url: str) -> None:
+    write_log(search, HAPPENED)
+    async with running_server(url, filter="seldon/pets/shadow") as server:
+        await server.until_ready()
+        await server.send(answer("cat", request_id="s"), truth("cat", request_id="s"))
+        assert server.cells() == {("dog", "cat"): 1}
+
+
+async def test_finds_that_it_agrees_with_the_log(
+    search: Elasticsearch, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("closedloop.services.metrics_server.app.QUIET_SECONDS", 0.0)
+    write_log(search, HAPPENED)
+    async with running_server(url, resync_seconds=0.05) as server:
+        await server.until(lambda: server.of_pets("replay_mismatch") == 0)
+        await server.send(truth("bird", second=50))
+        await server.until(lambda: server.of_pets("replay_mismatch") == 4)
+
+
+async def test_a_search_server_that_is_away_or_comes_back_empty() -> None:
+    with search_server() as elastic:
+        elastic.kill()
+        async with running_server(elastic.url, resync_seconds=0.05) as server:
+            await server.send(answer("cat"), truth("cat"))
+            await server.until(lambda: server.sample("resync_errors_total"))
+            status, reason = await server.ready()
+            assert (status, server.cells()) == (503, {})
+            assert "cannot restore from Elasticsearch" in reason
+            elastic.start()
+            await server.until_ready()
+            assert server.cells() == {("cat", "cat"): 1}
+
+            elastic.kill()
+            failed = server.sample("resync_errors_total") or 0
+            await server.until(lambda: (server.sample("resync_errors_total") or 0) > failed)
+            back = time.monotonic()
+            elastic.start()
+            await server.until(lambda: last_read(server) > back)
+            assert (await server.ready())[0] == 200
+            assert server.cells() == {("cat", "cat"): 1}
+
+            with Elasticsearch(elastic.url) as client:
+                put_templates(client)
+                write_log(client, [answer("dog", request_id="s"), truth("dog", request_id="s")])
+            await server.until(lambda: server.of_pets("rows_healed_total") == 1)
+            assert server.cells() == {("cat", "cat"): 1, ("dog", "dog"): 1}
+
+
+def last_read(server: MetricsServer) -> float:
+    """When the last read that succeeded began, or a little before, by the monotonic clock."""
+    now = time.monotonic()
+    return now - (server.sample("resync_lag_seconds") or now)

@@ -1,0 +1,347 @@
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from closedloop.loop import events
+from closedloop.loop.events import Event, InvalidEvent
+from closedloop.loop.keys import Predictor
+from closedloop.loop.observation import observe
+from closedloop.loop.parts import Document, predictor_of
+from closedloop.loop.scoring import Outcome
+from closedloop.loop.scoring.verdict import SUMS
+from closedloop.services.metrics_server.state import OVERLAP_SECONDS, Ignored, State
+from tests.memory_store import MemoryLogger
+from tests.services.metrics_server.running import NAMES, answer, documents_of, event, reward, truth
+
+PETS = Predictor("seldon", "pets", "default")
+SHADOW = Predictor("seldon", "pets", "shadow")
+
+
+def see(state: State, one: Event) -> Outcome | Ignored:
+    return state.observe(observe(one))
+
+
+def after(happened: Iterable[Event], state: State | None = None) -> State:
+    state = state or State(1000)
+    for one in happened:
+        see(state, one)
+    return state
+
+
+def counts(state: State) -> dict[Predictor, tuple[object, ...]]:
+    """What is counted of each predictor that has rows."""
+    return {
+        predictor: (
+            {name: count for name, count in board.states.items() if count},
+            {reason: count for reason, count in board.reasons.items() if count},
+            board.matrix.counts(),
+            board.correct,
+            board.incorrect,
+            {name: (each.count, each.total) for name, each in board.sums.items() if each.count},
+            board.times.delays(),
+        )
+        for predictor, board in state.boards.items()
+        if any(board.states.values())
+    }
+
+
+def restored(documents: Iterable[Document], state: State | None = None) -> State:
+    state = state or State(1000)
+    for document in documents:
+        state.restore(document)
+    return state
+
+
+def logged(happened: Iterable[Event], look: bool = True) -> list[Document]:
+    logger = MemoryLogger()
+    for one in happened:
+        logger.log(one)
+    if look:
+        logger.look()
+    return list(logger.store.documents.values())
+
+
+def scored(documents: Iterable[Document]) -> dict[Predictor, tuple[object, ...]]:
+    """The counts of the log, as an aggregation over its scores has them."""
+    boards: dict[Predictor, list[dict[str, object]]] = {}
+    for document in documents:
+        score = document.get("score")
+        if isinstance(score, dict):
+            boards.setdefault(predictor_of(document), []).append(score)
+    return {
+        predictor: (
+            dict(Counter(str(score["state"]) for score in scores)),
+            dict(Counter(str(score["reason"]) for score in scores if "reason" in score)),
+            dict(
+                Counter(
+                    (str(score["predicted"]), str(score["actual"]))
+                    for score in scores
+                    if "predicted" in score
+                )
+            ),
+            sum(score.get("correct") is True for score in scores),
+            sum(score.get("correct") is False for score in scores),
+            {
+                name: (len(found), float(sum(found)))
+                for name in SUMS
+                if (found := [float(str(score[name])) for score in scores if name in score])
+            },
+        )
+        for predictor, scores in boards.items()
+    }
+
+
+def log_counts(happened: Iterable[Event]) -> dict[Predictor, dict[tuple[str, ...], int]]:
+    """What `InferenceLog.counts` says of the log of these events."""
+    counted: dict[Predictor, dict[tuple[str, ...], int]] = {}
+    for document in logged(happened):
+        score = document.get("score")
+        if isinstance(score, dict):
+            keys: list[tuple[str, ...]] = [("state", score["state"])]
+            if "correct" in score:
+                keys.append(("correct", str(score["correct"]).lower()))
+            if "predicted" in score:
+                keys.append(("cell", score["predicted"], score["actual"]))
+            of_one = counted.setdefault(predictor_of(document), {})
+            for key in keys:
+                of_one[key] = of_one.get(key, 0) + 1
+    return counted
+
+
+def one_hot(label: int) -> list[int]:
+    return [int(i == label) for i in range(3)]
+
+
+LABEL = st.integers(0, 2)
+SAME = st.sampled_from([lambda label: label, one_hot, lambda label: NAMES[label]])
+ROW = st.builds(lambda say, label: say(label), SAME, LABEL)
+WHERE = st.fixed_dictionaries(
+    {
+        "request_id": st.sampled_from(["r", "s", "r-item-1"]),
+        "second": st.integers(0, 9),
+        "deployment": st.sampled_from(["pets", "Pets"]),
+        "predictor": st.sampled_from(["default", "shadow", "canary"]),
+        "event_id": st.uuids(),
+    }
+)
+ROWS = st.lists(ROW, min_size=1, max_size=3)
+EVENT = st.one_of(
+    st.builds(lambda rows, where: answer(*rows, **where), ROWS, WHERE),
+    st.builds(lambda rows, where: answer(*rows, names=[], **where), ROWS, WHERE),
+    st.builds(lambda rows, where: truth(*rows, **where), ROWS, WHERE),
+    st.builds(lambda rows, where: truth(None, *rows, **where), ROWS, WHERE),
+    st.builds(lambda value, where: reward(value, **where), st.sampled_from([0, 1, 0.5]), WHERE),
+    st.builds(
+        lambda rows, where: event(events.REQUEST, {"data": {"ndarray": rows}}, **where),
+        ROWS,
+        WHERE,
+    ),
+)
+HAPPENED = st.lists(EVENT, max_size=15)
+
+
+@given(HAPPENED)
+def test_agrees_with_the_log(happened: list[Event]) -> None:
+    ours = {predictor: said[:6] for predictor, said in counts(after(happened)).items()}
+    assert ours == scored(logged(happened))
+
+
+@given(HAPPENED, st.integers(0, 15))
+def test_agrees_with_a_log_that_was_looked_at_in_between(
+    happened: list[Event], between: int
+) -> None:
+    logger = MemoryLogger()
+    for i, one in enumerate(happened):
+        logger.log(one)
+        if i >= between:
+            logger.look()
+    logger.look()
+    documents = list(logger.store.documents.values())
+    ours = {predictor: said[:6] for predictor, said in counts(after(happened)).items()}
+    assert ours == scored(documents)
+    assert counts(restored(documents)) == counts(after(happened))
+
+
+@given(HAPPENED)
+def test_agrees_with_a_log_that_was_written_at_once(happened: list[Event]) -> None:
+    logger = MemoryLogger()
+    logger.log(*happened)
+    logger.look()
+    ours = {predictor: said[:6] for predictor, said in counts(after(happened)).items()}
+    assert ours == scored(logger.store.documents.values())
+
+
+@given(HAPPENED.flatmap(lambda happened: st.tuples(st.just(happened), st.permutations(happened))))
+def test_order_does_not_matter(case: tuple[list[Event], list[Event]]) -> None:
+    one, other = case
+    assert counts(after(one)) == counts(after(other))
+
+
+@given(HAPPENED)
+def test_what_comes_again_changes_nothing(happened: list[Event]) -> None:
+    state = after(happened)
+    before = counts(state), state.changes
+    outcomes = [see(state, one) for one in happened]
+    assert not {Outcome.APPLIED, Outcome.CORRECTED} & set(outcomes)
+    assert (counts(state), state.changes) == before
+
+
+@given(HAPPENED)
+def test_what_is_restored_is_what_was(happened: list[Event]) -> None:
+    assert counts(restored(logged(happened))) == counts(after(happened))
+
+
+@given(HAPPENED.flatmap(lambda happened: st.tuples(st.just(happened), st.randoms())))
+def test_the_order_of_the_log_does_not_matter(case: tuple[list[Event], object]) -> None:
+    happened, random = case
+    documents = logged(happened)
+    random.shuffle(documents)  # type: ignore[attr-defined]
+    assert counts(restored(documents)) == counts(after(happened))
+
+
+@given(HAPPENED, st.integers(0, 15), st.integers(0, 15))
+def test_a_restart_in_the_middle_changes_nothing(
+    happened: list[Event], stopped: int, missed: int
+) -> None:
+    """The log is ahead of what is sent again, or behind it: both feeds meet."""
+    state = after(happened[: stopped // 2])
+    restored(logged(happened[:stopped]), state)
+    after(happened[min(stopped, missed) :], state)
+    # What was merged into the log may be known to the log alone until the next look.
+    restored(logged(happened), state)
+    assert counts(state) == counts(after(happened))
+
+
+@given(HAPPENED)
+def test_finds_no_mismatch_with_a_log_of_the_same_events(happened: list[Event]) -> None:
+    state = after(happened)
+    state.compare(log_counts(happened))
+    assert set(state.mismatches.values()) <= {0}
+    assert state.mismatches.keys() == state.boards.keys()
+
+
+def test_counts_the_cells_that_differ() -> None:
+    state = after([answer("cat"), truth("cat"), answer("dog", request_id="s")])
+    ours: dict[tuple[str, ...], int] = {
+        ("state", "scored"): 1, ("state", "unlabelled"): 1, ("correct", "true"): 1,
+        ("cell", "cat", "cat"): 1,
+    }  # fmt: skip
+    state.compare({PETS: ours})
+    assert state.mismatches == {PETS: 0}
+    state.compare({PETS: ours | {("cell", "cat", "cat"): 2, ("state", "scored"): 2}, SHADOW: ours})
+    assert state.mismatches == {PETS: 2, SHADOW: 4}
+
+
+def test_outcomes() -> None:
+    right, wrong = truth("cat", second=2), truth("dog", second=3)
+    assert [see(after([]), one) for one in (answer("cat"), right)] == [Outcome.APPLIED] * 2
+    state = after([answer("cat"), right])
+    assert see(state, right) is Outcome.DUPLICATE
+    assert see(state, truth("dog", second=1)) is Outcome.SUPERSEDED
+    assert see(state, wrong) is Outcome.CORRECTED
+    assert state.boards[PETS].matrix.counts() == {("cat", "dog"): 1}
+
+
+def test_a_batch_has_its_most_telling_outcome() -> None:
+    state = after([answer("cat", "dog"), truth("cat", None, second=1)])
+    assert see(state, truth("dog", "dog", second=0)) is Outcome.APPLIED
+
+
+def test_requests_are_ignored_whatever_they_hold() -> None:
+    state = State(10)
+    assert see(state, event(events.REQUEST, {"data": {"ndarray": [[1]]}})) is Ignored.IGNORED
+    assert state.capacity.held == 0
+
+
+def test_a_filter_leaves_others_out() -> None:
+    state = State(10, {PETS})
+    happened = [answer("cat", predictor=name) for name in ("default", "shadow")]
+    assert [see(state, one) for one in happened] == [Outcome.APPLIED, Ignored.IGNORED]
+    restored(logged([answer("dog", request_id="s", predictor="shadow")]), state)
+    state.compare({PETS: {("state", "unlabelled"): 1}, SHADOW: {("state", "scored"): 1}})
+    assert set(state.boards) == {PETS}
+    assert state.mismatches == {PETS: 0}
+
+
+@pytest.mark.parametrize("body", [{}, {"truth": {"data": {}}}, b"{"])
+def test_what_is_refused_leaves_no_trace(body: object) -> None:
+    state = after([answer("cat", "dog")])
+    before = counts(state)
+    with pytest.raises(InvalidEvent):
+        see(state, event(events.FEEDBACK, body))
+    assert (counts(state), state.capacity.held) == (before, 2)
+
+
+def test_at_the_limit_new_rows_are_missing_and_held_ones_go_on() -> None:
+    state = after([answer("cat"), answer("dog", request_id="s")], State(1))
+    assert (state.capacity.held, state.missing) == (1, 1)
+    assert see(state, truth("cat")) is Outcome.APPLIED
+    assert see(state, truth("dog", request_id="s")) is Outcome.OVER_LIMIT
+    assert state.boards[PETS].matrix.counts() == {("cat", "cat"): 1}
+
+
+def test_restoring_tells_news_from_none_and_from_no_room() -> None:
+    state = State(1)
+    (document,) = documents_of([answer("cat"), truth("cat")]).values()
+    assert [state.restore(document) for _ in range(2)] == [True, False]
+    assert state.restore({**document, "RequestId": "another"}) is None
+
+
+def test_a_request_alone_holds_no_room() -> None:
+    state = restored(logged([event(events.REQUEST, {"data": {"ndarray": [[1]]}})]))
+    assert state.capacity.held == 0
+    assert set(state.boards) == {PETS}  # its series begin at 0
+
+
+def test_one_predictor_too_many_is_refused_whatever_comes_of_it() -> None:
+    state = State(10, max_predictors=1)
+    see(state, answer("cat"))
+    for one in (
+        event(events.REQUEST, {"data": {"ndarray": [[1]]}}, predictor="shadow"),
+        answer("cat", predictor="shadow"),
+        truth("cat", predictor="shadow"),
+    ):
+        with pytest.raises(InvalidEvent, match="MAX_PREDICTORS") as refused:
+            see(state, one)
+        assert refused.value.reason == "too_many_predictors"
+    assert set(state.boards) == {PETS}
+
+
+def read_whole_log(state: State, documents: Iterable[Document], now: float) -> dict[Predictor, int]:
+    state.count_against_log(now)
+    restored(documents, state)
+    return state.forget_what_is_gone()
+
+
+@given(st.lists(EVENT, max_size=10), st.data())
+def test_rows_whose_documents_are_gone_leave_what_a_restart_would(
+    happened: list[Event], data: st.DataObject
+) -> None:
+    documents = logged(happened)
+    requests = sorted({(predictor_of(one).deployment, str(one["RequestId"])) for one in documents})
+    lost = {each for each in requests if data.draw(st.booleans())}
+    left = [
+        one
+        for one in documents
+        if (predictor_of(one).deployment, str(one["RequestId"])) not in lost
+    ]
+    state = after(happened)
+    read_whole_log(state, left, 0)
+    read_whole_log(state, left, OVERLAP_SECONDS)
+    assert counts(state) == counts(restored(left))
+    assert state.capacity.held == restored(left).capacity.held
+
+
+def test_what_is_gone_is_counted_and_makes_room() -> None:
+    happened = [answer("cat"), truth("cat"), answer("dog", request_id="s")]
+    left = [one for one in logged(happened) if one["RequestId"] == "s"]
+    state = after(happened)
+    assert read_whole_log(state, left, 0) == {}
+    assert read_whole_log(state, left, OVERLAP_SECONDS) == {PETS: 1}
+    assert state.capacity.held == 1
+    assert counts(after([truth("dog", request_id="s")], state)) == counts(
+        after([answer("dog", request_id="s"), truth("dog", request_id="s")])
+    )

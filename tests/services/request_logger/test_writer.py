@@ -1,0 +1,60 @@
+"""A batch is answered in time, whatever becomes of the one after it."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from closedloop.services.request_logger.backlog import Backlog
+from closedloop.services.request_logger.entry import Answer
+from closedloop.services.request_logger.metrics import Metrics
+from closedloop.services.request_logger.operations import Key, Operation, Result
+from closedloop.services.request_logger.settings import Settings
+from closedloop.services.request_logger.store import Found, Store
+from closedloop.services.request_logger.writer import Writer
+from tests.services.request_logger.running import entry_of, loop_of
+
+
+class Stalling:
+    """A store that takes one write, then stalls at the next `at`."""
+
+    def __init__(self, at: str) -> None:
+        self._at = at
+        self._wrote = False
+
+    async def read(self, keys: Sequence[Key]) -> Found:
+        await self._stall("read")
+        return Found(dict.fromkeys(keys), set())
+
+    async def without_room(self, absent: Collection[str], most: int) -> list[str]:
+        return []
+
+    async def write(self, operations: Sequence[Operation]) -> list[Result]:
+        await self._stall("write")
+        await asyncio.sleep(0.05)
+        self._wrote = True
+        return [Result(201)] * len(operations)
+
+    async def _stall(self, step: str) -> None:
+        if self._wrote and step == self._at:
+            await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("at", ["read", "write"])
+async def test_a_written_batch_is_answered_while_the_next_one_stalls(at: str) -> None:
+    backlog = Backlog(10, 1 << 20)
+    entries = []
+    for name in ("first", "second"):
+        said = loop_of(name, "iris")[0]
+        entries.append(entry_of(said))
+        backlog.offer(entries[-1])
+    metrics = Metrics(CollectorRegistry(), depth=lambda: 0)
+    writer = Writer(cast(Store, Stalling(at)), metrics, Settings(batch_events=1))
+    running = asyncio.create_task(writer.run(backlog))
+    async with asyncio.timeout(60):
+        assert await entries[0].answer is Answer.KEPT
+    assert not entries[1].settled
+    running.cancel()
+    await asyncio.wait([running])
