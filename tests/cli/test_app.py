@@ -3,7 +3,7 @@ import pytest
 from closedloop import __version__
 from tests.cli.conftest import Invoke
 
-COMMANDS = ["run", "slides", "up", "status", "logs", "down", "traffic", "compare", "promote"]
+COMMANDS = ["demo", "run", "slides", "up", "status", "logs", "down", "traffic", "compare", "promote"]
 
 
 def test_without_a_command_it_lists_them(invoke: Invoke) -> None:

@@ -182,7 +182,7 @@ def slides(
 
     originals = paths.checkout_root() / "notebooks"
     source = executed or originals
-    target = out or (executed or paths.checkout_root() / "out") / "slides"
+    target = out or (executed or paths.out_folder()) / "slides"
     decks = write_slides(notebooks_in(source), target, images=originals)
     for deck in decks:
         typer.echo(deck)
@@ -233,6 +233,19 @@ def same(
     raise typer.Exit(0 if compared.same else 1)
 
 
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="FOLDER")],
+) -> None:
+    """Write notebooks, manifests, dashboards and templates into a folder, to change them.
+
+    In that folder, and in those below it, every command uses these files.
+    """
+    from closedloop.suite.export import write_checkout
+
+    for written in write_checkout(paths.checkout_root(), folder):
+        typer.echo(written)
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     return name, value
@@ -240,7 +253,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _new_folder() -> Path:
     stamp = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S")
-    parent = paths.checkout_root() / "out"
+    parent = paths.out_folder()
     folder, number = parent / stamp, 1
     while folder.exists():
         number += 1

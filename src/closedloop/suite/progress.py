@@ -98,6 +98,7 @@ class NotebookProgress:
                     f"  {self._name}: cell {self.cells} of {self.total}, {self._where},"
                     f" {self.seconds:.0f} s",
                     highlight=False,
+                    soft_wrap=True,
                 )
 
 
