@@ -3,7 +3,18 @@ import pytest
 from closedloop import __version__
 from tests.cli.conftest import Invoke
 
-COMMANDS = "demo run slides up status logs down traffic compare promote".split()
+COMMANDS = [
+    "demo",
+    "run",
+    "slides",
+    "up",
+    "status",
+    "logs",
+    "down",
+    "traffic",
+    "compare",
+    "promote",
+]
 
 
 def test_without_a_command_it_lists_them(invoke: Invoke) -> None:
