@@ -8,6 +8,7 @@ import pytest
 import yaml
 from kubernetes.config import list_kube_config_contexts
 
+from closedloop.paths import checkout_root
 from tests import on_cluster
 
 
@@ -49,6 +50,12 @@ def test_notebooks_then_tests_then_the_comparison(calls: Calls, tmp_path: Path) 
     assert tests[3:5] == ["-m", "cluster"]
     assert tests[-2:] == ["-k", "chaos"]
     assert same[2:] == ["out/embedded", f"{out}/run"]
+
+
+def test_pytest_takes_the_options(tmp_path: Path) -> None:
+    """The command is carried out, but for the tests themselves."""
+    more = ["--collect-only", "tests/notebooks/test_on_cluster.py"]
+    subprocess.run(on_cluster.tests_of(tmp_path, more), cwd=checkout_root(), check=True)
 
 
 def test_a_platform_that_was_up_or_is_to_be_kept_stays(calls: Calls, tmp_path: Path) -> None:
