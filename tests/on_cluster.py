@@ -102,7 +102,8 @@ def tests_of(out: Path, more: list[str]) -> list[str]:
 
     Without xdist's plugin the tests' marks for it would be unknown.
     """
-    options = ["-m", "cluster", "-n", "0", "-rs", f"--junitxml={out / 'tests.xml'}"]
+    report = ["-o", "junit_family=xunit1", f"--junitxml={out / 'tests.xml'}"]  # with figures
+    options = ["-m", "cluster", "-n", "0", "-rs", *report]
     return [sys.executable, "-m", "pytest", *options, *more]
 
 
