@@ -1,5 +1,5 @@
 """How fast the parts of ours are, as ratios within one run; `python -m bench` runs all of it.
 
 A module in this folder with a function `run() -> dict[str, float]` is a
-benchmark; its docstring says what the names mean.
+benchmark; its docstring explains the names.
 """

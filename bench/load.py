@@ -75,7 +75,7 @@ def application(make: Callable[[], web.Application]) -> Iterator[Server]:
 
 
 def empty_handler() -> web.Application:
-    """What aiohttp itself costs: it reads the body and answers."""
+    """The cost of aiohttp itself: it reads the body and answers."""
 
     async def acknowledge(request: web.Request) -> web.Response:
         await request.read()
@@ -114,7 +114,7 @@ def sending(
 ) -> Iterator[Callable[[], float]]:
     """Requests are under way inside the context, `rate` a second or as fast as they are answered.
 
-    Calling what it yields waits for the last answer and gives the seconds it took.
+    Calling the yielded function waits for the last answer and gives the seconds.
     """
     ours, theirs = _SPAWN.Pipe()
     arguments = urlsplit(url).port, requests, connections, rate, theirs
@@ -131,7 +131,7 @@ def sending(
 class _Connection(asyncio.Protocol):
     """Sends one request after the other, each when it is due and the one before is answered.
 
-    A protocol and not streams: what the generator takes is taken from the server.
+    A protocol and not streams: the time of the generator is taken from the server.
     """
 
     def __init__(self) -> None:

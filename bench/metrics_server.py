@@ -125,7 +125,7 @@ def _latencies(server: Server, probes: int, seconds: float = 60.0) -> list[float
 
 
 def _round_trips(server: Server, probes: int, seconds: float) -> list[float]:
-    """Milliseconds of two requests that do nothing: what machine and HTTP alone take."""
+    """Milliseconds of two requests that do nothing: the time of machine and HTTP alone."""
     latencies = []
     deadline = time.monotonic() + seconds
     with closing(http.client.HTTPConnection(urlsplit(server.url).netloc)) as connection:

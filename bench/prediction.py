@@ -1,4 +1,4 @@
-"""What logging adds to a prediction, and how long a warm platform takes to start.
+"""The time that logging adds to a prediction, and how long a warm platform takes to start.
 
 The same model, through the gateway, with its requests logged and, told so by
 the header `Seldon-Skip-Logging`, not logged; the two take turns.
@@ -27,7 +27,9 @@ def run(turns: int = 40, each: int = 25) -> dict[str, float]:
     with _home():
         install = EmbeddedPlatform(parent_pid=os.getpid())
         try:
-            install_everything(install, lambda *_: None)  # builds what is not installed yet
+            install_everything(
+                install, lambda *_: None
+            )  # builds the parts that are not installed yet
         finally:
             install.down()
         platform = EmbeddedPlatform(parent_pid=os.getpid())

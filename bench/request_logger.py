@@ -1,7 +1,7 @@
 """Documents per second through the request logger, against raw `_bulk` of the same documents.
 
 Everything is measured in one run, interleaved, each time on an empty search
-server, and only the ratios mean something: they compare what the same machine
+server, and only the ratios mean something: they compare the rates that the same machine
 did at the same time. The load comes from a process of its own, over many
 connections, in the order in which events happen: request and answer of each
 prediction, and later feedback on all. So each document is written twice, and
@@ -27,11 +27,11 @@ from closedloop.loop.documents import merge
 from closedloop.loop.events import Event
 from closedloop.loop.keys import index_name
 from closedloop.loop.observation import observe
-from closedloop.loop.parts import Document, parts_of
+from closedloop.loop.sections import Document, sections_of
 from tests.elasticsearch import search_server
 
-_IN_FLIGHT = 4000  # twice what is written at a time, so that there is always a batch waiting
-_BULK = 500  # what the official client's `helpers.bulk` sends at a time
+_IN_FLIGHT = 4000  # twice the events of a write, so that there is always a batch waiting
+_BULK = 500  # the documents that the official client's `helpers.bulk` sends at a time
 _LARGE_BULK = 1000
 _INDEX = index_name("seldon", "iris", "default")
 
@@ -98,7 +98,7 @@ def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float
         return count / statistics.median(seconds[name])
 
     def ratio(name: str, base: str) -> float:
-        """Of each round, so that what slows a round down slows both."""
+        """Of each round, so that a slow round slows both."""
         pairs = zip(seconds[base], seconds[name], strict=True)
         return statistics.median(slow / fast for slow, fast in pairs)
 
@@ -147,7 +147,7 @@ def _event(kind: str, body: object, request_id: str, i: int) -> Event:
 def _merged(said: Sequence[Event]) -> dict[str, Document]:
     documents: dict[str, Document] = {}
     for event in said:
-        for part in parts_of(observe(event)):
+        for part in sections_of(observe(event)):
             documents[part.document_id], _ = merge(documents.get(part.document_id), part)
     return documents
 

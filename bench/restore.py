@@ -17,12 +17,13 @@ from elasticsearch.helpers import async_scan, bulk
 
 from bench.load import service
 from bench.metrics_server import loop
-from closedloop.log.inference_log import PAGE, InferenceLog
+from closedloop.log.inference_log import InferenceLog
 from closedloop.log.mapping import TEMPLATES
+from closedloop.log.pages import PAGE
 from closedloop.loop.documents import merge
 from closedloop.loop.keys import INDEX_PATTERN, index_name
 from closedloop.loop.observation import observe
-from closedloop.loop.parts import Document, parts_of
+from closedloop.loop.sections import Document, sections_of
 from closedloop.services.metrics_server.state import State
 from tests.elasticsearch import running_elasticsearch
 
@@ -57,7 +58,7 @@ def run(rows: int = 50_000, rounds: int = 3) -> dict[str, float]:
 def _actions(rows: int) -> Iterator[dict[str, object]]:
     known: Document | None = None
     for i, event in enumerate(loop(rows)):
-        (part,) = parts_of(observe(event))
+        (part,) = sections_of(observe(event))
         known, _ = merge(None if i % 2 == 0 else known, part)
         if i % 2:
             index = index_name(event.namespace, event.deployment, event.predictor)

@@ -29,8 +29,8 @@ uv_requirement() {
   "$python" - "$root/pyproject.toml" <<'PYTHON'
 import sys, tomllib
 with open(sys.argv[1], "rb") as file:
-    extras = tomllib.load(file)["project"]["optional-dependencies"]
-print(next(line for line in extras["embedded"] if line.startswith("uv>")))
+    dependencies = tomllib.load(file)["project"]["dependencies"]
+print(next(line for line in dependencies if line.startswith("uv>")))
 PYTHON
 }
 

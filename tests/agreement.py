@@ -15,8 +15,8 @@ from closedloop.log.mapping import TEMPLATES
 from closedloop.log.templates import IndexTemplates
 from closedloop.loop import events
 from closedloop.loop.keys import INDEX_PATTERN, OWNER
-from closedloop.loop.parts import Document
-from closedloop.services.kit.declared import DeclaredOutputs
+from closedloop.loop.sections import Document
+from closedloop.services.kit.declarations import DeclaredOutputs
 from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.rejoin import Rejoin
 from closedloop.services.request_logger.store import Store

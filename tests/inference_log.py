@@ -11,7 +11,7 @@ from closedloop.loop import events
 from closedloop.loop.events import Event
 from closedloop.loop.keys import Predictor
 from closedloop.loop.output import Output
-from closedloop.loop.parts import Document
+from closedloop.loop.sections import Document
 from tests.memory_store import MemoryLogger
 
 NUMBERED = Output("class", classes=tuple(map(str, range(2000))))

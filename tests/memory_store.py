@@ -7,28 +7,30 @@ from typing import Any, TypeVar, cast
 from prometheus_client import CollectorRegistry
 
 from closedloop.log.mapping import DEAD_LETTERS
+from closedloop.log.operations import Key, Known, Operation, Result
+from closedloop.log.store import Found
 from closedloop.loop.documents import read_document
 from closedloop.loop.events import Event
 from closedloop.loop.keys import Predictor, index_name
 from closedloop.loop.observation import Observation, observe
 from closedloop.loop.output import Output
-from closedloop.loop.parts import LENT_TO, Document, predictor_of
+from closedloop.loop.sections import LENT_TO, Document, predictor_of
 from closedloop.services.request_logger.batch import Batch
 from closedloop.services.request_logger.dead_letters import DeadLetter
 from closedloop.services.request_logger.entry import Entry
 from closedloop.services.request_logger.metrics import Metrics
-from closedloop.services.request_logger.operations import Key, Known, Operation, Result
 from closedloop.services.request_logger.rejoin import Rejoin
-from closedloop.services.request_logger.store import Found, Store
+from closedloop.services.request_logger.store import Store
 from closedloop.services.request_logger.writer import answers_of_several_rows
 
 _T = TypeVar("_T")
 
 
-class MemoryStore:
-    """What `Rejoin` asks of a `Store`; every write counts, and nothing is ever away."""
+class MemoryStore(Store):
+    """A `Store` as `Rejoin` uses it; every write counts, and nothing is ever away."""
 
     def __init__(self) -> None:
+        super().__init__(cast(Any, None))
         self.documents: dict[Key, Document] = {}
         self._versions: dict[Key, int] = {}
         self._writes = 0
@@ -94,7 +96,7 @@ class MemoryLogger:
     ) -> None:
         self.store = MemoryStore()
         metrics = Metrics(CollectorRegistry(), lambda: 0)
-        self.rejoin = Rejoin(cast(Store, self.store), metrics, output_of, own_answer)
+        self.rejoin = Rejoin(self.store, metrics, output_of, own_answer)
         self._output_of = output_of
 
     def log(self, *happened: Event) -> None:

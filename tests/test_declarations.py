@@ -9,8 +9,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from closedloop.log import audit_trail, evaluate
-from closedloop.log.declared import declared_outputs
-from closedloop.log.mapping import OUTPUTS
+from closedloop.log.mapping import OUTPUTS, declared_outputs
 from closedloop.loop import events
 from closedloop.loop.events import Event
 from closedloop.loop.keys import index_name

@@ -62,3 +62,36 @@ def test_a_process_in_another_folder_finds_the_same(
         "CLOSEDLOOP_HOME": str(tmp_path / "h"),
         "KUBECONFIG": f"{tmp_path / 'mine'}{os.pathsep}/etc/theirs",
     }
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The copy that a wheel has, where no checkout is near."""
+    copy = _checkout(tmp_path / "site-packages" / "closedloop" / "checkout")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    monkeypatch.setattr(paths, "_PACKAGED", copy)
+    monkeypatch.setattr(paths, "__file__", str(copy.parent / "paths.py"))
+    return copy
+
+
+def test_without_a_checkout_the_packages_copy_is_used(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert paths.checkout_root() == package
+    assert paths.out_folder() == tmp_path / "empty" / "out"
+    assert paths.home() == tmp_path / "me" / ".local" / "share" / "closedloop"
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert paths.home() == tmp_path / "data" / "closedloop"
+
+
+def test_a_checkout_comes_before_the_packages_copy(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = _checkout(tmp_path / "mine")
+    monkeypatch.chdir(mine)
+    assert paths.checkout_root() == mine
+    assert paths.out_folder() == mine / "out"
+    assert paths.home() == mine / ".closedloop"

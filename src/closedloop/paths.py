@@ -1,9 +1,11 @@
-"""Where things lie: the checkout, its manifests, and the folder of the embedded platform."""
+"""Where things lie: the checkout or the package's copy of it, and the folder of the platform."""
 
 import os
 from pathlib import Path
 
 _MARK = Path("manifests") / "versions.yaml"
+# A wheel has notebooks, manifests and the models' requirements here; a checkout has no such folder.
+_PACKAGED = Path(__file__).resolve().parent / "checkout"
 
 
 class NoCheckout(Exception):
@@ -11,10 +13,10 @@ class NoCheckout(Exception):
 
 
 def checkout_root() -> Path:
-    """The folder that holds `manifests/versions.yaml`.
+    """The folder that holds `manifests/versions.yaml`, `notebooks/` and `docker/iris/`.
 
-    `$CLOSEDLOOP_ROOT`, else the nearest such folder above the current one,
-    else above this file. Raises `NoCheckout`.
+    `$CLOSEDLOOP_ROOT`, else the nearest such folder above the current one, else
+    above this file, else the copy inside an installed package. Raises `NoCheckout`.
     """
     named = os.environ.get("CLOSEDLOOP_ROOT")
     if named:
@@ -26,6 +28,8 @@ def checkout_root() -> Path:
         for folder in (start, *start.parents):
             if (folder / _MARK).is_file():
                 return folder
+    if (_PACKAGED / _MARK).is_file():
+        return _PACKAGED
     raise NoCheckout(
         f"neither {Path.cwd()} nor a folder above it holds {_MARK}:"
         " change to the checkout or set CLOSEDLOOP_ROOT"
@@ -37,10 +41,28 @@ def manifests_folder() -> Path:
     return checkout_root() / "manifests"
 
 
+def packaged() -> bool:
+    """Whether there is no checkout, so that the package's own copy is used."""
+    return checkout_root() == _PACKAGED
+
+
+def out_folder() -> Path:
+    """The folder for reports: `out` in the checkout, or in the current folder without one."""
+    return (Path.cwd() if packaged() else checkout_root()) / "out"
+
+
 def home() -> Path:
-    """`$CLOSEDLOOP_HOME`, by default `.closedloop` in the checkout; it need not exist yet."""
-    named = os.environ.get("CLOSEDLOOP_HOME")
-    return Path(named).expanduser().resolve() if named else checkout_root() / ".closedloop"
+    """The folder of the platform and of installed parts; it need not exist yet.
+
+    `$CLOSEDLOOP_HOME`, by default `.closedloop` in the checkout, and without one
+    `closedloop` in the user's data folder (`$XDG_DATA_HOME`, `~/.local/share`).
+    """
+    if named := os.environ.get("CLOSEDLOOP_HOME"):
+        return Path(named).expanduser().resolve()
+    if not packaged():
+        return checkout_root() / ".closedloop"
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser().resolve() / "closedloop"
 
 
 def environment() -> dict[str, str]:

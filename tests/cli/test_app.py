@@ -3,13 +3,24 @@ import pytest
 from closedloop import __version__
 from tests.cli.conftest import Invoke
 
-COMMANDS = ["run", "slides", "up", "status", "logs", "down", "traffic", "compare", "promote"]
+COMMANDS = [
+    "demo",
+    "run",
+    "slides",
+    "up",
+    "status",
+    "logs",
+    "down",
+    "traffic",
+    "compare",
+    "promote",
+]
 
 
 def test_without_a_command_it_lists_them(invoke: Invoke) -> None:
     shown = invoke("--help").output
     assert all(f" {command} " in shown for command in COMMANDS)
-    assert "Begin with closedloop run" in shown
+    assert "Begin with closedloop demo" in shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -101,3 +101,32 @@ def test_two_runs_are_compared(invoke: Invoke, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "03_x: n: 3 and 4" in result.output
     assert "1 of 2 values differ, beside 0 that may" in result.output
+
+
+def test_demo_and_run_are_the_same_and_write_what_ci_reads(
+    invoke: Invoke, planned: list[Plan], folder: Path, tmp_path: Path
+) -> None:
+    files = ["--junit", str(tmp_path / "a.xml"), "--summary", str(tmp_path / "b.md")]
+    for command in ("demo", "run"):
+        shown = ["--pictures", "https://pages.test/x"]
+        assert invoke(command, "--notebooks", str(folder), *files, *shown).exit_code == 3
+        plan = planned.pop()
+        assert (plan.junit, plan.summary) == (tmp_path / "a.xml", tmp_path / "b.md")
+        assert plan.pictures == "https://pages.test/x/"
+        assert not plan.talkative
+
+
+def test_quick_is_a_choice_with_parameters_that_others_may_change(
+    invoke: Invoke, planned: list[Plan], folder: Path
+) -> None:
+    (folder / "quick-parameters.yaml").write_text("02_b: {n: 4}\n")
+    asked = ("demo", "--notebooks", str(folder), "--quick")
+    for more, parameters in (
+        ((), {"02_b": {"platform": "embedded", "n": 4}}),
+        (("-p", "n", "9"), {"02_b": {"platform": "embedded", "n": 9}}),
+        (("--only", "01"), {"01_a": {"platform": "embedded"}}),
+    ):
+        invoke(*asked, *more)
+        plan = planned.pop()
+        assert plan.parameters == parameters
+        assert plan.talkative

@@ -85,7 +85,7 @@ class Loop:
         self.platform, self.home = platform, home
         self.gateway = platform.url("istio-system/istio-ingressgateway")
         self.search = Elasticsearch(platform.url("seldon-logs/elasticsearch"))
-        self.stream = Stream(self._url_of_part("nats"))
+        self.stream = Stream(self._nats())
         self.broker = platform.url("knative-eventing/broker-ingress")
 
     @property
@@ -327,8 +327,12 @@ class Loop:
                 found.append(str(status["podIP"]))  # type: ignore[index]  # plain JSON
         return found
 
-    def _url_of_part(self, part: str) -> str:
-        return next(row.url for row in self.platform.status() if row.part == part)
+    def _nats(self) -> str:
+        """The URL of the broker's storage, which has no Service."""
+        pod: Any = self.platform.get("Pod", "nats-0", "knative-eventing")
+        (container,) = pod["spec"]["containers"]
+        port = next(one["containerPort"] for one in container["ports"] if one["name"] == "client")
+        return f"nats://{pod['status']['podIP']}:{port}"
 
 
 def _who(key: dict[str, str]) -> str:

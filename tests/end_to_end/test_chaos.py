@@ -121,7 +121,7 @@ def test_lost_log_comes_back_and_nobody_else_notices(loop: Loop) -> None:
     mapping = loop.search.indices.get_mapping(index=INDEX_PATTERN)
     for index in mapping.values():
         assert index["mappings"]["properties"]["RequestId"]["type"] == "keyword"
-    (row,) = (row for row in loop.platform.status() if row.part == "elasticsearch")
+    (row,) = (row for row in loop.platform.status() if row.part == "seldon-logs/elasticsearch")
     assert row.restarts
     assert "in memory only" in row.note
 

@@ -13,7 +13,7 @@ from closedloop.notebook.waiting import until
 from closedloop.paths import checkout_root
 from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.client import EmbeddedPlatform
-from closedloop.platforms.parts import PARTS
+from closedloop.platforms.parts import PARTS, named
 from closedloop.platforms.protocol import PlatformError
 from tests.end_to_end.loop import PATIENCE, Loop
 from tests.platforms.embedded.run.processes import descendants, runs
@@ -30,12 +30,16 @@ def test_installing_again_changes_nothing(loop: Loop) -> None:
 
 def test_every_part_is_shown_and_has_something_to_say(loop: Loop) -> None:
     rows = {row.part: row for row in loop.platform.status()}
-    assert {"envoy", "prometheus", "alertmanager", "nats", "broker", "elasticsearch"} <= set(rows)
+    parts = ("envoy", "prometheus", "alertmanager", "nats", "broker", "elasticsearch")
+    for name in parts:
+        assert any(one.path in rows for one in named(name)), name
+        assert isinstance(loop.platform.logs(name, 1), str)
     assert all(row.version for row in rows.values())
-    assert "in memory only" in rows["elasticsearch"].note
+    assert "in memory only" in rows["seldon-logs/elasticsearch"].note
     assert "seldon/sklearn-default-0-classifier" in rows
     assert all(isinstance(loop.platform.logs(part, 1), str) for part in rows)
-    assert "seldon/sklearn-default-0-classifier" in loop.platform.logs("seldon-core", 1)
+    assert "inside the pods of models" in loop.platform.logs("seldon-core", 1)
+    assert loop.platform.logs("seldon/sklearn", 1)
 
 
 @pytest.mark.parametrize(

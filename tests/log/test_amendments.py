@@ -19,10 +19,10 @@ from closedloop.loop.documents import feedback_in, merge
 from closedloop.loop.events import Event
 from closedloop.loop.observation import observe
 from closedloop.loop.output import read_output
-from closedloop.loop.parts import Document, parts_of
 from closedloop.loop.payload import feedback_of
 from closedloop.loop.scoring import Scoreboard
 from closedloop.loop.scoring.reading import Said
+from closedloop.loop.sections import Document, sections_of
 from tests.inference_log import Log, empty
 from tests.model_server import model
 
@@ -75,9 +75,9 @@ def log_and_score(observed: Sequence[Event]) -> tuple[Document, Scoreboard]:
     document: Document = {}
     board = Scoreboard(CLASSES)
     for each in observed:
-        for part in parts_of(observe(each)):
+        for part in sections_of(observe(each)):
             document, _ = merge(document, part, CLASSES)
-            if part.section == "response":
+            if part.name == "response":
                 board.answer("r", part.stamp, [Said(label="1")])
             else:
                 board.judge("r", part.stamp, feedback_in(part.content))
@@ -98,7 +98,7 @@ def test_whatever_is_corrected_in_whatever_order_all_places_agree(
         each.time for each in sorted(sent, key=lambda each: each.stamp)
     ]
     assert [each.current for each in trail] == [False] * (len(sent) - 1) + [True]
-    (part,) = parts_of(observe(newest))
+    (part,) = sections_of(observe(newest))
     feedback = feedback_in(part.content)
     assert trail[-1].truth == (feedback.truths[0] if feedback.truths else None)
     assert trail[-1].reward == feedback.reward
@@ -232,7 +232,7 @@ def test_a_trail_says_what_was_compared_and_what_cannot_be() -> None:
     ]
     document: Document = {}
     for one in happened:
-        (part,) = parts_of(observe(one))
+        (part,) = sections_of(observe(one))
         document, _ = merge(document, part)
     assert [(each.truth, each.correct) for each in versions(document)] == [
         ("1", None), ("[0, 1]", None), ("dog", True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -138,26 +139,43 @@ def test_an_index_without_template_gets_one(search: Elasticsearch, tmp_path: Pat
         put_templates(search)
 
 
-def test_another_writer_in_between_loses_nothing(search: Elasticsearch, tmp_path: Path) -> None:
+def test_another_writer_in_between_loses_nothing(
+    search: Elasticsearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = history(tmp_path, 40)
-    index = Index(search)
-    read = index._read
-    interfered = Counter[str]()
+    read = search.mget
+    reads = Counter[str]()
 
-    def read_then_someone_writes(keys):  # type: ignore[no-untyped-def]  # private types of the module
-        found = read(keys)
-        if not interfered.total():
+    def read_then_someone_writes(**asked: Any) -> Any:
+        found = read(**asked)
+        if not reads.total():
             log = Log("ns", "iris")
             for i in range(40):
                 log.judge(f"r{i}", 0, time="2025-06-01T00:00:00Z")
             log.write(search)
-        interfered["times"] += 1
+        reads["times"] += 1
         return found
 
-    index._read = read_then_someone_writes  # type: ignore[method-assign]  # to be at the right moment
+    index = Index(search)
+    monkeypatch.setattr(search, "mget", read_then_someone_writes)
     report = backfill(path, IRIS, index)
-    assert (report.loaded, interfered["times"]) == (40, 2)
+    assert (report.loaded, reads["times"]) == (40, 2)
+    monkeypatch.undo()
     assert evaluate(search, *IRIS).incorrect == 40
+
+
+def test_a_predictor_with_the_same_index_has_documents_of_its_own(
+    search: Elasticsearch, tmp_path: Path
+) -> None:
+    other = Predictor(IRIS.namespace, IRIS.deployment.upper(), IRIS.predictor)
+    assert index_name(*other) == INDEX
+    backfill(history(tmp_path, 3), IRIS, Index(search))
+    assert backfill(history(tmp_path, 3, lambda _: 0), other, Index(search)).loaded == 3
+    assert backfill(history(tmp_path, 3, lambda _: 0), other, Index(search)).unchanged == 3
+    for owner, truth in ((IRIS, "1"), (other, "0")):
+        assert [each.truth for each in audit_trail(search, *owner, "r2")] == [truth]
+    search.indices.refresh(index=INDEX)
+    assert search.count(index=INDEX)["count"] == 6
 
 
 def test_refused_lines_are_reported_and_the_rest_is_loaded(

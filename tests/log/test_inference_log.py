@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 import pytest
 from elasticsearch import AsyncElasticsearch, Elasticsearch
 
-from closedloop.log import inference_log
+from closedloop.log import counts, inference_log
 from closedloop.log.inference_log import InferenceLog
 from closedloop.loop.documents import read_document, row_in
 from closedloop.loop.keys import Predictor
-from closedloop.loop.parts import Document
+from closedloop.loop.sections import Document
 from tests.services.metrics_server.running import answer, documents_of, truth, write_log
 
 PETS = Predictor("seldon", "pets", "default")
@@ -73,7 +73,7 @@ async def test_a_log_that_is_not_there_yet_is_empty(url: str) -> None:
 async def test_counts_every_cell_of_every_predictor(
     search: Elasticsearch, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference_log, "PAGE", 2)
+    monkeypatch.setattr(counts, "_PAGE", 2)
     happened = []
     for i, (predicted, actual) in enumerate(
         [("cat", "cat"), ("cat", "cat"), ("dog", "cat"), ("bird", "dog"), ("dog", "dog")]

@@ -1,15 +1,16 @@
 """Reading a log: every document once, in order, whatever the page and whoever shares the index."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch, helpers
+from elasticsearch.helpers import scan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from closedloop.judging.comparison import compare, disagreements, pairs, series
-from closedloop.log import NothingLoggedError, audit_trail, evaluate, over_time
-from closedloop.log import pages as log_module
+from closedloop.log import NothingLoggedError, audit_trail, evaluate, over_time, pages
 from closedloop.log.pages import SCORED, Key, Log, by_request, open_log
 from closedloop.loop.keys import Predictor, index_name
 from tests.inference_log import Log as Written
@@ -84,14 +85,21 @@ def test_a_server_that_sorts_otherwise_is_refused(
     search: Elasticsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(search, {name: {"RequestId": name, "Row": 0} for name in "ab"})
-    sort = log_module._sorted_hits
 
-    def reverse(*arguments: object) -> Iterator[object]:
-        return reversed(list(sort(*arguments)))  # type: ignore[arg-type]  # as they came
+    def reverse(*arguments: Any, **more: Any) -> Iterator[object]:
+        yield from reversed([*scan(*arguments, **more)])
 
-    monkeypatch.setattr(log_module, "_sorted_hits", reverse)
+    monkeypatch.setattr(pages, "scan", reverse)
     with pytest.raises(RuntimeError, match=r"sorts \('b', 0\) before \('a', 0\): use one that"):
         read(search, 10)
+
+
+def test_what_is_logged_between_two_pages_is_not_read_by_halves(search: Elasticsearch) -> None:
+    put(search, {str(i): {"RequestId": f"r{i}", "Row": 0} for i in range(5)})
+    found = by_request(search, open_log(search, "ns", "dep", "default"), [], [], page=2)
+    first = next(found)
+    put(search, {"late": {"RequestId": "r4", "Row": 0}})
+    assert [key for key, _ in [first, *found]] == [(f"r{i}", 0) for i in range(5)]
 
 
 def written(owner: tuple[str, str, str], answers: list[int]) -> Written:

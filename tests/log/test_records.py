@@ -11,7 +11,7 @@ from closedloop.loop.documents import merge
 from closedloop.loop.keys import Predictor
 from closedloop.loop.observation import observe
 from closedloop.loop.output import Output
-from closedloop.loop.parts import Document, parts_of
+from closedloop.loop.sections import Document, sections_of
 
 IRIS = Predictor("ns", "iris", "default")
 CSV = "request_id,time,prediction,truth,feedback_time,sepal length,colour\n"
@@ -28,7 +28,7 @@ def document(row: Row | Refused, *classes: str) -> Document:
     output = Output("probabilities", classes=classes)
     merged: Document = {}
     for event in row.events:
-        for part in parts_of(observe(event), 1):
+        for part in sections_of(observe(event), 1):
             merged, _ = merge(merged, part, output)
     return merged
 

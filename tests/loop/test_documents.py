@@ -22,15 +22,15 @@ from closedloop.loop.keys import (
 )
 from closedloop.loop.observation import observe
 from closedloop.loop.output import Output, read_output
-from closedloop.loop.parts import (
+from closedloop.loop.scoring import Outcome
+from closedloop.loop.scoring.scoreboard import Feedback
+from closedloop.loop.sections import (
     PAYLOAD_BYTES,
     Document,
     lent,
-    parts_of,
     predictor_of,
+    sections_of,
 )
-from closedloop.loop.scoring import Outcome
-from closedloop.loop.scoring.scoreboard import Feedback
 
 NAMES = ["cat", "dog", "bird"]
 TYPES = {section: kind for kind, section in events.SECTIONS.items()}
@@ -65,7 +65,7 @@ def log(*happened: Event, output: Output | None = None) -> dict[str, Any]:
     documents: dict[str, Any] = {}
     for one in seen:
         rows = one.entries if one.entries in sizes else max(sizes, default=None)
-        for part in parts_of(one, rows):
+        for part in sections_of(one, rows):
             documents[part.document_id], _ = merge(documents.get(part.document_id), part, output)
     return documents
 
@@ -74,7 +74,7 @@ def outcomes(*happened: Event) -> list[Outcome]:
     known: Document | None = None
     seen = []
     for one in happened:
-        (part,) = parts_of(observe(one), 1)
+        (part,) = sections_of(observe(one), 1)
         known, outcome = merge(known, part)
         seen.append(outcome)
     return seen
@@ -253,8 +253,8 @@ def test_early_feedback_of_several_rows_waits_whole() -> None:
 
 def test_lent_feedback_gives_way_to_ones_own() -> None:
     shadow = Predictor("seldon", "sklearn", "shadow")
-    (own,) = parts_of(observe(truth("cat", second=1)), 1)
-    (theirs,) = parts_of(observe(replace(truth("dog", second=9), predictor="shadow")), 1)
+    (own,) = sections_of(observe(truth("cat", second=1)), 1)
+    (theirs,) = sections_of(observe(replace(truth("dog", second=9), predictor="shadow")), 1)
     assert lent(theirs, PETS).owner == PETS
     assert theirs.owner == shadow
     document, _ = merge(None, lent(theirs, PETS))
@@ -293,7 +293,7 @@ def test_a_request_alone_has_no_score() -> None:
 def test_merge_changes_neither_argument() -> None:
     (known,) = log(answer([1, 0, 0]), truth(1)).values()
     before = json.dumps(known)
-    (part,) = parts_of(observe(truth(2, second=9)))
+    (part,) = sections_of(observe(truth(2, second=9)))
     content = json.dumps(part.content)
     merge(known, part)
     assert (json.dumps(known), json.dumps(part.content)) == (before, content)
@@ -379,7 +379,7 @@ def test_repeating_does_not_matter(happened: list[Event], data: st.DataObject) -
 @given(HAPPENED)
 def test_parts_have_the_stamp_and_the_owner_of_their_event(happened: list[Event]) -> None:
     for one in happened:
-        parts = parts_of(observe(one))
+        parts = sections_of(observe(one))
         assert {(part.stamp, part.owner) for part in parts} == {(one.stamp, PETS)}
 
 

@@ -16,7 +16,7 @@ from closedloop.platforms.cluster.images import chart_images
 from closedloop.platforms.cluster.ports import host_ports, published
 from closedloop.platforms.embedded.broker.delivery import backoff, parse
 from closedloop.platforms.parts import PARTS
-from closedloop.services.kit.declared import parse_outputs
+from closedloop.services.kit.declarations import parse_outputs
 from tests.manifests.repository import MANIFESTS, Document, objects, of
 
 # Made by charts and upstream's manifests (versions.yaml), and named by ours.

@@ -15,7 +15,7 @@ def pins() -> set[str]:
     """Everything that is installed for one machine, as `package==version`."""
     project = tomllib.loads((MANIFESTS.parent / "pyproject.toml").read_text())["project"]
     models = MANIFESTS.parent / "docker" / "iris" / "requirements.txt"
-    return {*project["optional-dependencies"]["embedded"], *models.read_text().splitlines()}
+    return {*project["dependencies"], *models.read_text().splitlines()}
 
 
 @pytest.mark.parametrize("part", sorted(set(PARTS) - {"monitoring"}))

@@ -20,5 +20,11 @@ def test_the_lock_has_what_was_asked_for_and_pins_all_of_it() -> None:
 
 def test_models_are_trained_and_served_by_the_same_scikit_learn() -> None:
     project = tomllib.loads((checkout_root() / "pyproject.toml").read_text())["project"]
-    notebooks = project["optional-dependencies"]["notebooks"]
-    assert f"scikit-learn=={_pins('requirements.txt')['scikit-learn']}" in notebooks
+    asked = f"scikit-learn=={_pins('requirements.txt')['scikit-learn']}"
+    assert asked in project["dependencies"]
+
+
+def test_the_services_image_has_a_part_of_the_dependencies() -> None:
+    project = tomllib.loads((checkout_root() / "pyproject.toml").read_text())
+    services = set(project["dependency-groups"]["services"])
+    assert services < set(project["project"]["dependencies"])

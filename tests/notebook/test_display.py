@@ -9,14 +9,16 @@ class Part:
     share: float
 
 
-def test_a_manifest_is_shown_as_it_is() -> None:
-    text = show("istio/gateway.yaml").data
-    assert text.startswith("```yaml\n")
-    assert "name: seldon-gateway" in text
+def test_a_manifest_is_shown_as_it_is_and_highlighted() -> None:
+    shown = show("istio/gateway.yaml")
+    assert "  name: seldon-gateway\n" in repr(shown)
+    assert '<span class="nt">name</span>' in shown._repr_html_()
 
 
 def test_a_module_is_shown_as_python() -> None:
-    assert source("notebook/display.py").data.startswith('```python\n"""How a notebook shows')
+    shown = source("notebook/display.py")
+    assert repr(shown).startswith('"""Manifests, sources')
+    assert '<span class="kn">import</span>' in shown._repr_html_()
 
 
 def test_dataclasses_name_their_columns() -> None:

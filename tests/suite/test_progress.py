@@ -6,7 +6,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from rich.console import Console
 
 from closedloop.suite.outcome import Outcome
-from closedloop.suite.progress import NotebookProgress, heading, line
+from closedloop.suite.progress import NotebookProgress, heading, line, waits
 
 CELLS = [
     new_code_cell("1"),
@@ -53,3 +53,20 @@ def test_the_line_of_a_notebook() -> None:
         "ok          03_a                        61.2 s   40 of 40 cells",
         "not run     04_b",
     ]
+
+
+def test_the_conditions_that_a_cell_waits_for() -> None:
+    source = (
+        "install_everything(loop)\n"
+        "(one,) = until(lambda: 1, what='a first scrape', timeout=60)\n"
+        "loop.wait('SeldonDeployment', 'sklearn', 'seldon', timeout=600)\n"
+        "until(f, what=f'{n} rows')\n"
+        "def later():\n    until(f, what='something else')"
+    )
+    assert waits(source) == [
+        "every part of the platform",
+        "a first scrape",
+        "SeldonDeployment sklearn",
+        "{n} rows",
+    ]
+    assert waits("%matplotlib inline") == []

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -44,9 +45,18 @@ class Case:
         self.notebooks = notebooks
         self.out, self.err = io.StringIO(), io.StringIO()
 
-    def run(self, *, keep: bool = False, **given: str) -> int:
+    def run(self, *, keep: bool = False, talkative: bool = False, **given: str) -> int:
         values = assign(self.notebooks, given, platform="embedded")
-        plan = Plan("embedded", self.notebooks, values, self.folder, keep)
+        plan = Plan(
+            "embedded",
+            self.notebooks,
+            values,
+            self.folder,
+            keep,
+            talkative,
+            junit=self.folder / "junit.txt",
+            summary=self.folder / "summary.txt",
+        )
         run = Run(
             plan,
             lambda _: self.platform,
@@ -54,6 +64,14 @@ class Case:
             errors=Console(file=self.err, width=200),
         )
         return run()
+
+    @property
+    def junit(self) -> str:
+        return (self.folder / "junit.txt").read_text()
+
+    @property
+    def summary(self) -> str:
+        return (self.folder / "summary.txt").read_text()
 
     @property
     def report(self) -> str:
@@ -79,6 +97,29 @@ def test_a_run_that_goes_well(tmp_path: Path, home: Path) -> None:
     assert run["results"] == {"01_first": {"twice": 10}, "02_second": {}}
     assert run["parts"][0]["part"] == "envoy"
     assert list(home.iterdir()) == []
+    assert '<testcase classname="closedloop.embedded" name="01_first"' in case.junit
+    assert '<img src="figures/line.png"' in case.summary
+    assert not (case.folder / "bundle.tar.gz").exists()
+
+
+def test_a_talkative_run_tells_of_waits_and_texts_and_shows_pictures_as_they_come(
+    tmp_path: Path,
+) -> None:
+    shown = tmp_path / "out of run" / "figures" / "line.png"
+    seen = (
+        "from pathlib import Path\n"
+        "from closedloop.notebook.waiting import until\n"
+        f"until(lambda: Path({str(shown)!r}).exists(), what='the picture on the disk')\n"
+        "print('it is there')"
+    )
+    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb", code(FIGURE, "figure-line"), seen))
+    assert case.run(talkative=True) == 0, case.err.getvalue()
+    said = case.out.getvalue()
+    place = [
+        said.index(part)
+        for part in ("picture after", "waiting for the picture on the disk", "it is there")
+    ]
+    assert place == sorted(place)
 
 
 def test_a_failing_cell(tmp_path: Path) -> None:
@@ -96,6 +137,9 @@ def test_a_failing_cell(tmp_path: Path) -> None:
         assert part.replace("failed in cell", "failed") in case.report
     assert "not run" in case.out.getvalue()
     assert (case.folder / "failure.txt").read_text().strip() == told.strip()
+    assert "ZeroDivisionError: division by zero" in case.junit
+    assert "1 / (n - 2)" in case.summary
+    assert (case.folder / "bundle.tar.gz").exists()
 
 
 def test_logs_are_saved_before_the_platform_is_stopped(tmp_path: Path) -> None:
@@ -106,6 +150,22 @@ def test_logs_are_saved_before_the_platform_is_stopped(tmp_path: Path) -> None:
     saved = case.folder / "logs" / "seldon-logs_logger.log"
     assert saved.read_text() == "last words of seldon-logs/logger\n"
     assert "last words of seldon-logs/logger" in case.report
+
+
+def test_the_bundle_is_there_although_the_platform_does_not_answer_any_more(
+    tmp_path: Path,
+) -> None:
+    class Dies(FakePlatform):
+        def status(self) -> list[PartStatus]:
+            if (tmp_path / "out of run" / "01_a.ipynb").exists():
+                raise PlatformError("the platform ended")
+            return super().status()
+
+    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb"), platform=Dies())
+    assert case.run() == 1
+    with tarfile.open(case.folder / "bundle.tar.gz") as bundle:
+        assert "bundle/run/01_a.ipynb" in bundle.getnames()
+    assert '<error message="the platform ended"' in case.junit
 
 
 def test_a_kernel_that_dies(tmp_path: Path) -> None:

@@ -16,16 +16,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Close the loop on models in production: log, join, watch, compare, promote.",
-    epilog="Begin with [bold]closedloop run[/bold]: it starts everything, runs the walkthrough,"
+    epilog="Begin with [bold]closedloop demo[/bold]: it starts everything, runs the walkthrough,"
     " writes a report and stops everything again.",
 )
 
 _WALKTHROUGH, _PLATFORM, _MODELS = "Walkthrough", "Platform", "Models"
-app.command(rich_help_panel=_WALKTHROUGH, cls=walkthrough.RunCommand)(
-    on_clusters(walkthrough.run, installs=True)
-)
+for _name in ("demo", "run"):
+    app.command(_name, rich_help_panel=_WALKTHROUGH, cls=walkthrough.RunCommand)(
+        on_clusters(walkthrough.run, installs=True)
+    )
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.slides)
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.same)
+app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.export)
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.up, installs=True))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.status))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.logs))

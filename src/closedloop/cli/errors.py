@@ -41,8 +41,8 @@ class Group(TyperGroup):
             if error.name is None or error.name.startswith("closedloop"):
                 raise
             _say(
-                f"the package {error.name} is not installed: run ./scripts/demo once, or install"
-                " closedloop with its extras `notebooks`, `embedded` and `cluster`"
+                f"the package {error.name} is not installed: run ./scripts/demo once,"
+                " or install closedloop again"
             )
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ from closedloop.cli.options import PlatformName, PlatformOption, open_platform
 from closedloop.suite.errors import SuiteError
 
 TEST_PARAMETERS = "test-parameters.yaml"
+QUICK_PARAMETERS = "quick-parameters.yaml"
 
 
 class RunCommand(TyperCommand):
@@ -78,25 +79,75 @@ def run(
         Path | None,
         typer.Option(help="The notebooks' folder. (Default: the checkout's.)", show_default=False),
     ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write JUnit XML here, a case a notebook, for a CI server.", show_default=False
+        ),
+    ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            help="Append a summary in Markdown to this file, such as $GITHUB_STEP_SUMMARY.",
+            show_default=False,
+        ),
+    ] = None,
+    pictures: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="Where the figures will be published, for the summary."
+            " (Default: the run's own, where a link from the summary reaches them.)",
+            show_default=False,
+        ),
+    ] = "",
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="Only notebook 04, where accuracy falls and the alert comes, with less traffic"
+            " and a line for each wait.",
+        ),
+    ] = False,
 ) -> None:
     """Run the walkthrough: start the platform, run the notebooks, write a report, stop it all.
 
-    Exit status 0 means that every notebook ran to its end, 1 that one did not,
-    130 that the run was interrupted. A platform that was up before stays up.
+    Exit status: 0, every notebook ran to its end; 1, a notebook failed, or the
+    platform did, and bundle.tar.gz in the run's folder has the evidence; 2, the
+    command line is wrong; 130, the run was interrupted. A platform that was up
+    before stays up.
     """
     from closedloop.suite.choice import chosen, notebooks_in
     from closedloop.suite.parameters import assign, read_defaults
     from closedloop.suite.run import Plan, Run
 
     folder = (notebooks or paths.checkout_root() / "notebooks").resolve()
+    asked = [
+        name for name, wanted in ((TEST_PARAMETERS, test), (QUICK_PARAMETERS, quick)) if wanted
+    ]
+    defaults: dict[str, dict[str, Any]] = {}
+    for name in asked:
+        defaults |= read_defaults(folder / name)
+    if quick and not only:
+        only = list(read_defaults(folder / QUICK_PARAMETERS))
     selected = chosen(notebooks_in(folder), only or [])
     values = assign(
         selected,
         dict(_pair(each) for each in parameter or []),
         platform=platform.value,
-        defaults=read_defaults(folder / TEST_PARAMETERS) if test else None,
+        defaults=defaults,
     )
-    plan = Plan(platform.value, selected, values, out.resolve() if out else _new_folder(), keep)
+    plan = Plan(
+        platform.value,
+        selected,
+        values,
+        out.resolve() if out else _new_folder(),
+        keep,
+        talkative=quick,
+        junit=junit.resolve() if junit else None,
+        summary=summary.resolve() if summary else None,
+        pictures=pictures and f"{pictures.rstrip('/')}/",
+    )
     perform = Run(
         plan,
         lambda name: open_platform(name, owned=not keep),
@@ -131,7 +182,7 @@ def slides(
 
     originals = paths.checkout_root() / "notebooks"
     source = executed or originals
-    target = out or (executed or paths.checkout_root() / "out") / "slides"
+    target = out or (executed or paths.out_folder()) / "slides"
     decks = write_slides(notebooks_in(source), target, images=originals)
     for deck in decks:
         typer.echo(deck)
@@ -182,6 +233,19 @@ def same(
     raise typer.Exit(0 if compared.same else 1)
 
 
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="FOLDER")],
+) -> None:
+    """Write notebooks, manifests, dashboards and templates into a folder, to change them.
+
+    In that folder, and in those below it, every command uses these files.
+    """
+    from closedloop.suite.export import write_checkout
+
+    for written in write_checkout(paths.checkout_root(), folder):
+        typer.echo(written)
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     return name, value
@@ -189,7 +253,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _new_folder() -> Path:
     stamp = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S")
-    parent = paths.checkout_root() / "out"
+    parent = paths.out_folder()
     folder, number = parent / stamp, 1
     while folder.exists():
         number += 1

@@ -1,4 +1,4 @@
-"""All pictures of README and notebooks: the diagrams, and what an executed run drew."""
+"""All pictures of README and notebooks: the diagrams, and the figures of an executed run."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Since when the present pair of models answers: what came before is not about them.
+"""Since when the present pair of models answers: earlier rows are not about them.
 
 A predictor's name and its log outlive its model. So a comparison looks, unless
 it is told otherwise, at rows that were asked since both predictors have the
@@ -7,7 +7,7 @@ models that they have now. The API server says since when:
 1. A promotion swaps the roles and keeps the models, although it replaces the
    pods. It writes since when the pair is the same into an annotation, beside
    the generation that its own change makes. That holds until the spec is
-   changed again, by whomever.
+   changed again.
 2. Else it is since the pods of every Deployment that the SeldonDeployment names
    in its status are all of the present template: the last update of condition
    `Progressing` with reason `NewReplicaSetAvailable`, which Kubernetes sets when
@@ -17,8 +17,8 @@ models that they have now. The API server says since when:
    answer, and nothing before the last change of the SeldonDeployment itself
    counts, which its operator may not have seen yet. Changes that leave the model
    as it is, such as the number of replicas, can so start the evidence anew; a
-   change of the model always does, unless it is in what a manifest only points
-   at, such as a file in a bucket: then say since when.
+   change of the model always does, unless it is in a file that a manifest only
+   points at, such as one in a bucket: then say since when.
 3. While pods are being replaced, no row counts yet.
 4. Where Deployments cannot be read it is since the SeldonDeployment was changed
    or made, and where that is not known either all rows count. `sentence` says
@@ -94,7 +94,7 @@ def present_pair(platform: Platform, namespace: str, name: str) -> Present:
 
 
 def annotated(after: Object, before: Object, present: Present) -> Object:
-    """What to apply when `after` changes the spec of `before` and leaves both models as they are.
+    """The object to apply when `after` changes the spec of `before` and leaves both models alone.
 
     Says in an annotation since when they are the same, where that is known.
     """
@@ -108,7 +108,7 @@ def annotated(after: Object, before: Object, present: Present) -> Object:
 
 
 def _kept(deployment: Object) -> datetime | None:
-    """What a promotion wrote, if nothing was changed since."""
+    """The moment that a promotion wrote, if nothing was changed since."""
     metadata = _metadata(deployment)
     annotations = cast(_Fields, metadata.get("annotations") or {})
     try:

@@ -1,4 +1,4 @@
-"""What the log tells about the past, and how to put the past right."""
+"""The log's account of the past, and how to put the past right."""
 
 from closedloop.log.amendments import (
     Amended,

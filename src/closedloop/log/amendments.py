@@ -1,4 +1,4 @@
-"""Correct what was said of an answer, and read back everything that was ever said of it.
+"""Correct the truth about an answer, and read back every version of it.
 
 An amendment is feedback like any other: sent to the model's gateway with the
 request's Seldon-Puid, so that the model, the metrics server and the log all
@@ -13,7 +13,7 @@ from typing import cast
 import requests
 from elasticsearch import Elasticsearch
 
-from closedloop.log.declared import declared_outputs
+from closedloop.log.mapping import declared_outputs
 from closedloop.log.pages import open_log
 from closedloop.loop.documents import feedback_in, read_document, row_in
 from closedloop.loop.events import PUID_HEADER, InvalidEvent
@@ -59,7 +59,7 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class Amended:
-    """What became of one correction; `reason` is "" when it was accepted."""
+    """The fate of one correction; `reason` is "" when it was accepted."""
 
     request_id: str
     status: int | None
@@ -72,7 +72,7 @@ class Version:
 
     `truth` is the class it states, as JSON where it states another thing, None where it is a
     reward alone. `correct`
-    is what it says of the answer, None while there is no answer to compare, and
+    is its verdict on the answer, None while there is no answer to compare, and
     where the two cannot be compared.
     The newest is the one that counts: `current`.
     """
@@ -129,7 +129,7 @@ def audit_trail(
 def versions(document: Document, output: Output | None = None) -> list[Version]:
     """Everything that a document of the log says was ever said of its row, oldest first.
 
-    `output` is what the predictor's output is declared to be.
+    `output` is the declared output of the predictor.
     """
     latest = document.get("feedback")
     if not isinstance(latest, dict):

@@ -10,12 +10,13 @@ nothing.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import requests
-from elasticsearch import Elasticsearch, helpers
+from elasticsearch import Elasticsearch
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -25,31 +26,25 @@ from tenacity import (
     wait_exponential,
 )
 
-from closedloop.log.declared import declared_outputs
-from closedloop.log.mapping import TEMPLATES
+from closedloop.log.mapping import TEMPLATES, declared_outputs
 from closedloop.log.records import Refused, Row, read
 from closedloop.log.repeats import Repeated, without_repeats
-from closedloop.loop import rfc3339
+from closedloop.log.store import End, Place, merge_now
 from closedloop.loop.documents import merge
 from closedloop.loop.events import Event
-from closedloop.loop.keys import INDEX_PATTERN, Predictor, index_name
+from closedloop.loop.keys import INDEX_PATTERN, Predictor
 from closedloop.loop.observation import observe
-from closedloop.loop.parts import Document, Part, parts_of
+from closedloop.loop.sections import Document, Section, sections_of
 
 _T = TypeVar("_T")
-_Key = tuple[str, str]  # index, document id
-_Waiting = dict[_Key, list[tuple[Row, list[Part]]]]
-_Held = tuple[Document | None, dict[str, object]]
 
 _BATCH = 500
-_ROUNDS = 8  # of which each conflict with another writer costs one
-_CONFLICT = 409
 _ATTEMPTS = 4
 
 
 @dataclass(slots=True)
 class Report:
-    """What became of a file's lines: loaded, there already, or refused."""
+    """The lines of a file by their fate: loaded, there already, or refused."""
 
     loaded: int = 0
     unchanged: int = 0
@@ -81,7 +76,7 @@ def backfill(
     reason, and is no obstacle to the others; so is one that contradicts an
     earlier line, with the same id and time. `progress` gets the report so far
     after every few hundred lines. Raises ValueError for a file that is not of
-    a known kind, and what the sink raises.
+    a known kind, and the errors of the sink.
     """
     total = Report()
     for lines in _batches(without_repeats(read(path, predictor)), _BATCH):
@@ -152,9 +147,8 @@ class Pipeline:
 class Index:
     """The index itself, written as the request logger writes it.
 
-    What is there already is merged with what comes, never overwritten; a
-    document that someone else changes meanwhile is read and merged again. Puts
-    the log's index template first where there is none.
+    A document that is there is merged with, never overwritten; one that another writer changes
+    meanwhile is read and merged again. Puts the log's index template first where there is none.
     """
 
     def __init__(self, client: Elasticsearch) -> None:
@@ -166,70 +160,42 @@ class Index:
                 client.indices.put_index_template(name=name, body=dict(body))
 
     def load(self, rows: Sequence[Row]) -> Report:
-        """Write the rows' documents. Raises what the client raises."""
-        report = Report()
-        waiting: _Waiting = {}
+        """Write the rows' documents. Raises the client's errors."""
+        waiting: dict[Place, list[tuple[Row, list[Section]]]] = {}
         for row in rows:
-            parts = [part for event in row.events for part in parts_of(observe(event), 1)]
-            first = row.events[0]
-            index = index_name(first.namespace, first.deployment, first.predictor)
-            waiting.setdefault((index, parts[0].document_id), []).append((row, parts))
-        for _ in range(_ROUNDS):
-            waiting = self._round(waiting, report)
-            if not waiting:
-                return report
-        for entries in waiting.values():
-            report.refused += [
-                Refused(row.line, "its document is being changed all the time: load it again later")
-                for row, _ in entries
+            sections = [
+                section for event in row.events for section in sections_of(observe(event), 1)
             ]
+            waiting.setdefault((sections[0].owner, sections[0].document_id), []).append(
+                (row, sections)
+            )
+        ended = merge_now(
+            self._client, {place: partial(self._merged, each) for place, each in waiting.items()}
+        )
+        report = Report()
+        for place, entries in waiting.items():
+            match ended[place].how:
+                case End.WRITTEN:
+                    report.loaded += len(entries)
+                case End.UNCHANGED:
+                    report.unchanged += len(entries)
+                case End.REFUSED:
+                    reason = f"Elasticsearch refused it: {ended[place].error}"[:300]
+                    report.refused += [Refused(row.line, reason) for row, _ in entries]
+                case End.GIVEN_UP:
+                    reason = "its document is being changed all the time: load it again later"
+                    if ended[place].error:
+                        reason = f"it was not written ({ended[place].error[:200]}): load it again"
+                    report.refused += [Refused(row.line, reason) for row, _ in entries]
         return report
 
-    def _round(self, waiting: _Waiting, report: Report) -> _Waiting:
-        """Read, merge, write; returns what another writer was faster with."""
-        actions = []
-        for key, (held, version) in self._read(waiting).items():
-            document = held
-            for _, parts in waiting[key]:
-                for part in parts:
-                    document, _ = merge(document, part, self._outputs.of(part.owner))
-            if document == held or document is None:
-                report.unchanged += len(waiting[key])
-                continue
-            index, name = key
-            now = rfc3339.now()
-            logged = {**document, "DocumentId": name, "logged_at": now}
-            actions.append({"_index": index, "_id": name, "_source": logged, **version})
-        again: _Waiting = {}
-        for ok, said in helpers.streaming_bulk(
-            self._client, actions, chunk_size=_BATCH, raise_on_error=False
-        ):
-            ((_, item),) = said.items()
-            key = item["_index"], item["_id"]
-            if ok:
-                report.loaded += len(waiting[key])
-            elif item["status"] == _CONFLICT:
-                again[key] = waiting[key]
-            else:
-                reason = f"Elasticsearch refused it: {item.get('error')}"[:300]
-                report.refused += [Refused(row.line, reason) for row, _ in waiting[key]]
-        return again
-
-    def _read(self, keys: Iterable[_Key]) -> dict[_Key, _Held]:
-        """Each document, if any, and what a write must say to replace just this version."""
-        asked = list(keys)
-        if not asked:
-            return {}
-        found = self._client.mget(docs=[{"_index": index, "_id": name} for index, name in asked])
-        return {
-            key: (
-                item["_source"],
-                {"if_seq_no": item["_seq_no"], "if_primary_term": item["_primary_term"]},
-            )
-            if item.get("found")
-            else (None, {"_op_type": "create"})
-            for key, item in zip(asked, found["docs"], strict=True)
-        }
+    def _merged(
+        self, entries: Sequence[tuple[Row, list[Section]]], document: Document | None
+    ) -> Document | None:
+        for _, sections in entries:
+            for section in sections:
+                document, _ = merge(document, section, self._outputs.of(section.owner))
+        return document
 
 
 def _for_now(response: requests.Response) -> bool:

@@ -1,6 +1,6 @@
 """How many answers are judged by now, and how long that takes.
 
-Accuracy is that of what was judged. Answers of the last hours are mostly not judged yet, and the
+Accuracy is that of the judged rows. Answers of the last hours are mostly not judged yet, and the
 first truths to come need not be like the rest: such a cohort is marked as incomplete.
 """
 

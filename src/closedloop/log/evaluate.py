@@ -1,13 +1,14 @@
 """How good a predictor was in a past period, aggregated by Elasticsearch."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from elasticsearch import Elasticsearch
 
+from closedloop.log.counts import CELL, OUTCOMES, Buckets, matrix_of, right_and_wrong, states_in
 from closedloop.log.measures import AGGREGATIONS, Measures
 from closedloop.log.pages import SCORED, Log, open_log
 from closedloop.log.period import ALWAYS, FEEDBACK_TIME, REQUEST_TIME, Filter, Period
@@ -15,16 +16,7 @@ from closedloop.loop.scoring import ConfusionMatrix
 from closedloop.loop.scoring.reading import REASONS
 from closedloop.loop.scoring.verdict import STATES
 
-_RIGHT_AND_WRONG = {
-    "filters": {
-        "filters": {
-            "right": {"term": {"score.correct": True}},
-            "wrong": {"term": {"score.correct": False}},
-        }
-    }
-}
 INTERVAL = re.compile(r"[1-9]\d*[smhd]")
-_PAIRS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,7 @@ class Evaluation:
     `correct` and `incorrect` count every scored row, `matrix` those with a
     truth (feedback with a reward alone says no class). `states` counts the
     rows by `closedloop.loop.scoring.verdict.STATES`, `reasons` the unscorable ones by
-    why. `measures` are those that fit what the predictor answers.
+    why. `measures` are those that fit the predictor's answers.
     """
 
     predictor: str
@@ -96,7 +88,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What was right and wrong from `start` on, for one interval."""
+    """Right and wrong answers from `start` on, for one interval."""
 
     start: datetime
     correct: int
@@ -125,20 +117,18 @@ def evaluate(
         size=0,
         query={"bool": {"filter": filters}},
         aggs={
-            "outcome": _RIGHT_AND_WRONG,
-            "states": {"terms": {"field": "score.state", "size": len(STATES)}},
+            **OUTCOMES,
             "reasons": {"terms": {"field": "score.reason", "size": len(REASONS)}},
             **AGGREGATIONS,
         },
     )["aggregations"]
-    outcome = answer["outcome"]["buckets"]
-    counted = {bucket["key"]: bucket["doc_count"] for bucket in answer["states"]["buckets"]}
+    correct, incorrect = right_and_wrong(answer)
     return Evaluation(
         predictor,
-        correct=outcome["right"]["doc_count"],
-        incorrect=outcome["wrong"]["doc_count"],
-        matrix=_confusions(client, log, filters),
-        states={state: counted.get(state, 0) for state in STATES},
+        correct,
+        incorrect,
+        matrix=matrix_of(_cells(client, log, filters)),
+        states=dict.fromkeys(STATES, 0) | states_in(answer),
         reasons={bucket["key"]: bucket["doc_count"] for bucket in answer["reasons"]["buckets"]},
         measures=Measures.read(answer),
     )
@@ -175,38 +165,22 @@ def over_time(
                     "fixed_interval": every,
                     "min_doc_count": 1,
                 },
-                "aggs": {"outcome": _RIGHT_AND_WRONG},
+                "aggs": {"correct": OUTCOMES["correct"]},
             }
         },
     )["aggregations"]["times"]["buckets"]
     return [
-        Slice(
-            datetime.fromtimestamp(bucket["key"] / 1000, UTC),
-            correct=bucket["outcome"]["buckets"]["right"]["doc_count"],
-            incorrect=bucket["outcome"]["buckets"]["wrong"]["doc_count"],
-        )
+        Slice(datetime.fromtimestamp(bucket["key"] / 1000, UTC), *right_and_wrong(bucket))
         for bucket in buckets
     ]
 
 
-def _confusions(client: Elasticsearch, log: Log, filters: Sequence[Filter]) -> ConfusionMatrix:
-    """Counts by (predicted, actual), paged: classes may be many."""
-    matrix = ConfusionMatrix()
-    pairs: dict[str, object] = {
-        "size": _PAIRS_AT_ONCE,
-        "sources": [
-            {name: {"terms": {"field": f"score.{name}"}}} for name in ("predicted", "actual")
-        ],
-    }
-    while True:
-        page = client.search(
-            index=log.index,
-            size=0,
-            query={"bool": {"filter": [SCORED, *filters]}},
-            aggs={"pairs": {"composite": pairs}},
-        )["aggregations"]["pairs"]
-        for bucket in page["buckets"]:
-            matrix.add(bucket["key"]["predicted"], bucket["key"]["actual"], bucket["doc_count"])
-        if len(page["buckets"]) < _PAIRS_AT_ONCE:
-            return matrix
-        pairs["after"] = page["after_key"]
+def _cells(
+    client: Elasticsearch, log: Log, filters: Sequence[Filter]
+) -> Iterator[Mapping[str, Any]]:
+    """A bucket for each cell of the confusion matrix: classes may be many."""
+    cells = Buckets(CELL)
+    while not cells.done:
+        query = {"bool": {"filter": [SCORED, *filters]}}
+        answer = client.search(index=log.index, size=0, query=query, aggs=cells.aggregations)
+        yield from cells.read(answer.body)

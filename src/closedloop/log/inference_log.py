@@ -1,16 +1,14 @@
-"""Reading the inference log: its documents, all or the latest, and the counts it holds.
-
-Scroll is used, as point-in-time searches are not understood by every server
-that speaks Elasticsearch's API.
-"""
+"""The inference log as the metrics server reads it: documents, all or the latest, and counts."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
 
+from closedloop.log.counts import CELL, OUTCOMES, Buckets, right_and_wrong, states_in
+from closedloop.log.pages import PAGE, paging
 from closedloop.loop import rfc3339
 from closedloop.loop.keys import (
     INDEX_PATTERN,
@@ -18,12 +16,9 @@ from closedloop.loop.keys import (
     Predictor,
     index_name,
 )
-from closedloop.loop.parts import Document
-from closedloop.loop.scoring.verdict import STATES
+from closedloop.loop.sections import Document
 
-PAGE = 1000  # documents read at once: a few milliseconds of work each
-
-# What documents.read_document reads, and whose document it is.
+# The fields that documents.read_document reads, and those of the owner.
 _FIELDS = [
     *OWNER,
     "logged_at",
@@ -44,17 +39,6 @@ _FIELDS = [
 
 Counts = Mapping[tuple[str, ...], int]
 """`("state", s)`, `("correct", "true")` or `"false"`, `("cell", predicted, actual)`: how many."""
-
-_OUTCOMES: Mapping[str, Any] = {
-    "states": {"terms": {"field": "score.state", "size": len(STATES)}},
-    "correct": {
-        "filters": {
-            "filters": {
-                said: {"term": {"score.correct": said == "true"}} for said in ("true", "false")
-            }
-        }
-    },
-}
 
 
 class InferenceLog:
@@ -82,54 +66,38 @@ class InferenceLog:
             query = {"range": {"logged_at": {"gte": moment}}}
         async for hit in async_scan(
             self._client,
-            query={"query": query},
             index=self._indices,
-            size=PAGE,
-            source_includes=_FIELDS,
+            **paging(query, _FIELDS, page=PAGE),
             ignore_unavailable=True,  # a predictor's index comes with its first event
             allow_no_indices=True,
         ):
             yield hit["_id"], hit["_source"]
 
     async def counts(self) -> Mapping[Predictor, Counts]:
-        """What each predictor's documents count, added up by Elasticsearch."""
+        """The counts of each predictor's documents, added up by Elasticsearch."""
         counts: dict[Predictor, dict[tuple[str, ...], int]] = defaultdict(dict)
-        async for bucket in self._buckets(OWNER, _OUTCOMES):
+        async for bucket in self._buckets(Buckets(OWNER, OUTCOMES)):
             of_one = counts[_owner(bucket)]
-            for state in bucket["states"]["buckets"]:
-                of_one["state", state["key"]] = state["doc_count"]
-            for said, found in bucket["correct"]["buckets"].items():
-                if found["doc_count"]:
-                    of_one["correct", said] = found["doc_count"]
-        cell = ("score.predicted", "score.actual")
-        async for bucket in self._buckets((*OWNER, *cell)):
-            predicted, actual = (bucket["key"][field] for field in cell)
+            of_one |= {("state", state): count for state, count in states_in(bucket).items()}
+            for said, count in zip(("true", "false"), right_and_wrong(bucket), strict=True):
+                if count:
+                    of_one["correct", said] = count
+        async for bucket in self._buckets(Buckets((*OWNER, *CELL))):
+            predicted, actual = (bucket["key"][field] for field in CELL)
             counts[_owner(bucket)]["cell", predicted, actual] = bucket["doc_count"]
         return {predictor: of_one for predictor, of_one in counts.items() if of_one}
 
-    async def _buckets(
-        self, fields: Sequence[str], within: Mapping[str, Any] | None = None
-    ) -> AsyncIterator[Mapping[str, Any]]:
-        """A bucket for each combination of values of these fields, page by page."""
-        composite: dict[str, Any] = {
-            "size": PAGE,
-            "sources": [{field: {"terms": {"field": field}}} for field in fields],
-        }
-        while True:
+    async def _buckets(self, buckets: Buckets) -> AsyncIterator[Mapping[str, Any]]:
+        while not buckets.done:
             answer = await self._client.search(
                 index=self._indices,
                 size=0,
-                aggregations={"all": {"composite": composite, "aggregations": within or {}}},
+                aggregations=buckets.aggregations,
                 ignore_unavailable=True,
                 allow_no_indices=True,
             )
-            # Without any index there is no aggregation either.
-            found = answer.get("aggregations", {}).get("all", {})
-            for bucket in found.get("buckets", []):
+            for bucket in buckets.read(answer.body):
                 yield bucket
-            if "after_key" not in found:
-                return
-            composite["after"] = found["after_key"]
 
 
 def _owner(bucket: Mapping[str, Any]) -> Predictor:

@@ -1,22 +1,25 @@
-"""The index templates of the inference log and of the dead letters.
+"""The indices of the inference log: their templates, and the declarations kept beside it.
 
 Payloads are free-form, so nothing in them is mapped or even looked at, for field
 names as `""` and `a..b` would be refused: they are read back whole and never
-decide the type of a field. What is mapped is what one filters and
-aggregates by. `logged_at` is the logger's own clock at the last write of a
-document; whoever polls for changes ranges over it, with an overlap for
+decide the type of a field. Mapped are the fields that one filters
+and aggregates by. `logged_at` is the logger's own clock at the last write of a
+document; a reader that polls for changes ranges over it, with an overlap for
 refreshes and for several loggers' clocks.
 """
 
 from collections.abc import Mapping
 
+from elasticsearch import Elasticsearch
+
 from closedloop.log.templates import Template, template
 from closedloop.loop.keys import INDEX_PATTERN, OWNER
+from closedloop.loop.output import Outputs, read_outputs
 from closedloop.loop.scoring.verdict import SUMS
 
 DEAD_LETTERS = "closedloop-dead-letters"
 OUTPUTS = "closedloop-outputs"
-"""By what declaration the log is scored: a document for each, named as it is in the file."""
+"""The declarations by which the log is scored: a document for each, named as it is in the file."""
 
 # Lucene refuses a document with a term past 32,766 bytes: too long a word is
 # kept without being indexed rather than refused.
@@ -103,3 +106,15 @@ TEMPLATES: Mapping[str, Template] = {
         OUTPUTS, {"digest": _KEYWORD, "declared_at": _DATE, "output": _FREE}
     ),
 }
+
+
+def declared_outputs(client: Elasticsearch) -> Outputs:
+    """The declared output of each predictor. Raises the client's errors."""
+    found = client.search(
+        index=OUTPUTS,
+        size=10_000,
+        source_includes=["output"],
+        allow_no_indices=True,
+        ignore_unavailable=True,
+    )
+    return read_outputs({hit["_id"]: hit["_source"]["output"] for hit in found["hits"]["hits"]})

@@ -1,4 +1,4 @@
-"""The measures that fit what a model answers, averaged by Elasticsearch over the scores in the log.
+"""The measures that fit a model's answers, averaged by Elasticsearch over the scores in the log.
 
 Definitions are those of `closedloop.loop.scoring`: an error is the answer minus the truth, and
 macro measures are plain means over the labels for which one is defined.
@@ -21,12 +21,12 @@ AGGREGATIONS: Mapping[str, Any] = {
         "aggs": {"truly": {"terms": _LABELS}},
     },
 }
-"""What a search must ask for; `Measures.read` reads the answer."""
+"""The aggregations of a search; `Measures.read` reads the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What says how good a model is, besides its accuracy; None where it does not apply.
+    """The measures of a model besides its accuracy; None where one does not apply.
 
     The first three are of a regression, the next two of probabilities; micro and macro measures
     are of rows with several labels.

@@ -1,17 +1,18 @@
-"""Reading one predictor's inference log, whatever its size, in one shape of query.
+"""Paging the inference log, whatever its size, and the documents of one predictor in order.
 
 The queries keep to what Elasticsearch and its compatible servers share: no
 scripts, no point in time, no sorting by document id. An index's name does not
-say whose it is: `iris-perf` in `default` and `perf-default` of `iris` share
+name its owner: `iris-perf` in `default` and `perf-default` of `iris` share
 one, and so do `Iris` and `iris`. Every read filters by the owner's fields.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import cast
+from typing import Any, cast
 
 from elasticsearch import Elasticsearch, NotFoundError
+from elasticsearch.helpers import scan
 
 from closedloop.log.period import Filter
 from closedloop.loop.keys import (
@@ -28,24 +29,24 @@ Key = tuple[str, int]
 
 SCORED: Filter = {"exists": {"field": "score.correct"}}
 
-# One page's hits are all that is held at a time.
-PAGE = 2000
+# One page's hits are all that is held at a time: a few milliseconds of work.
+PAGE = 1000
 
 
 class NothingLoggedError(LookupError):
-    """A predictor has no log; the message says which and what to do."""
+    """A predictor has no log; the message names it and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The log of one predictor: the index it is in, and whose documents there are its."""
+    """The log of one predictor: its index, and the owner of its documents there."""
 
     predictor: Predictor
     index: str
 
     @property
     def filters(self) -> list[Filter]:
-        """What every query of this log must filter by."""
+        """The filters of every query of this log."""
         return [*owned_by(self.predictor)]
 
     def holds(self, document: Source) -> bool:
@@ -83,6 +84,27 @@ def open_log(client: Elasticsearch, namespace: str, deployment: str, predictor: 
     return log
 
 
+def paging(
+    query: Filter,
+    fields: Sequence[str],
+    order: Sequence[Mapping[str, str]] = (),
+    *,
+    page: int = PAGE,
+) -> dict[str, Any]:
+    """The arguments of `elasticsearch.helpers.scan` and `async_scan` for these fields of every
+    document that a query finds, each once, as they were when the first page was read.
+
+    Scroll is used, as point-in-time searches are not understood by every server that speaks
+    Elasticsearch's API.
+    """
+    return {
+        "query": {"query": query, **({"sort": [*order]} if order else {})},
+        "size": page,
+        "preserve_order": bool(order),
+        "source_includes": [*fields],
+    }
+
+
 def by_request(
     client: Elasticsearch,
     log: Log,
@@ -98,9 +120,12 @@ def by_request(
 
     The order is that of Python's strings: Elasticsearch sorts keywords by their
     UTF-8 bytes, which is the same. Raises RuntimeError for a server that does
-    otherwise, for whoever joins two logs would lose rows by it.
+    otherwise: a join of two logs would lose rows by it.
     """
-    hits = _sorted_hits(client, log, filters, ["RequestId", "Row", *fields], page)
+    order = [{"RequestId": "asc"}, {"Row": "asc"}]
+    query = {"bool": {"filter": [*log.filters, *filters]}}
+    asked = paging(query, ["RequestId", "Row", *fields], order, page=page)
+    hits = scan(client, index=log.index, **asked)
     before: Key | None = None
     for key, group in groupby(hits, key=_key):
         if before is not None and key < before:
@@ -110,36 +135,6 @@ def by_request(
             )
         before = key
         yield key, {log.plain(str(hit["_id"])): cast(Source, hit["_source"]) for hit in group}
-
-
-def _sorted_hits(
-    client: Elasticsearch, log: Log, filters: Sequence[Filter], fields: Sequence[str], page: int
-) -> Iterator[Hit]:
-    """Every hit once. A page ends between two keys and never within one: the key that may go on
-    behind it is read again, whole, with the next. So nothing else is needed to tell the documents
-    of a key apart, and those that an older logger wrote are read as well."""
-    after: list[str | int] | None = None
-    size = page
-    while True:
-        answer = client.search(
-            index=log.index,
-            size=size,
-            query={"bool": {"filter": [*log.filters, *filters]}},
-            sort=[{"RequestId": "asc"}, {"Row": "asc"}],
-            source_includes=list(fields),
-            track_total_hits=False,
-            search_after=after,
-        )
-        hits = answer["hits"]["hits"]
-        if len(hits) < size:
-            yield from hits
-            return
-        whole = [hit for hit in hits if hit["sort"] != hits[-1]["sort"]]
-        if not whole:  # one key fills the page
-            size *= 2
-            continue
-        yield from whole
-        after, size = whole[-1]["sort"], page
 
 
 def _key(hit: Hit) -> Key:

@@ -45,7 +45,7 @@ class Period:
                 )
 
     def filters(self) -> list[Filter]:
-        """What Elasticsearch must filter by."""
+        """The filters of an Elasticsearch query."""
         ranges = (
             (REQUEST_TIME, self.since, self.until),
             (FEEDBACK_TIME, self.feedback_since, self.feedback_until),

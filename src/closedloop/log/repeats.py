@@ -1,8 +1,8 @@
-"""What a file has said before: the same line again, or another at the same time.
+"""Repeats in a file: the same line again, or another at the same time.
 
 Of two answers at one time, or two truths, the log keeps one, and which one
-nobody chose. So the second is not loaded, and said to be what it is. What was
-seen lies in a temporary database of its own on disk, whatever a file's length.
+nobody chose. So the second is not loaded, and reported. The lines seen lie in a
+temporary database of their own on disk, however long a file is.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _SAID = {
 
 
 class Repeated(Row):
-    """A row that says what an earlier line said already."""
+    """A row that repeats an earlier line."""
 
     __slots__ = ()
 

@@ -14,7 +14,7 @@ from elasticsearch import ApiError, AsyncElasticsearch
 
 Template = Mapping[str, Any]
 
-# What a call raises when Elasticsearch is away, refuses, or is something else.
+# The errors of a call when Elasticsearch is away, refuses, or is something else.
 UNAVAILABLE = (ApiError, TransportError)
 
 _log = structlog.get_logger(__name__)
@@ -24,7 +24,7 @@ def template(pattern: str, properties: Mapping[str, object]) -> Template:
     """An index template: explicit fields, everything else readable but not indexed."""
     return {
         "index_patterns": [pattern],
-        "priority": 500,  # above whatever a cluster has for all indices
+        "priority": 500,  # above any template that a cluster has for all indices
         "template": {
             # A second copy where there is a second node: alone it would wait for a place for ever.
             "settings": {"auto_expand_replicas": "0-1"},

@@ -126,5 +126,5 @@ def _finite(text: str) -> float | str:
     return value if math.isfinite(value) else f"{'-' if value < 0 else ''}Infinity"
 
 
-# Both also read what is no number to JSON, as Python's own `json.loads` does.
+# Both also read numbers that JSON does not have, as Python's own `json.loads` does.
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=str)

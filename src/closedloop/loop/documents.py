@@ -4,8 +4,8 @@ The shape is that of Seldon's own request logger (Apache-2.0,
 `components/seldon-request-logger`, removed from its tree in 2022): `request`, `response` and
 `feedback` side by side. Added here: `ce-id` beside `ce-time`, so that the newest is known; the
 truth's own row as `feedback.instance`; earlier feedback in `feedback_history`; and `score`, the
-join of answer and truth by what the predictor's output is declared to mean, so that an
-aggregation needs no code.
+join of answer and truth by the declaration of the predictor's output, so that an aggregation
+needs no code.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from typing import cast
 from closedloop.loop.events import SECTIONS, InvalidEvent
 from closedloop.loop.keys import Predictor
 from closedloop.loop.output import Output
-from closedloop.loop.parts import LENT_TO, Document, Part, predictor_of, stamp_of
 from closedloop.loop.scoring.reading import read_answer, read_truth
 from closedloop.loop.scoring.scoreboard import Feedback, Outcome, Row, order, verdict
 from closedloop.loop.scoring.times import moment
+from closedloop.loop.sections import LENT_TO, Document, Section, predictor_of, stamp_of
 
 _EARLIER_REQUESTS = 10
 
@@ -53,34 +53,34 @@ class Logged:
 
 
 def merge(
-    known: Mapping[str, object] | None, part: Part, output: Output | None = None
+    known: Mapping[str, object] | None, section: Section, output: Output | None = None
 ) -> tuple[Document, Outcome]:
-    """The document with `part` in it, and what that did; neither argument is changed.
+    """The document with `section` in it, and the outcome; neither argument is changed.
 
     Of two versions of a section the newer stays, whichever comes first; the
     older feedback goes to `feedback_history`, oldest first, and a request that
     differs to `request_history`: its id was used twice.
     """
-    merged: Document = {**part.common, **(known or {})}
-    held = merged.get(part.section)
-    outcome = order(stamp_of(held) if isinstance(held, dict) else "", part.stamp)
+    merged: Document = {**section.common, **(known or {})}
+    held = merged.get(section.name)
+    outcome = order(stamp_of(held) if isinstance(held, dict) else "", section.stamp)
     if outcome.changes:
-        merged[part.section] = part.content
+        merged[section.name] = section.content
     if isinstance(held, dict) and outcome is not Outcome.DUPLICATE:
-        older = held if outcome is Outcome.CORRECTED else part.content
-        if part.section == "feedback":
+        older = held if outcome is Outcome.CORRECTED else section.content
+        if section.name == "feedback":
             history, added = _with(merged.get("feedback_history"), older)
             merged["feedback_history"] = history
             if not added:
                 outcome = Outcome.DUPLICATE
-        elif part.section == "request" and held.get("instance") != part.content.get("instance"):
+        elif section.name == "request" and held.get("instance") != section.content.get("instance"):
             brief = {
                 name: older[name] for name in ("ce-time", "ce-id", "instance") if name in older
             }
             history, _ = _with(merged.get("request_history"), brief)
             merged["request_history"] = history[-_EARLIER_REQUESTS:]
-        elif part.section == "response" and held.get("rows") != part.content.get("rows"):
-            sizes = {*_sizes(merged), held.get("rows", 1), part.content.get("rows", 1)}
+        elif section.name == "response" and held.get("rows") != section.content.get("rows"):
+            sizes = {*_sizes(merged), held.get("rows", 1), section.content.get("rows", 1)}
             merged["answer_sizes"] = sorted(sizes)
     return scored(merged, output), outcome
 
@@ -122,7 +122,7 @@ def read_document(document: Mapping[str, object]) -> Logged:
 
 
 def feedback_in(section: Mapping[str, object]) -> Feedback:
-    """What a `feedback` section states."""
+    """The feedback that a `feedback` section states."""
     reward = section.get("reward")
     number = float(reward) if isinstance(reward, (int, float)) else None
     if "instance" not in section:
@@ -137,7 +137,7 @@ def feedback_in(section: Mapping[str, object]) -> Feedback:
 
 
 def row_in(logged: Logged, output: Output | None) -> Row:
-    """What a document says of its row, as a scoreboard that has this document alone holds it."""
+    """The row of a document, as a scoreboard holds it that has this document alone."""
     row = Row(answered=logged.answered, judged=logged.judged)
     if row.answered:
         row.predicted = read_answer(output, logged.response.get("instance"), logged.names)

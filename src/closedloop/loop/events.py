@@ -25,7 +25,7 @@ SKEW_SECONDS = 300
 # A document id may have 512 bytes in Elasticsearch; `-item-<row>` must fit too.
 _LONGEST_REQUEST_ID = 480
 _SKEW = SKEW_SECONDS * 1_000_000_000
-# What the binding lets stand in a header as it is: printable ASCII but for these.
+# The characters that the binding leaves in a header as they are: printable ASCII but for these.
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "")
 REQUIRED = ("ce-id", "ce-source", "ce-specversion", "ce-type")
 """The headers that every CloudEvent in binary mode has."""
@@ -41,7 +41,7 @@ class InvalidEvent(ValueError):
     """An event that cannot be used.
 
     `reason` is one of a small fixed set of words, fit for a metric label; the
-    message says what, which value and what to do.
+    message names the fault, the value and the remedy.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -183,7 +183,7 @@ def stamp(time: str, event_id: str) -> str:
 
 
 def _sent(time: str, arrival: str) -> str:
-    """When an event was sent; a clock that is ahead would make what it says final for ever."""
+    """The time of an event; a clock that is ahead would make its events final for ever."""
     if not time:  # a broker stamps arrival; the sender's own time is the better one
         time = arrival
     latest = clock.time_ns() + _SKEW

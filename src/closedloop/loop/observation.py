@@ -1,4 +1,4 @@
-"""What an event is: accepted, or refused and why, about which request, and what it says.
+"""The reading of an event: accepted, or refused and why, its request and its content.
 
 The one decision that request logger, metrics server and backfill share, so that the same bytes
 have the same effect in the log and in the counts.

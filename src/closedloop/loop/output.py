@@ -1,4 +1,4 @@
-"""What a model's answers mean: the declaration of one predictor's output.
+"""The declaration of one predictor's output: the meaning of its answers.
 
 A declaration is a mapping; every file of ConfigMap `model-outputs` has them, one for each
 `namespace/deployment/predictor`, with `*` as the predictor for all of a deployment:
@@ -47,12 +47,12 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
 class InvalidOutput(ValueError):
-    """A declaration that cannot be used; the message says which, which field and what to do."""
+    """A declaration that cannot be used; the message names it, the field and the remedy."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """What the answers of one predictor mean; see the module's table.
+    """The meaning of one predictor's answers; see the module's table.
 
     `classes` are labels, under which rows are counted; `codes` has the number that stands for
     each, or is empty. An empty `column` is the whole row.
@@ -112,7 +112,7 @@ class Outputs:
 
 
 def read_outputs(said: object) -> Outputs:
-    """Outputs from what a file of declarations says, decoded.
+    """Outputs from a file of declarations, decoded.
 
     Raises `InvalidOutput`; then no part of it is used.
     """

@@ -1,8 +1,8 @@
-"""What a Seldon message says: its rows and their names, and feedback about them.
+"""The content of a Seldon message: its rows and their names, and feedback about them.
 
 Source of the shapes: `proto/prediction.proto` of Seldon Core v1 in its JSON form (`SeldonMessage`,
 `Feedback`), the Open Inference Protocol (`inputs`, `outputs`), and TensorFlow Serving's REST API
-(`instances`, `predictions`). What a row means is not decided here: see `closedloop.loop.scoring`.
+(`instances`, `predictions`). The meaning of a row is decided in `closedloop.loop.scoring`.
 """
 
 import math
@@ -24,7 +24,7 @@ _MADE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a message: `rows[i]` is what it says of item i of the batch.
+    """The rows of a message: `rows[i]` is item i of the batch.
 
     `names` are its column names, which for an answer with scores are its class
     names. `kind` is `tabular`, `number`, `text`, `image` or `json`.

@@ -1,4 +1,4 @@
-"""RFC 3339 times, section 5.6, with what it lets senders vary: lower case, and a blank between."""
+"""RFC 3339 times, section 5.6, with its variations: lower case, and a blank between."""
 
 import re
 from datetime import UTC, datetime, timedelta

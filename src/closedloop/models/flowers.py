@@ -2,8 +2,8 @@
 
 Only 150 flowers were ever measured, half of them are kept from training, and a
 deterministic model answers a flower that comes again as it did before: sending
-the 75 once more adds rows and no evidence. So what streams on after them is
-*simulated*, and says so. Each kind is drawn equally often; the logarithms of a
+the 75 once more adds rows and no evidence. So the flowers after them are
+*simulated*, and say so. Each kind is drawn equally often; the logarithms of a
 kind's four measurements follow one multivariate normal distribution, with mean
 and covariance of its 50 measured flowers: logarithms, because a size is above
 0, which plain normal petal widths are not.
@@ -13,7 +13,7 @@ hundred simulated ones would meet by chance; with four no two of millions are
 alike, and the last digits of a product, which differ from one linear algebra
 library to the next, do not show: a seed gives the same flowers everywhere.
 
-What a stream can only estimate is known here from a large sample: `true_shares`.
+Shares that a stream can only estimate are known from a large sample: `true_shares`.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from sklearn.datasets import load_iris
 from closedloop.models.train import CHALLENGER, CHAMPION, CLASSES, Row
 
 _DECIMALS = 4
-# Drawn at once, whatever is taken of them: the first flowers are the same in any number.
+# Drawn at once, however many are taken: the first flowers are the same in any number.
 _BLOCK = 1024
 _SAMPLE = 200_000
 
@@ -42,7 +42,7 @@ class TrueShares:
     """How often each model is right on simulated flowers, of `flowers` of them.
 
     The last two are the shares on which it alone is right. Of 200,000 flowers, a
-    share is within 0.002 of what it is of all in 19 of 20 samples.
+    share is within 0.002 of that of all flowers in 19 of 20 samples.
     """
 
     flowers: int

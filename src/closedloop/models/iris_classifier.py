@@ -2,13 +2,13 @@
 
 It answers each row with a class value, `{"data": {"names": [], "ndarray": [1]}}`,
 as the origin's did: Seldon names only the columns of two-dimensional answers.
-What the values mean is in the model's metadata.
+The meaning of the values is in the model's metadata.
 
 One worker, one thread. The score lives in the process that judged the
 feedback, and begins at 0 with it; with two workers each has a part of it, under
 a `worker_id` of its own, and neither is right.
 """
-# ruff: noqa: ARG002  # the wrapper decides what its methods are called with
+# ruff: noqa: ARG002  # the wrapper decides the arguments
 
 import json
 import logging
@@ -73,7 +73,7 @@ class IrisClassifier:
             _log.warning("GUNICORN_WORKERS is not 1: each worker keeps a score of its own")
 
     def init_metadata(self) -> dict[str, object]:
-        """Seldon's model metadata: what the class values mean."""
+        """Seldon's model metadata: the meaning of the class values."""
         named = ", ".join(f"{index} {name}" for index, name in enumerate(CLASS_NAMES))
         return {"custom": {"classes": named}}
 
@@ -137,7 +137,7 @@ class IrisClassifier:
 
 
 def _request_id(meta: Any) -> str:
-    """The Seldon-Puid that the executor forwards; else what the body's `meta` has."""
+    """The Seldon-Puid that the executor forwards; else the one in the body's `meta`."""
     header = request.headers.get(PUID_HEADER, "") if has_request_context() else ""
     puid = meta.get("puid", "") if isinstance(meta, dict) else ""
     return header or (puid if isinstance(puid, str) else "")

@@ -30,7 +30,7 @@ HELD_OUT = "held-out.ndjson"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row: its features in the data set's order, and what is true of it: a number, or a
+    """One row: its features in the data set's order, and the truth about it: a number, or a
     class's name."""
 
     features: tuple[float, ...]

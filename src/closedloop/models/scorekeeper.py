@@ -1,11 +1,11 @@
 """The score that a model keeps of itself, by the same rules as the metrics server.
 
 Feedback about a request is joined with the answer that this model gave to it,
-which is, in this order: what the score holds for the request already, what the
-model remembers to have answered, what the feedback quotes as `response`, what
-the model answers to the feedback's `request` now.
+which is, in this order: the answer that the score holds for the request already,
+the one that the model remembers, the one that the feedback quotes as `response`,
+and the one that the model gives to the feedback's `request` now.
 
-What a model cannot do, and the metrics server can: it keeps nothing of
+The metrics server can more than a model: a model keeps nothing of
 feedback without an answer, it learns of nothing that did not reach its own
 process, and a request without id counts anew each time it is judged.
 """
@@ -44,7 +44,7 @@ class Scorekeeper:
         self._served: OrderedDict[str, Rows] = OrderedDict()
 
     def remember(self, request_id: str, answer: Rows) -> None:
-        """Keep what was answered, one value a row, until feedback about it comes."""
+        """Keep an answer, one value a row, until feedback about it comes."""
         self._served[request_id] = answer
         self._served.move_to_end(request_id)
         if len(self._served) > _SERVED:

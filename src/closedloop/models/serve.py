@@ -2,7 +2,7 @@
 
 CLASS is `module.Class`. All of the wrapper's environment variables hold, and
 HOST is the address to listen on (unset: every address, as a pod in a cluster
-must). What is different from `seldon-core-microservice`:
+must). The differences from `seldon-core-microservice`:
 
 - it listens on HOST only, and without gRPC unless GRPC_WORKERS says otherwise
   (with gRPC the wrapper does not end at SIGTERM);

@@ -1,9 +1,9 @@
-"""What Seldon's prepackaged SKLEARN_SERVER does, for a model folder on this machine.
+"""Seldon's prepackaged SKLEARN_SERVER, for a model folder on this machine.
 
 Source of the behaviour: `servers/sklearnserver` of Seldon Core 1.17.1, its
 swallowed exceptions included, which the wrapper turns into a 400.
 """
-# ruff: noqa: ARG002  # the wrapper decides what its methods are called with
+# ruff: noqa: ARG002  # the wrapper decides the arguments
 
 import logging
 from pathlib import Path
@@ -37,13 +37,13 @@ class SKLearnServer:
     def predict(self, features: Any, names: Any = None, meta: Any = None) -> Any:
         try:
             return getattr(self._model, self._method)(features)
-        # The original swallows all, whatever the model makes of the rows.
+        # The original swallows every error of the model.
         except Exception:  # noqa: BLE001
             _log.exception("Exception during predict")
             return None
 
     def init_metadata(self) -> dict[str, object]:
-        """What an optional `metadata.yaml` beside the model says."""
+        """The content of an optional `metadata.yaml` beside the model."""
         path = self._folder / "metadata.yaml"
         try:
             said = yaml.safe_load(path.read_text())

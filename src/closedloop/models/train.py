@@ -3,9 +3,9 @@
 `python -m closedloop.models.train [--out FOLDER]` writes
 
 - `iris-lr.joblib`, `iris-percept.joblib`: champion and challenger,
-- `model.joblib`: what the prepackaged scikit-learn server loads (the champion),
+- `model.joblib`: the champion, for the prepackaged scikit-learn server,
 - `held-out.csv` and `held-out.ndjson`: the unseen rows,
-- `report.json`: what was trained on what, and both accuracies on the unseen rows,
+- `report.json`: the models, their training rows, and both accuracies on the unseen rows,
 - `diabetes/` and `breast-cancer/`: see `closedloop.models.others`.
 
 Everything is seeded: the same scikit-learn gives the same files' content. Data:
@@ -48,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a training run did. `accuracies` are on the held-out rows, by file name;
+    """The outcome of a training run. `accuracies` are on the held-out rows, by file name;
     `disagreements` counts the held-out rows of which exactly one model is right."""
 
     sklearn: str
@@ -62,7 +62,7 @@ class Report:
 def train(out: Path, seed: int = SEED) -> Report:
     """Train, write everything to the folder `out`, which is made, and report."""
     data, target = load_iris(return_X_y=True)
-    # Half is kept back: iris is easy to learn, and the models are to differ on what is left.
+    # Half is kept back: iris is easy to learn, and the models are to differ on the rest.
     seen, unseen, seen_labels, unseen_labels = train_test_split(
         data, target, test_size=0.5, stratify=target, random_state=seed
     )

@@ -1,4 +1,4 @@
-"""How a notebook shows a manifest, a table and a chart that moves."""
+"""Manifests, sources, tables and charts that move, shown in a notebook."""
 
 import html
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from IPython.core.getipython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
-from IPython.display import HTML, DisplayHandle, Markdown, display
+from IPython.display import HTML, Code, DisplayHandle, display
 from matplotlib.figure import Figure
 
 import closedloop
@@ -20,14 +20,14 @@ if shell := get_ipython():
     select_figure_formats(shell, {"png"})
 
 
-def show(manifest: str) -> Markdown:
-    """A manifest, named by its path under `manifests/`, as highlighted YAML."""
-    return _fenced(manifests_folder() / manifest, "yaml")
+def show(manifest: str) -> Code:
+    """A manifest, named by its path under `manifests/`."""
+    return Code(filename=str(manifests_folder() / manifest))
 
 
-def source(module: str) -> Markdown:
-    """A file of this package, named by its path in it, as highlighted Python."""
-    return _fenced(Path(closedloop.__file__).parent / module, "python")
+def source(module: str) -> Code:
+    """A file of this package, named by its path in it."""
+    return Code(filename=str(Path(closedloop.__file__).parent / module))
 
 
 def table(rows: Iterable[Any], columns: Sequence[str] = ()) -> HTML:
@@ -68,10 +68,6 @@ class Live:
         trace: TracebackType | None,
     ) -> None:
         self.update()
-
-
-def _fenced(path: Path, language: str) -> Markdown:
-    return Markdown(f"```{language}\n{path.read_text(encoding='utf-8')}```")
 
 
 def _cells(row: Any, columns: Sequence[str]) -> str:

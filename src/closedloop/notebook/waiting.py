@@ -1,4 +1,4 @@
-"""Wait for a condition with a deadline, and say what was seen when it passes."""
+"""Wait for a condition with a deadline, and say the last value when it passes."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,7 +17,7 @@ from tenacity import (
 
 T = TypeVar("T")
 
-# What a server or a proxy before it says while something behind it starts or is busy.
+# The statuses of a server, or a proxy before it, while a part behind it starts or is busy.
 _PASSING = {429, 502, 503, 504}
 _NO_INDEX = "index_not_found_exception"
 _NO_CONNECTION = (
@@ -44,9 +44,9 @@ def until(
     """Call `probe` every `every` seconds until `accept` of its value holds; returns that value.
 
     An error of the probe that may pass (see `passes`) counts as not yet; any
-    other is raised. Raises TimeoutError after `timeout` seconds, naming `what`
-    was awaited and the last value or error, followed by what `diagnose`
-    returns, such as `lambda: loop.logs("seldon-logs/seldon-request-logger")`.
+    other is raised. Raises TimeoutError after `timeout` seconds, naming the
+    condition (`what`) and the last value or error, followed by the text of
+    `diagnose`, such as `lambda: loop.logs("seldon-logs/seldon-request-logger")`.
     """
 
     def give_up(state: RetryCallState) -> T:
@@ -70,7 +70,7 @@ def passes(error: BaseException) -> bool:
 
     An index that was just made is of the latter: until its shard has started,
     reading a document of it is 503. One that is not there is made when the
-    first document is written. What an error was raised from counts too.
+    first document is written. The causes of an error count too.
     """
     cause: BaseException | None = error
     while cause is not None:

@@ -1,1 +1,1 @@
-"""The three services, none of which knows another, and what they share."""
+"""The three services, none of which knows another, and the kit that they share."""

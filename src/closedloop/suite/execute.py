@@ -1,5 +1,6 @@
 """Run one notebook through papermill."""
 
+import base64
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from rich.console import Console
 from closedloop.suite.kernel import ENGINE, Kernel
 from closedloop.suite.outcome import Outcome, State, failure_in
 from closedloop.suite.progress import NotebookProgress
+from closedloop.suite.watch import Watch, tags_of
 
 
 def execute(
@@ -21,20 +23,23 @@ def execute(
     *,
     console: Console,
     log: Path,
+    watch: Watch,
+    talkative: bool,
     running: Callable[[Callable[[], None] | None], None],
     interrupted: Callable[[], bool],
 ) -> Outcome:
     """Run `notebook` with `parameters` and write it with its outputs to `executed`.
 
-    The working directory is the notebook's own folder. `running` is called with what
-    ends the kernel at once, before it starts, and with None when it has ended; who
-    calls that makes `interrupted` true.
+    The working directory is the notebook's own folder. `watch` is told of each
+    picture; if `talkative`, the console shows each wait and each printed line.
+    `running` is called with what ends the kernel at once, before it starts, and
+    with None when it has ended; the caller of that makes `interrupted` true.
     """
     with (
         tempfile.TemporaryDirectory(
             prefix="closedloop-run-", ignore_cleanup_errors=True
         ) as scratch,
-        NotebookProgress(console, notebook.stem) as progress,
+        NotebookProgress(console, notebook.stem, talkative=talkative) as progress,
     ):
         kernel = Kernel(Path(scratch), log, notebook.parent)
 
@@ -42,6 +47,13 @@ def execute(
             if interrupted():  # before there was a process to kill
                 raise RuntimeError("interrupted")
             progress.on_cell(manager, index)
+
+        def on_output(cell: Any, media_type: str, content: str) -> None:
+            if media_type == "image/png":
+                if said := watch.picture(tags_of(cell), base64.b64decode(content)):
+                    progress.say(said)
+            elif talkative:
+                progress.say(content.rstrip("\n"))
 
         running(kernel.kill)
         error: Exception | None = None
@@ -59,6 +71,7 @@ def execute(
                     progress_bar=progress.bar,
                     kernel=kernel,
                     on_cell=on_cell,
+                    on_output=on_output,
                 )
         except Exception as raised:  # noqa: BLE001 - whatever ends a notebook is its outcome
             error = raised

@@ -56,9 +56,17 @@ class Kernel:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)  # a kernel leads a group of its own
 
-    def execute(self, notebook: NotebookExecutionManager) -> None:
-        """Run all cells up to the first that fails, and end the kernel."""
-        client = PapermillNotebookClient(
+    def execute(
+        self,
+        notebook: NotebookExecutionManager,
+        on_output: Callable[[Any, str, str], None],
+    ) -> None:
+        """Run all cells up to the first that fails, and end the kernel.
+
+        `on_output` is called with the cell, a media type and the content of each
+        picture as it is drawn (PNG, in base64) and of each text as it is printed.
+        """
+        client = _Client(
             notebook,
             km=self.manager,
             timeout=None,
@@ -66,6 +74,7 @@ class Kernel:
             shutdown_kernel="immediate",
             resources={},
         )
+        client.on_output = on_output
         with self._log.open("ab") as log:
             try:
                 client.execute(
@@ -75,8 +84,22 @@ class Kernel:
                 self.kill()
 
 
+class _Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill ships no types
+    """papermill's client, which also tells of pictures and printed text at once."""
+
+    on_output: Callable[[Any, str, str], None]
+
+    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        content = msg["content"]
+        if msg["msg_type"] == "stream":
+            self.on_output(cell, "text/plain", content["text"])
+        elif (png := content.get("data", {}).get("image/png")) is not None:
+            self.on_output(cell, "image/png", png)
+        return super().process_message(msg, cell, cell_index)
+
+
 class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill ships no types
-    """papermill's engine with our kernel, and a call before each cell."""
+    """papermill's engine with our kernel, a call before each cell and one for each output."""
 
     @classmethod
     def execute_managed_notebook(
@@ -86,6 +109,7 @@ class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill ships no types
         *,
         kernel: Kernel,
         on_cell: Callable[[NotebookExecutionManager, int], None],
+        on_output: Callable[[Any, str, str], None],
         **_options: Any,
     ) -> None:
         begin = nb_man.cell_start
@@ -95,7 +119,7 @@ class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill ships no types
             begin(cell, cell_index, **more)
 
         nb_man.cell_start = announce
-        kernel.execute(nb_man)
+        kernel.execute(nb_man, on_output)
 
 
 papermill_engines.register(ENGINE, _Engine)

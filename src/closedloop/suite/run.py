@@ -16,11 +16,14 @@ from closedloop.suite.execute import execute
 from closedloop.suite.figures import figures_of, write_figures
 from closedloop.suite.html import page
 from closedloop.suite.interrupts import INTERRUPTED, Interruption, handled
+from closedloop.suite.junit import junit
 from closedloop.suite.outcome import Outcome
 from closedloop.suite.progress import line
 from closedloop.suite.report import Report
 from closedloop.suite.results import results, varying
 from closedloop.suite.setup import install_everything
+from closedloop.suite.summary import beside, summary
+from closedloop.suite.watch import Watch
 
 BUNDLE = "bundle.tar.gz"
 _LOG_LINES = 400  # saved of each part when something failed
@@ -28,13 +31,22 @@ _LOG_LINES = 400  # saved of each part when something failed
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run; `parameters` are by the notebook's stem, `folder` is made and must be new."""
+    """The notebooks of a run; `parameters` are by their stem, `folder` is made and must be new.
+
+    A `talkative` run has a line for each wait and each text that a cell prints.
+    `junit` and `summary` are files to write beside the report; `pictures` is the
+    address at which the figures of the summary will be published.
+    """
 
     platform: str
     notebooks: Sequence[Path]
     parameters: Mapping[str, Mapping[str, Any]]
     folder: Path
     keep: bool = False
+    talkative: bool = False
+    junit: Path | None = None
+    summary: Path | None = None
+    pictures: str = ""
 
 
 class Run:
@@ -59,9 +71,14 @@ class Run:
         """Do it; returns 0 if every notebook ran to its end, 130 if interrupted, else 1."""
         begun = time.monotonic()
         _make(self.plan.folder)
+        for file in filter(None, (self.plan.junit, self.plan.summary)):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.open("a").close()  # one that cannot be written is said before anything runs
         try:
             with handled(self._interruption):
-                self._run_on_platform()
+                watch = Watch(self.plan.folder)
+                self._say(f"watch: {(self.plan.folder / 'index.html').as_uri()}")
+                self._run_on_platform(watch)
         except KeyboardInterrupt:
             self._interruption.happened = True
         self._complete(begun)
@@ -70,7 +87,7 @@ class Run:
             return INTERRUPTED
         return 0 if self._report.ok else 1
 
-    def _run_on_platform(self) -> None:
+    def _run_on_platform(self, watch: Watch) -> None:
         platform: Platform | None = None
         ours = False
         try:
@@ -78,7 +95,7 @@ class Run:
             ours = not found.status()  # one that was there before stays afterwards
             platform = found  # from here on it is to be looked at, and shut down if it is ours
             self._install(platform)
-            self._run_notebooks()
+            self._run_notebooks(watch)
         except KeyboardInterrupt:
             self._interruption.happened = True
         except Exception as error:  # noqa: BLE001 - told to the user, with the report, by `trouble`
@@ -103,7 +120,7 @@ class Run:
         took = time.monotonic() - begun
         self._console.print(f"[green]{'ready':<11}[/] platform {took:22.1f} s", highlight=False)
 
-    def _run_notebooks(self) -> None:
+    def _run_notebooks(self, watch: Watch) -> None:
         stopped = False
         for notebook in self.plan.notebooks:
             if stopped:
@@ -115,6 +132,8 @@ class Run:
                     self.plan.parameters.get(notebook.stem, {}),
                     console=self._console,
                     log=self.plan.folder / "kernels.log",
+                    watch=watch,
+                    talkative=self.plan.talkative,
                     running=self._interruption.running,
                     interrupted=lambda: self._interruption.happened,
                 )
@@ -127,17 +146,26 @@ class Run:
                 self._errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _inspect(self, platform: Platform) -> None:
-        """Keep what can only be seen while the platform is up; logs when something went wrong."""
+        """Keep the platform's state while it is up, and its logs when something went wrong."""
         try:
             self._report.parts = platform.status()
-            if self._report.ok and not self._interruption.happened:
-                return
+        except Exception as error:  # noqa: BLE001 - the platform must still be shut down
+            self._trouble(error)
+        if self._report.ok and not self._interruption.happened:
+            return
+        try:
             folder = self.plan.folder / "logs"
             folder.mkdir(exist_ok=True)
             for part in self._report.parts:
                 text = _log(platform, part.part)
                 self._report.logs[part.part] = text
                 (folder / f"{part.part.replace('/', '_')}.log").write_text(text, encoding="utf-8")
+        except Exception as error:  # noqa: BLE001 - the bundle is wanted all the more
+            self._trouble(error)
+        self._bundle(platform)
+
+    def _bundle(self, platform: Platform) -> None:
+        try:
             write_bundle(platform, self.plan.folder / BUNDLE, self.plan.folder)
         except Exception as error:  # noqa: BLE001 - the platform must still be shut down
             self._trouble(error)
@@ -179,7 +207,16 @@ class Run:
         self._report.seconds = time.monotonic() - begun
         (folder / "index.html").write_text(self._report.html(), encoding="utf-8")
         (folder / "run.json").write_text(self._report.json(), encoding="utf-8")
+        if self.plan.junit is not None:
+            self.plan.junit.write_text(junit(self._report), encoding="utf-8")
+        if self.plan.summary is not None:
+            pictures = self.plan.pictures or beside(self.plan.summary, folder / "figures")
+            with self.plan.summary.open("a", encoding="utf-8") as file:  # others write there, too
+                file.write(summary(self._report, pictures))
         self._console.print(f"report: {folder / 'index.html'}", highlight=False, soft_wrap=True)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _trouble(self, error: Exception) -> None:
         text = str(error) or type(error).__name__

@@ -128,15 +128,18 @@ async def test_a_bad_alert_harms_no_good_one(server: SearchServer, fingerprint: 
     assert len(await stored(server.url, fingerprint)) == 1
 
 
-async def test_an_alert_that_elasticsearch_refuses_is_not_asked_for_again(
-    server: SearchServer, fingerprint: str
-) -> None:
-    odd = {**alert("resolved", "odd" + fingerprint), "endsAt": "2026-W48-1T00:00:00Z"}
-    async with running(server.url) as client:
-        status, text = await post(client, notification(odd, alert("firing", fingerprint)))
-    assert status == 400
-    assert "refuses" in json.loads(text)["error"]
-    assert len(await stored(server.url, fingerprint)) == 1
+async def test_an_alert_that_elasticsearch_refuses_is_not_asked_for_again(fingerprint: str) -> None:
+    good = {**alert("firing", fingerprint), "labels": {"alertname": "2026-01-01"}}
+    with search_server() as server:
+        async with AsyncElasticsearch(server.url) as elasticsearch:
+            mappings = {"properties": {"alertname": {"type": "date"}}}
+            await elasticsearch.indices.create(index=INDEX, mappings=mappings)
+        async with running(server.url) as client:
+            odd = alert("firing", "odd" + fingerprint)
+            status, text = await post(client, notification(odd, good))
+        assert status == 400
+        assert "refuses" in json.loads(text)["error"]
+        assert len(await stored(server.url, fingerprint)) == 1
 
 
 async def test_a_huge_body_is_refused(server: SearchServer) -> None:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from closedloop.loop import events
 from closedloop.loop.events import Event
-from closedloop.loop.parts import Document
+from closedloop.loop.sections import Document
 from closedloop.services.metrics_server.app import create_app
 from closedloop.services.metrics_server.settings import Settings
 from tests.inference_log import Log

@@ -11,12 +11,13 @@ import pytest
 from elasticsearch import Elasticsearch
 from prometheus_client import CollectorRegistry
 
-from closedloop.log.inference_log import PAGE, Counts, InferenceLog
+from closedloop.log.inference_log import Counts, InferenceLog
+from closedloop.log.pages import PAGE
 from closedloop.loop.events import Event
 from closedloop.loop.keys import Predictor
 from closedloop.loop.observation import observe
-from closedloop.loop.parts import Document
 from closedloop.loop.scoring import ConfusionMatrix
+from closedloop.loop.sections import Document
 from closedloop.services.metrics_server.census import Census
 from closedloop.services.metrics_server.replay import Replay
 from closedloop.services.metrics_server.state import State

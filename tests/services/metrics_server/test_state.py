@@ -9,9 +9,9 @@ from closedloop.loop import events
 from closedloop.loop.events import Event, InvalidEvent
 from closedloop.loop.keys import Predictor
 from closedloop.loop.observation import observe
-from closedloop.loop.parts import Document, predictor_of
 from closedloop.loop.scoring import Outcome
 from closedloop.loop.scoring.verdict import SUMS
+from closedloop.loop.sections import Document, predictor_of
 from closedloop.services.metrics_server.state import OVERLAP_SECONDS, Ignored, State
 from tests.memory_store import MemoryLogger
 from tests.services.metrics_server.running import NAMES, answer, documents_of, event, reward, truth

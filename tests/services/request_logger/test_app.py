@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from closedloop.log.operations import Key, Operation, Result
+from closedloop.log.store import Found
 from closedloop.loop import events
-from closedloop.services.request_logger.operations import Key, Operation, Result
-from closedloop.services.request_logger.store import Found, Store
+from closedloop.services.request_logger.store import Store
 from tests.elasticsearch import SearchServer
 from tests.services.request_logger.running import (
     IRIS,

@@ -1,14 +1,14 @@
 import json
 from typing import Any
 
+from closedloop.log.operations import Known, Operation, Result
 from closedloop.loop import events
 from closedloop.loop.documents import merge
 from closedloop.loop.observation import observe
-from closedloop.loop.parts import Part, parts_of
+from closedloop.loop.sections import Section, sections_of
 from closedloop.services.request_logger.batch import Batch
 from closedloop.services.request_logger.dead_letters import DeadLetter, dead_letter
 from closedloop.services.request_logger.entry import Answer, Entry
-from closedloop.services.request_logger.operations import Known, Operation, Result
 from tests.services.request_logger.running import entry_of, event, log_of, loop_of
 
 INDEX = log_of("iris")
@@ -19,8 +19,8 @@ def reject(entry: Entry, reason: str, error: str) -> DeadLetter:
     return dead_letter(entry.headers, entry.body, reason, error, keep=100)
 
 
-def first_part(said: events.Event) -> Part:
-    return parts_of(observe(said))[0]
+def first_part(said: events.Event) -> Section:
+    return sections_of(observe(said))[0]
 
 
 def absent(batch: Batch) -> list[Operation]:

@@ -7,12 +7,13 @@ from typing import cast
 import pytest
 from prometheus_client import CollectorRegistry
 
+from closedloop.log.operations import Key, Operation, Result
+from closedloop.log.store import Found
 from closedloop.services.request_logger.backlog import Backlog
 from closedloop.services.request_logger.entry import Answer
 from closedloop.services.request_logger.metrics import Metrics
-from closedloop.services.request_logger.operations import Key, Operation, Result
 from closedloop.services.request_logger.settings import Settings
-from closedloop.services.request_logger.store import Found, Store
+from closedloop.services.request_logger.store import Store
 from closedloop.services.request_logger.writer import Writer
 from tests.services.request_logger.running import entry_of, loop_of
 

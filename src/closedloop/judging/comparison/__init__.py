@@ -1,4 +1,4 @@
-"""Two predictors of one deployment, row by row: who was right when the other was wrong.
+"""Two predictors of one deployment, row by row: which was right when the other was wrong.
 
 Both log a row under the same request id when the client chooses the
 Seldon-Puid; the gateway mirrors feedback as well as predictions, so both logs
@@ -9,9 +9,9 @@ shadows it: `closedloop.judging.promotion.roles` says which these are now.
 A row counts once. Two models that answer a request again answer it as before,
 so a repeat is no new evidence (`closedloop.judging.decision.evidence`): of rows with
 the same content the one that was asked first counts, and the others are left
-out and counted as `repeats`. The content is what the request says of the row,
-row i of a batch, whatever its id, as canonical JSON. To know a row again costs
-about 300 bytes of memory a row, for a digest of 16 bytes and who was right.
+out and counted as `repeats`. The content is the row in the request,
+row i of a batch, without its id, as canonical JSON. To know a row again costs
+about 300 bytes of memory a row, for a digest of 16 bytes and the two verdicts.
 A row whose request is in neither log, or was too large for it, cannot be told
 from a repeat. It counts, and `unlogged` says how many do: log requests
 (`logger.mode: all`), of at most a megabyte, and it is 0.

@@ -16,7 +16,7 @@ from closedloop.loop import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The paired table, and what each predictor's log has by itself.
+    """The paired table, and the evaluation of each predictor by itself.
 
     `champion_unpaired` counts rows scored for the champion and not for the
     challenger, and the other way round: a mirror's answer may be missing, fall

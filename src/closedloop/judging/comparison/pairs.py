@@ -1,4 +1,4 @@
-"""What two logs say of the same rows: joined by request id and row, and by what was asked."""
+"""Pairs of two logs about the same rows: joined by request id, row and content."""
 
 import hashlib
 import json
@@ -80,8 +80,8 @@ def disagreements(
 ) -> list[Mapping[str, object]]:
     """Logged requests, as SeldonMessages of one row, that the two answered differently.
 
-    They are rows on which exactly one is right, so their classes differ: what
-    tells by its answer which of the two models is serving. None comes twice.
+    They are rows on which exactly one is right, so their classes differ: the answer to
+    one tells which of the two models is serving. None comes twice.
     """
     seen = set[bytes]()
 

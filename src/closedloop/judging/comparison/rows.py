@@ -15,7 +15,7 @@ class Rows:
         self.unlogged = 0
         self.repeated: list[int] = []  # when each repeat was judged, in nanoseconds
         self._discordant: dict[object, Pair] = {}
-        # When it was asked, when it was judged, and who was right.
+        # When it was asked, when it was judged, and both verdicts.
         self._first: dict[bytes, tuple[int, int, bool, bool]] = {}
         for pair in found:
             self._add(pair)

@@ -1,6 +1,6 @@
-"""Which of two models is better: evidence, decision, and what looking repeatedly does.
+"""Which of two models is better: evidence, decision, and the effect of looking repeatedly.
 
-**What can go wrong, and how often.** alpha is the chance, between two equally
+**Wrong decisions, and how often they come.** alpha is the chance, between two equally
 good models, of ever deciding for one of them, however often one looks. Equally
 good means: on the rows that come, each alone is right equally often. So a
 challenger that is equal or worse is ever promoted with a chance of at most
@@ -17,7 +17,7 @@ This holds if
 - the two models are the same throughout, and since when rows count was not
   chosen by looking at the evidence;
 - truths are final when they are looked at. A correction after a look changes
-  what was looked at: the evidence follows it, the bound on alpha does not cover
+  the rows that were looked at: the evidence follows it, the bound on alpha does not cover
   it.
 """
 

@@ -19,8 +19,8 @@ is promoted and was not given up before, the second is promoted by then.
 
 The tosses must be new. A row that is asked again is no toss: its outcome is
 known, and counting it multiplies b and c by the number of repeats, until any
-difference decides. Who has a list of pairs leaves repeats out first, as
-`closedloop.judging.comparison` does. What else alpha rests on is in
+difference decides. Leave repeats out of a list of pairs first, as
+`closedloop.judging.comparison` does. The other conditions of alpha are in
 `closedloop.judging.decision`.
 """
 
@@ -35,7 +35,7 @@ ALPHA = (
     "The chance, between two equally good models, of ever deciding for one of them,"
     " however often one looks."
 )
-"""What alpha is, in the words of every place that says it."""
+"""The meaning of alpha, in the words of every place that says it."""
 
 PRIOR = 1.0
 """Beta(1, 1), the uniform mixture: decides soonest for models that differ a lot, and costs little
@@ -70,7 +70,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, and on what grounds.
+    """The decision and its grounds.
 
     `log_evidence` is decisive at `log_threshold` = ln(1/alpha). `discordant_needed` is how
     many further rows with exactly one model right it takes to get there if they go on coming in
@@ -157,8 +157,8 @@ def decide(
     alpha is the chance, between two equally good models, of ever deciding for
     one of them, however often one looks. `paired` is the number of rows labelled
     for both models, b and c among them, each row once; `repeats`, which only the
-    sentence tells, how often a row came again. Whoever looks often acts on the
-    first decision; one that was made stands, also when later rows weaken the
+    sentence tells, how often a row came again. Looking often, act on the first
+    decision; one that was made stands, also when later rows weaken the
     evidence. Raises ValueError for counts that do not fit or an alpha outside
     (0, 1).
     """

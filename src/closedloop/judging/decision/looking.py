@@ -1,4 +1,4 @@
-"""What a rule of decision does to someone who looks again and again.
+"""The fate of a rule of decision under repeated looks.
 
 A path is a sequence of discordant rows; each is a win of the challenger with
 probability p, independently of the others. A rule says after every row whether to stop and
@@ -20,7 +20,7 @@ from closedloop.judging.decision.evidence import PRIOR
 
 Counts = NDArray[np.int64]
 Rule = Callable[[Counts, Counts], NDArray[np.bool_]]
-"""Whether to stop at (b, c), elementwise; who stops takes the model that is ahead."""
+"""Whether to stop at (b, c), elementwise; the model that is ahead is taken then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a row states for certain where its predictor's output is not declared.
+"""The certain statements of a row where its predictor's output is not declared.
 
 A name is a class, and so is the greatest of probabilities. Everything else may mean several
 things: a lone number is a class, a score or a measure.
@@ -33,7 +33,7 @@ _NO_WORD = frozenset({
 
 
 def answer(value: object, names: tuple[str, ...]) -> Said:
-    """What a row of an answer states."""
+    """The statement of a row of an answer."""
     value = single(value)
     if isinstance(value, str):
         if _numeric(value) and not _CODE.fullmatch(value):
@@ -51,7 +51,7 @@ def answer(value: object, names: tuple[str, ...]) -> Said:
 
 
 def truth(value: object, names: tuple[str, ...]) -> Said:
-    """What a row of a truth states."""
+    """The statement of a row of a truth."""
     value = single(value)
     if isinstance(value, str):
         return _word(value) or nothing(Reason.UNDECLARED_TRUTH)
@@ -145,5 +145,5 @@ def _numeric(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """What is left of a name when it is written in another way."""
+    """A name without the differences between two ways to write it."""
     return unicodedata.normalize("NFKC", text).casefold().translate(_SEPARATORS)

@@ -1,4 +1,4 @@
-"""What a row states by the declaration of its predictor's output."""
+"""The statement of a row by the declaration of its predictor's output."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _LONGEST_NUMBER = 400  # characters; no double needs more
 
 
 class Unreadable(Exception):
-    """The row does not say what was declared."""
+    """A row that is not as it was declared."""
 
     def __init__(self, reason: Reason) -> None:
         self.reason = reason
@@ -30,7 +30,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """What differs between reading an answer and reading a truth."""
+    """The difference between reading an answer and reading a truth."""
 
     answers: bool
     unreadable: Reason
@@ -45,7 +45,7 @@ _TRUTH = _Side(False, Reason.TRUTH_UNREADABLE, Reason.TRUTH_UNKNOWN_CLASS)
 
 
 def answer(output: Output, value: object, names: tuple[str, ...]) -> Said:
-    """What a row of an answer states. Raises `Unreadable`."""
+    """The statement of a row of an answer. Raises `Unreadable`."""
     cells, names = _cells(_ANSWER, output, value, names)
     if output.kind == "class":
         if _one_each(output, cells):
@@ -63,7 +63,7 @@ def answer(output: Output, value: object, names: tuple[str, ...]) -> Said:
 
 
 def truth(output: Output, value: object, names: tuple[str, ...]) -> Said:
-    """What a row of a truth states. Raises `Unreadable`."""
+    """The statement of a row of a truth. Raises `Unreadable`."""
     if output.kind in ("class", "probabilities", "score"):
         return _one_class(output.classes[_true_class(output, value, names)])
     cells, names = _true_cells(output, value, names)
@@ -120,7 +120,7 @@ def _true_cells(
 def _cells(
     side: _Side, output: Output, value: object, names: tuple[str, ...]
 ) -> tuple[object, tuple[str, ...]]:
-    """The declared columns of a row, or all of it, and the names of what that is."""
+    """The declared columns of a row, or all of it, and the names of these columns."""
     value = _bare(value)
     if output.column:
         picked = [_pick(value, names, column) for column in output.column]

@@ -11,7 +11,7 @@ _MANY = 8
 
 @dataclass(frozen=True, slots=True)
 class Loose:
-    """One piece; `feedback` is None where only what it states is known: it is no batch's."""
+    """One piece; `feedback` is None where only its statement is known: it is no batch's."""
 
     feedback: Feedback | None
     actual: Said | None
@@ -23,7 +23,7 @@ class Loose:
 
 
 def together(one: Feedback, other: Feedback) -> Feedback:
-    """One piece of feedback that came in parts: what either says of a row."""
+    """One piece of feedback that came in parts: the truth that either has for a row."""
     if one.entries != other.entries:
         return one
     truths = tuple(

@@ -1,7 +1,7 @@
-"""What one row of an answer or of a truth states, by the declaration of its predictor.
+"""The statement of one row of an answer or of a truth, by the declaration of its predictor.
 
 Nothing is guessed: a row whose meaning is not certain states nothing, for a reason that says
-what to declare.
+which declaration is missing.
 """
 
 from collections.abc import Sequence

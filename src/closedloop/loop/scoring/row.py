@@ -1,4 +1,4 @@
-"""One row as it is known: what was predicted and what was said of it, and what that makes."""
+"""One row as it is known: the prediction, the feedback about it, and the verdict."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from closedloop.loop.scoring.verdict import UNLABELLED, UNMATCHED, Verdict, judg
 
 
 class Outcome(StrEnum):
-    """What an observation did to the state."""
+    """The effect of an observation on the state."""
 
     APPLIED = "applied"  # first of its kind for this row
     CORRECTED = "corrected"  # newer than what was known
@@ -35,7 +35,7 @@ TELLING = (
 
 @dataclass(slots=True)
 class Row:
-    """What is known of one row. A stamp of "" means nothing is known on that side.
+    """The prediction of one row and the feedback about it; a stamp of "" means that there is none.
 
     `misfit` is true of feedback whose request was answered with another number of rows, `away`
     of feedback without an answer that was lent to another predictor.
@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What one piece of feedback states: a truth for each row, None for no word of it, or a
+    """The statement of one piece of feedback: a truth for each row, None for no word of it, or a
     reward. `names` are the columns of the truth."""
 
     truths: tuple[object, ...] = ()
@@ -84,7 +84,7 @@ def borrowed(stamp: str, lender: str) -> bool:
 
 
 def verdict(output: Output | None, row: Row) -> Verdict:
-    """Judge one row by what is known of it."""
+    """Judge one row by its prediction and its feedback."""
     if not row.judged:
         return UNLABELLED
     if not row.answered or row.predicted is None:
@@ -93,7 +93,7 @@ def verdict(output: Output | None, row: Row) -> Verdict:
 
 
 def order(known: str, stamp: str) -> Outcome:
-    """What an observation with `stamp` does where one with the stamp `known` ("": none) is held."""
+    """The effect of an observation where one with the stamp `known` ("": none) is held."""
     if not known:
         return Outcome.APPLIED
     if stamp == known:

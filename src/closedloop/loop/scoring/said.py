@@ -1,4 +1,4 @@
-"""What one row of an answer or of a truth states, and why it may state nothing."""
+"""The statement of one row of an answer or of a truth, and reasons why there is none."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -52,14 +52,14 @@ ADVICE: Mapping[str, str] = {
     Reason.TRUTH_UNKNOWN_CLASS: "the truth is none of the declared classes: send one of them",
     Reason.TRUTH_SHAPE: "the truth has not one entry for each row of the answer: send it so",
 }
-"""What to do about each reason, as the end of a sentence."""
+"""The remedy for each reason, as the end of a sentence."""
 
 REASONS = tuple(Reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one row states: nothing, for a `reason`, or what its kind makes of it.
+    """The statement of one row: nothing, for a `reason`, or a value of its kind.
 
     A class is `label`, under its declared name; without a declaration `index` says which column
     of `names` (or of `width` unnamed ones) it is. `numbers` are the probabilities of the classes
@@ -77,7 +77,7 @@ class Said:
 
 @lru_cache(maxsize=64)
 def nothing(reason: str) -> Said:
-    """What a row states that cannot be read."""
+    """The statement of a row that cannot be read."""
     return Said(reason=reason)
 
 

@@ -1,11 +1,11 @@
 """Predictions and feedback about them, merged so that the order they come in does not matter.
 
 State is a map from document id (the request id, plus the row of a batch) to
-two last-writer-wins registers: what was predicted and what was said of it
-later. The writer with the greater stamp (time, then event id) wins. Such a
-merge is commutative, associative and idempotent, so redelivery, reordering
-and replay end in the same state, and all counts are a fold over that state,
-kept up to date row by row.
+two last-writer-wins registers: the prediction and the feedback about it. The
+writer with the greater stamp (time, then event id) wins. Such a merge is
+commutative, associative and idempotent, so redelivery, reordering and replay
+end in the same state, and all counts are a fold over that state, kept up to
+date row by row.
 
 Feedback with as many entries as the answer has rows speaks of each row. Any
 other is held under the request's own id: as the truth of a lone row (one-hot,
@@ -66,7 +66,7 @@ class Scoreboard:
         return iter(self._rows.items())
 
     def row(self, name: str) -> Row | None:
-        """What is known of one row by its document id; it must not be changed."""
+        """The row with this document id; it must not be changed."""
         return self._rows.get(name)
 
     def answered(self, request_id: str) -> bool:
@@ -82,7 +82,7 @@ class Scoreboard:
         return {stamp: each.feedback for stamp, each in held if each.feedback is not None}
 
     def answer(self, request_id: str, stamp: str, answers: Sequence[Said]) -> Outcome:
-        """Observe an answer, with what each of its rows states."""
+        """Observe an answer, with the statement of each of its rows."""
         size = len(answers)
         if size == 1:
             return self.answer_row(request_id, 0, 1, stamp, answers[0])
@@ -152,7 +152,7 @@ class Scoreboard:
         return self._judge_row(name, stamp, truth, Feedback((truth,), tuple(names)))
 
     def drop_borrowed(self, request_id: str, lender: str) -> None:
-        """Give back what the predictor `lender` lent."""
+        """Give back the feedback that the predictor `lender` lent."""
         names = [document_id(request_id, 0, 1)]
         for size in self._batches.get(request_id, ()):
             names += [document_id(request_id, row, size) for row in range(size)]

@@ -1,7 +1,7 @@
 """Sums of floating-point numbers that do not depend on the order in which they are added.
 
 Every double is a whole number of 2⁻¹⁰⁷⁴, the smallest one, so a sum of such wholes is exact,
-and taking a number back leaves what was there before.
+and taking a number back restores the sum before it.
 """
 
 import math

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 
-DELAYS = (1, 10, 60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400, 30 * 86_400)
+DELAYS = (0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400, 30 * 86_400)
 """Upper bounds of the histogram's buckets, in seconds; above the last is one more."""
 
 _NANOSECONDS = 1_000_000_000
 _HOUR = 3600 * _NANOSECONDS
-_BOUNDS = [bound * _NANOSECONDS for bound in DELAYS]
+_BOUNDS = [round(bound * _NANOSECONDS) for bound in DELAYS]
 
 
 class Times:

@@ -1,4 +1,4 @@
-"""What one row contributes to the counts, by its answer, its feedback and the declaration.
+"""The contribution of one row to the counts, by its answer, its feedback and the declaration.
 
 Definitions: an error is the answer minus the truth, so a positive bias answers too high. The
 Brier score of two classes is (p - y)² of the second, in [0, 1]; of more, the sum over the
@@ -17,7 +17,7 @@ from closedloop.loop.scoring.said import Reason, Said
 
 STATES = ("scored", "unlabelled", "unmatched", "unscorable")
 SUMS = ("error", "absolute_error", "squared_error", "brier", "log_loss", "reward")
-"""What is added up over rows, where a row has it."""
+"""The numbers added up over rows, where a row has them."""
 
 _LEAST = 2.0**-52
 _NO_SUMS: Mapping[str, float] = MappingProxyType({})
@@ -25,7 +25,7 @@ _NO_SUMS: Mapping[str, float] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one row contributes to the counts.
+    """The contribution of one row to the counts.
 
     `state` is one of `STATES`; `reason` says why a row is unscorable. `correct` is None unless
     the row is scored, and where a regression has no tolerance. `pair` is (predicted, actual)

@@ -21,7 +21,7 @@ _VARIABLE = re.compile(r"\$(?:\{([a-zA-Z_]\w*)\}|([a-zA-Z_]\w*))")
 
 
 class DashboardError(ValueError):
-    """A dashboard that cannot be drawn; one sentence: which panel, what, what to do."""
+    """A dashboard that cannot be drawn; one sentence: the panel, the fault, the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Panel:
 
     `matrix` is (row label, column label) where a table is a matrix, as by
     Grafana's transformation `groupingToMatrix`. `nothing` is shown in place of
-    data, `joined` says whether a line goes on over what is absent. Series named
+    data, `joined` says whether a line goes on over absent values. Series named
     `<line> lower` and `<line> upper` bound that line.
     """
 

@@ -57,7 +57,7 @@ class Prometheus:
         result = self._get("query_range", parameters)
         return [Series(each["metric"], [_sample(s) for s in each["values"]]) for each in result]
 
-    def _get(self, path: str, parameters: Mapping[str, object]):  # type: ignore[no-untyped-def]  # whatever JSON the API gives
+    def _get(self, path: str, parameters: Mapping[str, object]):  # type: ignore[no-untyped-def]  # any JSON that the API gives
         try:
             response = self._session.get(
                 f"{self._url}/api/v1/{path}",

@@ -1,4 +1,4 @@
-"""What traffic consists of: which row is sent when, and what feedback says of its answer.
+"""The plan of traffic: which row is sent when, and the feedback about its answer.
 
 Nothing here sends anything. The same seed plans the same traffic, except for
 the request ids, which must not come twice.

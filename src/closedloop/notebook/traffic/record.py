@@ -1,4 +1,4 @@
-"""What became of every single request, and the counts over that."""
+"""The record of every single request, and the counts over these."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request and what became of it.
+    """One request and its outcome.
 
     `started` is in seconds since the epoch, `latency` in seconds, `lag` how
     many seconds later than due it was sent. `status` is None when no answer

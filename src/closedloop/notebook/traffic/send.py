@@ -55,7 +55,7 @@ class Traffic:
     send up to `threads` at a time. `until()` is asked before every prediction:
     once it is true none is begun; feedback that is due later still goes out.
     Leaving the `with` block, by `break`, an error or Ctrl-C, ends it at once:
-    what is being sent is finished, within `timeout` seconds, and nothing else
+    requests under way are finished, within `timeout` seconds, and nothing else
     is begun. `tally` counts every request sent, read or not; a reader that does
     not read holds the traffic up after a thousand records.
 
@@ -132,7 +132,7 @@ class Traffic:
         return self.tally
 
     def close(self) -> None:
-        """Begin nothing more and wait for what is being sent."""
+        """Begin nothing more and wait for the requests under way."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -158,7 +158,7 @@ class Traffic:
                             heapq.heappush(self._feedback, follow)
                         self._under_way -= 1
                         self._changed.notify_all()
-        except BaseException as error:  # noqa: BLE001 - handed to the reader, who raises it
+        except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
             with self._changed:
                 self._error, self._stopped = error, True
         finally:
@@ -191,7 +191,7 @@ class Traffic:
             return None
 
     def _first(self, now: float) -> _Task | None:
-        """What is due first; feedback goes before a prediction that is due as well."""
+        """The item that is due first; feedback goes before a prediction that is due as well."""
         if self._feedback and self._feedback[0].due <= now:
             return self._feedback[0]
         if self._next is None and not self._planned_all:

@@ -189,6 +189,10 @@ class Connection:
             raise self._unreachable(error) from None
         return response
 
+    def close(self) -> None:
+        """Give up the connections that are kept for the next request."""
+        self._client.rest_client.pool_manager.clear()
+
     def broken(self, what: str, error: Exception) -> Unreachable | Ended:
         """The error about an answer that was not ended."""
         if ending := self._has_ended():

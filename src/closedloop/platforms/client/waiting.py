@@ -179,6 +179,8 @@ def _holds(api: Api, thing: Object, condition: str) -> bool:
         return False
     if thing["kind"] != "SeldonDeployment" or not is_same(condition, "Ready"):
         return True
+    if "observedGeneration" in thing["status"]:
+        return True  # it says which spec it is about; Seldon's operator does not
     own = thing["metadata"]
     labels = f"{SELDON_ID}={own['name']}"
     workloads, _ = api.list("Deployment", own.get("namespace", ""), labels=labels)

@@ -87,8 +87,14 @@ class EmbeddedPlatform(KubernetesPlatform):
             yield "logs/daemon.log", log.read_bytes()
 
     def down(self) -> None:
-        self._lifecycle.end(lambda: self._ask("post", "down"))
+        self._lifecycle.end(self._tell)
         self._api = None
+
+    def _tell(self) -> None:
+        """Ask the daemon to end, and keep no connection that it would wait for."""
+        assert self._api is not None  # it answered
+        self._ask("post", "down")
+        self._api[1].connection.close()
 
     @property
     def _none(self) -> str:

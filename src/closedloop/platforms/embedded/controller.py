@@ -18,7 +18,7 @@ from closedloop.platforms.embedded import reconcile
 from closedloop.platforms.embedded.desired import Desired, Pod, ServicePort, prefix_of
 from closedloop.platforms.embedded.envoy import proxy as envoy
 from closedloop.platforms.embedded.envoy import xds
-from closedloop.platforms.embedded.envoy.routing import Traffic, plan
+from closedloop.platforms.embedded.envoy.routing import Routing, plan
 from closedloop.platforms.embedded.events import Events
 from closedloop.platforms.embedded.monitoring.rules_check import check_rules
 from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
@@ -52,7 +52,7 @@ class Controller:
         self.changes = Changes()
         self.objects: dict[str, Manifest] = {}
         self.desired = Desired()
-        self.traffic = Traffic()
+        self.routing = Routing()
         self.urls = Urls(network)
         around = surroundings(self.changes.mark)
         self.models = Models(site, around.guardian)
@@ -165,10 +165,10 @@ class Controller:
             return self.broker_sync.in_effect or "broker" not in self.running.parts
         if kind == "Service":
             namespace, _, name = path.partition("/")
-            services = (*self.traffic.services.values(), *self.desired.services)
+            services = (*self.routing.services.values(), *self.desired.services)
             return all((one.namespace, one.service) != (namespace, name) for one in services)
         return not any(one.owner == key for one in self.running.workloads.values()) and not any(
-            one.prefix == prefix_of(path) for one in self.traffic.routes
+            one.prefix == prefix_of(path) for one in self.routing.routes
         )
 
     def services(self) -> list[ServicePort]:
@@ -211,7 +211,7 @@ class Controller:
         draining = {pod for pod in self.running.workload_pods if pod.draining}
         await self._write_files(confirm=True)
         for workload in list(self.running.workloads.values()):
-            needed = self.traffic.needs(one.pod for one in workload.pods)
+            needed = self.routing.needs(one.pod for one in workload.pods)
             if workload.step(unseen=draining, needed=needed):
                 self.changes.mark()
         self.running.forget_gone()
@@ -221,19 +221,18 @@ class Controller:
             await self._bring_into_effect(confirm=confirm)
 
     async def _bring_into_effect(self, *, confirm: bool) -> None:
-        ready = frozenset(pod for pod in self.running.pods if pod.running().ready)
-        pods = [pod.running() for pod in self.running.pods]
-        traffic = plan(self.desired.routes, self.services(), pods, self.traffic)
+        ready = frozenset(pod for pod in self.running.pods if pod.available)
+        routing = plan(self.desired.routes, self.services(), self.running.pods, self.routing)
         content = xds.render(
             self._files.folder,
-            traffic.routes,
+            routing.routes,
             gateway=("127.0.0.1", self._network.gateway_port),
             listen={
                 host: ("127.0.0.1", self._network.service_port(host))
-                for host in traffic.services
+                for host in routing.services
                 if host not in self.urls.elsewhere
             },
-            endpoints=traffic.endpoints,
+            endpoints=routing.endpoints,
             elasticsearch=(ELASTICSEARCH.host,),
         )
         proxy = self.running.part_pods.get("envoy")
@@ -251,8 +250,8 @@ class Controller:
             error = str(rejected)
             if error != self.envoy_error:
                 _log.error("Envoy does not take its configuration", error=error)
-        if (traffic, error, ready) != (self.traffic, self.envoy_error, self.in_traffic):
-            self.traffic, self.envoy_error, self.in_traffic = traffic, error, ready
+        if (routing, error, ready) != (self.routing, self.envoy_error, self.in_traffic):
+            self.routing, self.envoy_error, self.in_traffic = routing, error, ready
             self.changes.mark()
 
 

@@ -72,6 +72,10 @@ class Pod:
     revision: str
     waits_for: tuple[str, ...] = ()
 
+    @property
+    def namespace(self) -> str:
+        return self.workload.partition("/")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:

@@ -28,6 +28,7 @@ class Lifecycle:
 
     def __init__(self, answers: Callable[[DaemonState], bool], parent_pid: int | None) -> None:
         self.folder = paths.platform_folder()
+        self._root = paths.manifests_folder().parent
         self._answers, self._parent_pid = answers, parent_pid
 
     def find(self) -> DaemonState | None:
@@ -115,7 +116,7 @@ class Lifecycle:
             argv += ["--parent-pid", str(self._parent_pid)]
         env = {
             **os.environ,
-            "CLOSEDLOOP_ROOT": str(paths.manifests_folder().parent),
+            "CLOSEDLOOP_ROOT": str(self._root),
             "CLOSEDLOOP_HOME": str(self.folder.parent),
         }
         appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND

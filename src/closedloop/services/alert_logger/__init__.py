@@ -1,1 +1,1 @@
-"""The alert logger: what Alertmanager tells, one document an alert, in `closedloop-alerts`."""
+"""The alert logger: alerts of Alertmanager, one document each, in `closedloop-alerts`."""

@@ -2,7 +2,7 @@
 
 200 with an empty body means that every alert of it is in Elasticsearch, 503
 that it is to be sent again (Alertmanager does), 400 that it cannot be read
-(Alertmanager gives up and logs the sentence); what could be read of it is kept.
+(Alertmanager gives up and logs the sentence); the alerts of it that can be read are kept.
 """
 
 import asyncio
@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator
 
 import structlog
 from aiohttp import web
-from elasticsearch import AsyncElasticsearch, BadRequestError
+from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry, Counter
 
+from closedloop.log.store import Documents
 from closedloop.log.templates import UNAVAILABLE, IndexTemplates
 from closedloop.services.alert_logger.notification import InvalidNotification, alerts_of
 from closedloop.services.alert_logger.settings import Settings
-from closedloop.services.alert_logger.store import TEMPLATES, Store
+from closedloop.services.alert_logger.store import TEMPLATES, Refused, Store, Unavailable
 from closedloop.services.kit import service
 from closedloop.services.kit.json_errors import json_error, json_errors
 
@@ -33,7 +34,7 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
         max_retries=0,  # Alertmanager sends again
     )
     templates = IndexTemplates(client, TEMPLATES)
-    receiver = _Receiver(Store(client, templates), registry)
+    receiver = _Receiver(Store(Documents(client, templates)), registry)
 
     async def lifetime(_: web.Application) -> AsyncIterator[None]:
         watching = asyncio.create_task(templates.watch())
@@ -94,13 +95,13 @@ class _Receiver:
                 self._received.labels(alert.status).inc()
                 try:
                     changed = await self._store.write(alert)
-                except BadRequestError as error:  # sent again it would be refused again
+                except Refused as error:  # sent again it would be refused again
                     problem = problem or f"Elasticsearch refuses {alert.document_id}: {error}"
                     continue
                 if changed:
                     self._written.inc()
                     _log.info("alert", status=alert.status, labels=alert.labels)
-        except UNAVAILABLE as error:
+        except (Unavailable, *UNAVAILABLE) as error:
             return self._refuse(
                 "unavailable", 503, f"Elasticsearch did not take the alert ({error}): send it again"
             )

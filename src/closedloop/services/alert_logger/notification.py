@@ -2,8 +2,8 @@
 
 Wire format: Alertmanager's configuration reference, `<webhook_config>`. It
 carries no time of its own. An alert is one from its start to its end, so it is
-told apart by fingerprint and start, and of what is said about it `resolved` is
-newer than `firing`, whichever comes first.
+told apart by fingerprint and start, and of its statuses `resolved` is newer than
+`firing`, in whichever order they come.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ Document = dict[str, object]
 
 
 class InvalidNotification(ValueError):
-    """One sentence: what is wrong with a notification, and what to send."""
+    """A notification that cannot be used: one sentence with the fault and the remedy."""
 
 
 class Alert(BaseModel):

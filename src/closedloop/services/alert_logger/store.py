@@ -1,14 +1,14 @@
 """Alerts in Elasticsearch."""
 
-from elasticsearch import AsyncElasticsearch, ConflictError, NotFoundError
+from functools import partial
 
-from closedloop.log.templates import IndexTemplates, template
+from closedloop.log.operations import Key
+from closedloop.log.store import Documents, End
+from closedloop.log.templates import template
 from closedloop.loop import rfc3339
-from closedloop.services.alert_logger.notification import Alert, merged
+from closedloop.services.alert_logger.notification import Alert, Document, merged
 
 INDEX = "closedloop-alerts"
-
-_ATTEMPTS = 5
 
 _KEYWORD = {"type": "keyword", "ignore_above": 1024}
 _DATE = {"type": "date"}
@@ -30,43 +30,38 @@ TEMPLATES = {
 }
 
 
-class Store:
-    """Writes alerts so that none replaces a newer status, whoever else writes them."""
+class Refused(ValueError):
+    """Elasticsearch does not take an alert; the message says why."""
 
-    def __init__(self, client: AsyncElasticsearch, templates: IndexTemplates) -> None:
-        self._client = client
-        self._templates = templates
+
+class Unavailable(Exception):
+    """Elasticsearch did not take an alert for now; the message says why."""
+
+
+class Store:
+    """Writes alerts so that none replaces a newer status, however many write them."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
 
     async def write(self, alert: Alert) -> bool:
         """Bring the alert's document up to date; False when it was.
 
-        Raises one of `index_templates.UNAVAILABLE`.
+        Raises `Refused`, `Unavailable` or one of `templates.UNAVAILABLE`.
         """
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                return await self._write(alert)
-            except ConflictError:
-                continue  # another replica was faster: merge with what it wrote
-        return await self._write(alert)
+        key = (INDEX, alert.document_id)
+        change = partial(_merged, alert, rfc3339.now())
+        ended = (await self._documents.change({key: change}, stored=_as_it_is))[key]
+        if ended.how is End.REFUSED:
+            raise Refused(ended.error)
+        if ended.how is End.GIVEN_UP:
+            raise Unavailable(ended.error or "others change it all the time")
+        return ended.how is End.WRITTEN
 
-    async def _write(self, alert: Alert) -> bool:
-        now = rfc3339.now()
-        name = alert.document_id
-        try:
-            found = await self._client.get(index=INDEX, id=name)
-        except NotFoundError as error:
-            if "error" in error.body:  # it is the index that is not there
-                await self._templates.put()
-            await self._client.create(index=INDEX, id=name, document=merged(None, alert, now))
-            return True
-        document = merged(found["_source"], alert, now)
-        if document == found["_source"]:
-            return False
-        await self._client.index(
-            index=INDEX,
-            id=name,
-            document=document,
-            if_seq_no=found["_seq_no"],
-            if_primary_term=found["_primary_term"],
-        )
-        return True
+
+def _merged(alert: Alert, now: str, known: Document | None) -> Document:
+    return merged(known, alert, now)
+
+
+def _as_it_is(_: Key, document: Document) -> Document:
+    return document

@@ -1,4 +1,4 @@
-"""Receiving events over HTTP: what both services read of a request, and what they make of it."""
+"""Receiving events over HTTP, as request logger and metrics server both do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from closedloop.loop.events import REQUIRED, SECTIONS, UNNAMED, InvalidEvent
 from closedloop.loop.observation import Observation, read_event
 
 TYPES = (*SECTIONS.values(), "unknown")
-"""What events are counted by; the last is any other `ce-type`."""
+"""The labels by which events are counted; the last is any other `ce-type`."""
 
 
 class NotAnEvent(ValueError):
@@ -49,7 +49,7 @@ class Incoming:
 async def receive(request: web.Request, most_bytes: int) -> Incoming:
     """Read one CloudEvent in binary mode.
 
-    What it says is decided in `closedloop.loop.observation`. Raises `NotAnEvent`.
+    `closedloop.loop.observation` decides whether it counts. Raises `NotAnEvent`.
     """
     headers = request.headers
     for name in REQUIRED:
@@ -71,8 +71,8 @@ async def receive(request: web.Request, most_bytes: int) -> Incoming:
 
 
 async def read_body(request: web.Request, most_bytes: int) -> tuple[bytes, int, str]:
-    """At most `most_bytes` of the body, how many it has, as far as that is known, and what
-    is wrong with its encoding, if anything: then the body is what came before that.
+    """At most `most_bytes` of the body, how many it has, as far as that is known, and the fault
+    of its encoding, if any: then the body ends before it.
     """
     content = request.content
     body = bytearray()

@@ -13,7 +13,7 @@ def json_error(status: int, sentence: str) -> web.Response:
 
 @web.middleware
 async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Say what aiohttp refuses, an unknown path or method, in the same way."""
+    """Answer an unknown path or method, which aiohttp refuses, in the same way."""
     try:
         answer = await handler(request)
         if request.content.exception() is not None:  # a body that could not be decoded

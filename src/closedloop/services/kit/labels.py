@@ -5,7 +5,7 @@ LABELS = ("deployment_namespace", "deployment_name", "predictor_name")
 Names = tuple[str, str, str]
 
 OTHER: Names = ("other", "other", "other")
-"""Stands for all predictors past the bound, and for what names none that is known."""
+"""Stands for all predictors past the bound, and for events that name no known one."""
 
 
 class PredictorLabels:

@@ -1,4 +1,4 @@
-"""What our services share: settings, structured logs, health, metrics, a graceful stop."""
+"""The common base of our services: settings, structured logs, health, metrics, a graceful stop."""
 
 import asyncio
 import gc
@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings
 class Settings(BaseSettings):
     """Environment of a service. `HOST` is the pod's own address in our manifests.
 
-    Without a username nothing is said to Elasticsearch about who is asking.
+    Without a username no credentials are sent to Elasticsearch.
     """
 
     host: str = "127.0.0.1"
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
 
     @property
     def basic_auth(self) -> tuple[str, str] | None:
-        """What Elasticsearch's client takes as `basic_auth`."""
+        """The credentials, as Elasticsearch's client takes them in `basic_auth`."""
         if not self.elasticsearch_username:
             return None
         return self.elasticsearch_username, self.elasticsearch_password.get_secret_value()
@@ -66,7 +66,7 @@ def configure_logs(level: str) -> None:
 
 
 def _at_least(lowest: int, name: str, level: str) -> None:
-    """Let a library say what is of this level or above, unless everything is asked for."""
+    """Let a library log at this level or above, unless everything is asked for."""
     asked = logging.getLevelNamesMapping()[level.upper()]
     logging.getLogger(name).setLevel(max(lowest, asked) if asked > logging.DEBUG else asked)
 
@@ -97,10 +97,10 @@ def add_metrics(app: web.Application, registry: CollectorRegistry) -> None:
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """A loop for many open requests; from now on the process looks for garbage less often.
+    """A loop for many open requests; it raises the thresholds of the garbage collection.
 
-    Thousands of open requests are no garbage, yet with Python's own thresholds
-    looking through them takes a third of the request logger's time.
+    With Python's own thresholds, collections over thousands of open requests, which are no
+    garbage, take a third of the request logger's time.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -110,7 +110,7 @@ def event_loop() -> asyncio.AbstractEventLoop:
 def addresses(host: str) -> list[str]:
     """Where to listen: there, and for the address of a pod on its loopback too.
 
-    A forwarded port ends at the loopback of the pod, whatever its address is.
+    A forwarded port ends at the loopback of the pod, not at its address.
     """
     try:
         address = ipaddress.ip_address(host)

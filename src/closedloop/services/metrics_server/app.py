@@ -3,8 +3,8 @@
 `POST /` takes a CloudEvent in binary mode and answers 202 with an empty body
 once the state has changed. An event that cannot be used is answered the same
 and counted by its reason, as in the request logger, which keeps it as a dead
-letter: a broker would only make a second one of it. What is no CloudEvent at
-all is answered 400.
+letter: a broker would only make a second one of it. A request that
+is no CloudEvent at all is answered 400.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from closedloop.log.inference_log import InferenceLog
 from closedloop.loop.events import InvalidEvent
 from closedloop.services.kit import service
-from closedloop.services.kit.declared import DeclaredOutputs
+from closedloop.services.kit.declarations import DeclaredOutputs
 from closedloop.services.kit.incoming import NotAnEvent, receive
 from closedloop.services.kit.json_errors import json_error, json_errors
 from closedloop.services.metrics_server.collector import StateCollector

@@ -22,7 +22,7 @@ _OTHER = "other"
 
 
 class _ByClass(Protocol):
-    """What confusion matrix and label counts have in common."""
+    """The measures that confusion matrix and label counts have in common."""
 
     def precision(self, label: str) -> float | None: ...
     def recall(self, label: str) -> float | None: ...
@@ -50,10 +50,10 @@ _MEASURES: dict[str, tuple[Callable[[_ByClass, str], float | None], str]] = {
 }
 _Value = Callable[[Scoreboard], float | None]
 _SINGLE: dict[str, tuple[_Value, str]] = {
-    "correct": (lambda board: board.correct, "Rows answered correctly, by what is known now."),
+    "correct": (lambda board: board.correct, "Rows answered correctly, by the truths known now."),
     "incorrect": (
         lambda board: board.incorrect,
-        "Rows answered incorrectly, by what is known now.",
+        "Rows answered incorrectly, by the truths known now.",
     ),
     "accuracy": (
         lambda board: _ratio(board.correct, board.correct + board.incorrect),
@@ -145,7 +145,11 @@ class StateCollector(Collector):
 
 
 def _scores(boards: _Boards) -> Iterator[Metric]:
-    rows = _by_predictor("closedloop_rows", "Rows by what is known of them.", "state")
+    rows = _by_predictor(
+        "closedloop_rows",
+        "Rows by their state: scored, unscorable, unlabelled, unmatched.",
+        "state",
+    )
     reasons = _by_predictor(
         "closedloop_unscorable_rows", "Rows with answer and feedback, by why unscored.", "reason"
     )
@@ -262,5 +266,5 @@ def _root(value: float | None) -> float | None:
 
 
 def _text(label: str) -> str:
-    # A log of another writer's may hold what UTF-8 cannot.
+    # A log of another writer may hold text that UTF-8 cannot.
     return label.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""What came in and what it did: counters that only grow, each series from 0."""
+"""Events by type and effect: counters that only grow, each series from 0."""
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -22,7 +22,7 @@ class Flow:
         self._labels = PredictorLabels(most_predictors)
         self._events = Counter(
             "closedloop_events",
-            "Events accepted, by what they did.",
+            "Events accepted, by their effect.",
             [*LABELS, "type", "outcome"],
             registry=registry,
         )

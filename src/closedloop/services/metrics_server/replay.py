@@ -1,7 +1,7 @@
-"""Reads the inference log into the state: all of it at start, then what is new, again and again.
+"""Reads the inference log into the state: all of it at start, then new documents again and again.
 
-The start makes a new process as good as the one before. What follows heals
-what delivery lost, and compares the counts with those of Elasticsearch.
+The start makes a new process as good as the one before. The later reads bring events
+that delivery lost, and compare the counts with those of Elasticsearch.
 """
 
 import asyncio
@@ -13,11 +13,12 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
-from closedloop.log.inference_log import PAGE, InferenceLog
+from closedloop.log.inference_log import InferenceLog
+from closedloop.log.pages import PAGE
 from closedloop.loop import rfc3339
 from closedloop.loop.events import InvalidEvent
 from closedloop.loop.keys import Predictor
-from closedloop.loop.parts import predictor_of
+from closedloop.loop.sections import predictor_of
 from closedloop.services.metrics_server.state import OVERLAP_SECONDS, State
 
 _LOOK = 1.0  # seconds between looks at the declarations
@@ -41,7 +42,7 @@ class Replay:
         quiet: float,
         redeclared: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`every` and `all_every`: seconds between reads of what is new, and of everything.
+        """`every` and `all_every`: seconds between reads of new documents, and of all.
 
         Counts are compared when no event changed the state for `quiet` seconds.
         `redeclared` is asked every second whether rows have to be read again.
@@ -61,7 +62,7 @@ class Replay:
         self._explained: dict[Predictor, int] = {}
         Gauge(
             "closedloop_resync_lag_seconds",
-            "Since the state last agreed to read what the log had, or since the start.",
+            "Since the log was last read into the state, or since the start.",
             registry=registry,
         ).set_function(lambda: time.monotonic() - self._last_success)
         self._healed = Counter(
@@ -103,7 +104,7 @@ class Replay:
             try:
                 again = await self._pause()
                 await self._resync(everything=again)
-            # Whatever one read met, the next may succeed, and the state is whole without it.
+            # The next read may succeed, and the state is whole without this one.
             except Exception as error:  # noqa: BLE001
                 self._errors.inc()
                 _log.warning("resync failed", error=str(error))
@@ -181,7 +182,7 @@ class Replay:
                 self._healed.labels(*predictor_of(document)).inc()
             if not self.restored and self._read % PAGE == 0:
                 self._reason = f"restoring from Elasticsearch: {self._read} documents read"
-        # A logger whose clock is ahead must not hide what others write.
+        # A logger whose clock is ahead must not hide the documents of others.
         self._latest = max(self._latest, min(latest, now))
         self._last_success = started
         if missing and since is None:
@@ -208,9 +209,9 @@ class Replay:
 def _spare_rows() -> None:
     """Rows live as long as the process: keep garbage collections from visiting all of them.
 
-    That took 0.13 s for 300,000 rows, and no event was answered meanwhile. Whatever
-    else is alive now would never be freed if it ends in a cycle, so this is done
-    seldom, and what was spared before is visited once.
+    That took 0.13 s for 300,000 rows, and no event was answered meanwhile. Any other
+    object alive now would never be freed if it ends in a cycle, so this is done
+    seldom, and the objects spared before are visited once.
     """
     gc.unfreeze()
     gc.collect()

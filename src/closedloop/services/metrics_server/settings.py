@@ -39,7 +39,7 @@ class Settings(service.Settings):
 
     @property
     def predictors(self) -> frozenset[Predictor]:
-        """What `filter` names."""
+        """The predictors that `filter` names."""
         return frozenset(Predictor(*name.split("/")) for name in _split(self.filter))
 
 

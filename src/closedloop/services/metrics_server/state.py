@@ -1,4 +1,4 @@
-"""What the metrics server knows: a scoreboard for each predictor, fed by events and by the log.
+"""The state of the metrics server: a scoreboard for each predictor, fed by events and by the log.
 
 Pure. Both feeds merge into the same rows, so it does not matter which comes
 first, nor whether the other has been there before.
@@ -38,7 +38,7 @@ class State:
     """Every row of every predictor, at most `row_limit` in all.
 
     `only` are the predictors to hold; empty: all, but at most `max_predictors`.
-    `output_of` is what a predictor's output is declared to be. `missing` is how
+    `output_of` gives the declared output of a predictor. `missing` is how
     many rows are known not to be held for want of room (of the events since the
     last full replay, how many rows they named), `changes` grows with every
     change, `mismatches` are the differing counts found by the last comparison,
@@ -68,7 +68,7 @@ class State:
     def observe(self, observation: Observation) -> Outcome | Ignored:
         """Take an event in.
 
-        Raises `InvalidEvent` (`too_many_predictors`), the state then being what it was before.
+        Raises `InvalidEvent` (`too_many_predictors`), which leaves the state as it was.
         """
         event = observation.event
         predictor = Predictor(event.namespace, event.deployment, event.predictor)
@@ -90,7 +90,7 @@ class State:
         return outcome
 
     def restore(self, document: Mapping[str, object]) -> bool | None:
-        """Take in what a document of the log says; whether that changed anything.
+        """Take in a document of the log; whether that changed anything.
 
         None when there is no room for it. Raises `InvalidEvent` for a document
         that is not of the log's shape.
@@ -164,7 +164,7 @@ class State:
         answered = [board for board in boards if board.answered(request_id)]
         mine = self.boards[predictor]
         if mine in answered:
-            # What it lent before its answer came is its own after all.
+            # Feedback that it lent before its answer came is its own after all.
             for board in answered:
                 if board is not mine:
                     board.drop_borrowed(request_id, predictor.predictor)
@@ -177,7 +177,7 @@ class State:
                     borrower.judge(request_id, lent_stamp(stamp, name.predictor), feedback)
 
     def _settle_again(self, predictor: Predictor, request_id: str) -> None:
-        """The same after rows were dropped: what was lent to them is the lender's again."""
+        """The same after rows were dropped: feedback lent to them is the lender's again."""
         siblings = self._deployments[predictor[:2]]
         if len(siblings) < 2:
             return
@@ -227,7 +227,7 @@ def _restored(board: Scoreboard, logged: Logged) -> Iterator[Outcome]:
 
 
 def _counts(board: Scoreboard) -> dict[tuple[str, ...], int]:
-    """What the log counts as well, in the words of `inference_log.Counts`."""
+    """The counts that the log has as well, with the keys of `inference_log.Counts`."""
     counts: dict[tuple[str, ...], int] = {
         ("state", state): count for state, count in board.states.items()
     }

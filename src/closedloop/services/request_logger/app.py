@@ -1,4 +1,4 @@
-"""The request logger put together: what it is made of, and in which order it starts and stops."""
+"""The request logger put together: its parts, and the order in which they start and stop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from closedloop.log.mapping import TEMPLATES
 from closedloop.log.templates import IndexTemplates
 from closedloop.services.kit import service
-from closedloop.services.kit.declared import DeclaredOutputs
+from closedloop.services.kit.declarations import DeclaredOutputs
 from closedloop.services.kit.json_errors import json_errors
 from closedloop.services.request_logger.backlog import Backlog
 from closedloop.services.request_logger.metrics import Metrics
@@ -31,7 +31,7 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
         settings.elasticsearch_url,
         basic_auth=settings.basic_auth,
         request_timeout=settings.deadline_seconds,
-        max_retries=0,  # what is retried is decided where it is known what was written
+        max_retries=0,  # a retry is decided where it is known which documents were written
     )
     templates = IndexTemplates(client, TEMPLATES)
     backlog = Backlog(settings.queue_events, settings.queue_bytes)

@@ -50,8 +50,8 @@ class Backlog:
         """The next at most `events` entries; empty only when closed and drained.
 
         More are awaited until none came for `pause` seconds, and no longer than
-        `longest`. Senders that were just answered are the next to send, so what
-        gathered while the batch before was written waits for them, too.
+        `longest`. Senders that were just answered are the next to send, so the
+        events that came while the batch before was written wait for them, too.
         """
         loop = asyncio.get_running_loop()
         batch: list[Entry] = []
@@ -86,7 +86,7 @@ class Backlog:
                 self._unanswered.popleft()
 
     def close(self) -> None:
-        """Take no more; `gather` ends when what is here was gathered."""
+        """Take no more; `gather` ends when every entry was gathered."""
         self._closed = True
         self._changed.set()
 

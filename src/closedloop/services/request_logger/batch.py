@@ -1,43 +1,33 @@
-"""What a batch of events writes: pure, one document a step, whatever order they came in."""
+"""The writes of a batch of events: pure, one document a step, in any order of the events."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
 
 from closedloop.log.mapping import DEAD_LETTERS
-from closedloop.loop import rfc3339
-from closedloop.loop.documents import merge, read_document
+from closedloop.log.operations import Key, Known, Operation, Result, logged, put
+from closedloop.loop.documents import merge
 from closedloop.loop.events import InvalidEvent
-from closedloop.loop.keys import Predictor, document_id, index_name, kept_apart
+from closedloop.loop.keys import Predictor, kept_apart
 from closedloop.loop.output import Output
-from closedloop.loop.parts import (
+from closedloop.loop.sections import (
     Document,
-    Part,
-    parts_of,
+    Section,
     predictor_of,
+    sections_of,
 )
+from closedloop.services.request_logger.answers import answer_sizes, first_rows, fitting
 from closedloop.services.request_logger.dead_letters import DeadLetter
 from closedloop.services.request_logger.entry import Answer, Entry
-from closedloop.services.request_logger.operations import (
-    Key,
-    Known,
-    Operation,
-    Result,
-    create_lines,
-    index_lines,
-)
 
 _T = TypeVar("_T")
-
-_CONFLICT = (404, 409)  # written, or gone, since it was read
-_LATER = 429  # Elasticsearch has too much to do
 
 
 @dataclass(slots=True)
 class Tally:
-    """What happened: `letters` are dead letters by reason, `letters_refused` why some were
-    refused themselves, `reused` whose request ids came with another request."""
+    """Counts of a batch: `letters` are dead letters by reason, `letters_refused` why some were
+    refused themselves, `reused` the owners of request ids that came with another request."""
 
     written: int = 0
     conflicts: int = 0
@@ -47,11 +37,11 @@ class Tally:
 
 
 class Batch:
-    """The documents that a batch of entries adds to, and what still waits to be in them.
+    """The documents that a batch of entries adds to, and the sections that still wait for them.
 
     `reject` makes the dead letter of an entry that Elasticsearch, or JSON,
     does not take; it gets the reason and a sentence. `kept` gets each entry of which all is
-    written. `output_of` is what a predictor's output is declared to be.
+    written. `output_of` gives the declared output of a predictor.
     """
 
     def __init__(
@@ -65,9 +55,11 @@ class Batch:
         self._kept = kept
         self._output_of = output_of
         self._unplaced: list[Entry] = []
-        self._parts: dict[Key, list[tuple[Entry, Part]]] = {}
+        self._sections: dict[Key, list[tuple[Entry, Section]]] = {}
         self._letters: dict[Key, list[tuple[Entry, DeadLetter]]] = {}
-        self._alone: set[Key] = set()  # written part by part, to tell the bad one from the good
+        self._alone: set[Key] = (
+            set()
+        )  # written section by section, to tell the bad one from the good
         # A request is the first event about a document, so reading it first would find
         # nothing; creating it fails where that was wrong, and then it is read.
         self._new: set[Key] = set()
@@ -76,50 +68,54 @@ class Batch:
         self._answers: dict[tuple[Predictor, str], set[int]] = {}
         self._reused: dict[Key, int] = {}  # of the writes under way
         for entry in entries:
-            if entry.observation is not None and not entry.parts:
+            if entry.observation is not None and not entry.sections:
                 self._take(entry)
-            for part in entry.parts:
-                self._add(entry, part)
+            for section in entry.sections:
+                self._add(entry, section)
             if entry.dead_letter is not None:
                 self._bury(entry, entry.dead_letter)
 
     def to_place(self) -> list[Key]:
         """Documents to read that tell how many rows the answers have which feedback is about."""
-        return [key for entry in self._unplaced for key in first_rows(_owner(entry), _asked(entry))]
+        return [
+            key for entry in self._unplaced for key in first_rows(entry.owner, entry.request_id)
+        ]
 
     def place(self, known: Mapping[Key, Known | None]) -> None:
         """Decide which documents feedback about several rows adds to."""
         for entry in self._unplaced:
-            owner, request_id = _owner(entry), _asked(entry)
+            owner, request_id = entry.owner, entry.request_id
             sizes = set(self._answers.get((owner, request_id), ()))
             for key in first_rows(owner, request_id):
                 sizes |= answer_sizes(known.get(key), owner)
             if not entry.settled:
                 assert entry.observation is not None
-                entry.place(parts_of(entry.observation, fitting(sizes, entry.observation.entries)))
-                for part in entry.parts:
-                    self._add(entry, part)
+                entry.place(
+                    sections_of(entry.observation, fitting(sizes, entry.observation.entries))
+                )
+                for section in entry.sections:
+                    self._add(entry, section)
         self._unplaced = []
 
     def refuse_index(self, index: str, reason: str, error: str) -> None:
         """Make dead letters of all that waits to be in this index."""
-        for key in [key for key in self._parts if key[0] == index]:
-            for entry, _ in self._parts.pop(key):
+        for key in [key for key in self._sections if key[0] == index]:
+            for entry, _ in self._sections.pop(key):
                 self._give_back(entry, reason, error)
 
     def forget_settled(self) -> None:
-        """Drop what belongs to entries that were given up meanwhile."""
+        """Drop the sections of entries that were given up meanwhile."""
         self._unplaced = [entry for entry in self._unplaced if not entry.settled]
-        self._parts = _unsettled(self._parts)
+        self._sections = _unsettled(self._sections)
         self._letters = _unsettled(self._letters)
 
     def documents(self) -> list[Key]:
         """The documents that something still waits to be in."""
-        return list(self._parts)
+        return list(self._sections)
 
     def waiting_of(self, keys: Iterable[Key]) -> list[Key]:
         """Those of the documents that something still waits to be in."""
-        return [key for key in keys if key in self._parts]
+        return [key for key in keys if key in self._sections]
 
     def to_read(self, keys: Iterable[Key]) -> list[Key]:
         """Those of the documents to read first: all but new ones, of which one an index.
@@ -132,7 +128,7 @@ class Batch:
 
     def letters(self) -> list[Operation]:
         return [
-            Operation(key, create_lines(key, waiting[0][1].document), len(waiting))
+            put(key, None, waiting[0][1].document, len(waiting))
             for key, waiting in self._letters.items()
         ]
 
@@ -142,41 +138,39 @@ class Batch:
         A document that has it all already is not written again.
         """
         self._keep_apart(keys, known)
-        now = rfc3339.now()
         operations = [
-            self._operation(key, known.get(key), now)
+            self._operation(key, known.get(key))
             for key in keys
-            if key in self._parts and (key in known or key in self._new)
+            if key in self._sections and (key in known or key in self._new)
         ]
         return [operation for operation in operations if operation is not None]
 
     def resolve(self, operation: Operation, result: Result) -> None:
-        """Take note of what Elasticsearch said; what failed and may yet succeed keeps waiting."""
+        """Take note of a result; a write that failed and may yet succeed keeps waiting."""
         key = operation.key
         if key in self._letters:
             self._resolve_letter(key, result)
-        elif result.status < 300:
+        elif result.written:
             self.tally.written += 1
-            owner = self._parts[key][0][1].owner
+            owner = self._sections[key][0][1].owner
             self.tally.reused += [owner] * self._reused.get(key, 0)
             self._settle(key, operation.pieces)
-        elif result.status in _CONFLICT:
+        elif result.conflict:
             self.tally.conflicts += key not in self._new
             self._new.discard(key)
-        elif result.status < 500 and result.status != _LATER:
+        elif result.refused:
             self._refuse(key, operation.pieces, result.error)
 
     def give_up(self) -> None:
         """Answer all that still waits: it is not written."""
-        parts = chain.from_iterable(self._parts.values())
+        sections = chain.from_iterable(self._sections.values())
         letters = chain.from_iterable(self._letters.values())
-        left = {*(entry for entry, _ in parts), *(entry for entry, _ in letters), *self._unplaced}
-        for entry in left:
+        for entry in {entry for entry, _ in chain(sections, letters)} | set(self._unplaced):
             entry.settle(Answer.UNAVAILABLE)
-        self._parts, self._letters, self._unplaced = {}, {}, []
+        self._sections, self._letters, self._unplaced = {}, {}, []
 
     def __bool__(self) -> bool:
-        return bool(self._parts or self._letters or self._unplaced)
+        return bool(self._sections or self._letters or self._unplaced)
 
     def _take(self, entry: Entry) -> None:
         observation = entry.observation
@@ -184,27 +178,27 @@ class Batch:
         if observation.feedback is not None and observation.entries > 1:
             self._unplaced.append(entry)
             return
-        entry.place(parts_of(observation))
-        if entry.parts[0].section == "response":
-            about = _owner(entry), observation.event.request_id
+        entry.place(sections_of(observation))
+        if entry.sections[0].name == "response":
+            about = entry.owner, observation.event.request_id
             self._answers.setdefault(about, set()).add(observation.entries)
 
-    def _add(self, entry: Entry, part: Part) -> None:
-        key = (entry.index, part.document_id)
-        waiting = self._parts.setdefault(key, [])
-        waiting.append((entry, part))
-        if part.section == "request" and len(waiting) == 1:
+    def _add(self, entry: Entry, section: Section) -> None:
+        key = (entry.index, section.document_id)
+        waiting = self._sections.setdefault(key, [])
+        waiting.append((entry, section))
+        if section.name == "request" and len(waiting) == 1:
             self._new.add(key)
-        elif waiting[0][1].owner != part.owner:
-            self._new.discard(key)  # whose it is must be known first
+        elif waiting[0][1].owner != section.owner:
+            self._new.discard(key)  # its owner must be known first
 
     def _keep_apart(self, keys: Iterable[Key], known: Mapping[Key, Known | None]) -> None:
-        """Move what waits for a document that turns out to be another predictor's.
+        """Move the sections that wait for a document that turns out to be another predictor's.
 
         Two predictors may have one index name, and a mirror gives both the same request ids.
         """
         for key in keys:
-            waiting = self._parts.get(key)
+            waiting = self._sections.get(key)
             if not waiting or key not in known:
                 continue
             held, owner = known[key], waiting[0][1].owner
@@ -212,62 +206,60 @@ class Batch:
                 try:
                     owner = predictor_of(held.source)
                 except InvalidEvent:
-                    continue  # what someone else wrote there is refused when it is merged
+                    continue  # a document of another shape is refused when it is merged
             theirs = [pair for pair in waiting if pair[1].owner == owner]
             if len(theirs) == len(waiting):
                 continue
             for pair in waiting:
                 if pair[1].owner != owner:
                     name = kept_apart(key[1], pair[1].owner)
-                    self._parts.setdefault((key[0], name), []).append(pair)
+                    self._sections.setdefault((key[0], name), []).append(pair)
             if theirs:
-                self._parts[key] = theirs
+                self._sections[key] = theirs
             else:
-                del self._parts[key]
+                del self._sections[key]
 
-    def _operation(self, key: Key, held: Known | None, now: str) -> Operation | None:
-        waiting = self._parts[key]
+    def _operation(self, key: Key, held: Known | None) -> Operation | None:
+        waiting = self._sections[key]
         pieces = 1 if key in self._alone else len(waiting)
         document = held.source if held else None
         reused = 0
         try:
-            for _, part in waiting[:pieces]:
+            for _, section in waiting[:pieces]:
                 before = document
-                document, _ = merge(document, part, self._output_of(part.owner))
+                document, _ = merge(document, section, self._output_of(section.owner))
                 reused += _reused(document) != _reused(before)
             assert document is not None
-            document["DocumentId"] = key[1]
             if held is not None and document == held.source:
                 self._settle(key, pieces)
                 return None
-            document["logged_at"] = now
-            action = index_lines(key, held, document) if held else create_lines(key, document)
-        # What someone else wrote there need not have our shape; JSON has no infinity.
+            operation = put(key, held, logged(key, document), pieces)
+        # A document of another writer need not have our shape; JSON has no infinity.
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             self._refuse(key, pieces, f"{type(error).__name__}: {error}")
             return None
         self._reused[key] = reused
-        return Operation(key, action, pieces)
+        return operation
 
     def _wrote_one(self, entry: Entry) -> None:
         if entry.wrote_one():
             self._kept(entry)
 
     def _settle(self, key: Key, pieces: int) -> None:
-        for entry, _ in self._parts[key][:pieces]:
+        for entry, _ in self._sections[key][:pieces]:
             self._wrote_one(entry)
         self._advance(key, pieces)
 
     def _advance(self, key: Key, pieces: int) -> None:
-        del self._parts[key][:pieces]
-        if not self._parts[key]:
-            del self._parts[key]
+        del self._sections[key][:pieces]
+        if not self._sections[key]:
+            del self._sections[key]
 
     def _refuse(self, key: Key, pieces: int, error: str) -> None:
         if pieces > 1:
             self._alone.add(key)
             return
-        entry, _ = self._parts[key][0]
+        entry, _ = self._sections[key][0]
         self._advance(key, 1)
         self._give_back(entry, "rejected", f"it cannot be written: {error}")
 
@@ -282,9 +274,9 @@ class Batch:
         self._letters.setdefault((DEAD_LETTERS, letter.id), []).append((entry, letter))
 
     def _resolve_letter(self, key: Key, result: Result) -> None:
-        if result.status >= 500 or result.status in (404, _LATER):
+        if result.later or result.status == 404:
             return
-        taken = result.status < 300 or result.status == 409  # there since an earlier delivery
+        taken = result.written or result.conflict  # there since an earlier delivery
         for entry, letter in self._letters.pop(key):
             if taken:
                 self._wrote_one(entry)
@@ -293,41 +285,6 @@ class Batch:
                 entry.settle(Answer.REFUSED)
         if not taken:
             self.tally.letters_refused.append(result.error)
-
-
-def first_rows(owner: Predictor, request_id: str) -> list[Key]:
-    """Where the first row of an answer of several rows is: there, or kept apart."""
-    index, name = index_name(*owner), document_id(request_id, 0, 2)
-    return [(index, name), (index, kept_apart(name, owner))]
-
-
-def answer_sizes(known: Known | None, owner: Predictor) -> set[int]:
-    """How many rows the answers have that the document of a first row is of; none where it is
-    not this owner's."""
-    if known is None:
-        return set()
-    try:
-        logged = read_document(known.source)
-    except InvalidEvent:
-        return set()
-    if logged.predictor != owner or not logged.response:
-        return set()
-    return {logged.size, *logged.other_sizes}
-
-
-def fitting(sizes: Collection[int], entries: int) -> int | None:
-    """Of the sizes of a request's answers that of feedback with so many entries, if there is one;
-    else the largest; None where there is no answer."""
-    return entries if entries in sizes else max(sizes, default=None)
-
-
-def _owner(entry: Entry) -> Predictor:
-    return Predictor(*entry.names)
-
-
-def _asked(entry: Entry) -> str:
-    assert entry.observation is not None
-    return entry.observation.event.request_id
 
 
 def _reused(document: Document | None) -> object:

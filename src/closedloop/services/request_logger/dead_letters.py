@@ -1,4 +1,4 @@
-"""What is kept of an event that cannot be logged: where a person can see it, and why."""
+"""Dead letters: events that cannot be logged, kept where a person can see them, and why."""
 
 import base64
 import codecs
@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from closedloop.loop import rfc3339
-from closedloop.loop.parts import Document
+from closedloop.loop.sections import Document
 
 _SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
 _ERROR_CHARACTERS = 1000
@@ -72,7 +72,7 @@ def dead_letter(
 
 
 def undelivered(headers: Mapping[str, str]) -> str:
-    """What a broker says of an event that it could not deliver.
+    """The word of a broker about an event that it could not deliver.
 
     Source: Knative Eventing's extension attributes `knativeerrordest`,
     `knativeerrorcode` and `knativeerrordata` (base64).

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from enum import StrEnum
 
+from closedloop.loop.keys import Predictor
 from closedloop.loop.observation import Observation
-from closedloop.loop.parts import Part
+from closedloop.loop.sections import Section
 from closedloop.services.request_logger.dead_letters import DeadLetter
 
 
@@ -18,10 +19,10 @@ class Answer(StrEnum):
 
 
 class Entry:
-    """An event and what is still to be written of it: parts of documents, or a dead letter.
+    """An event and its sections that are still to be written, or its dead letter.
 
     `observation` is the event, unless it is refused; `index` is where its documents are, and
-    `names` whose they are: namespace, deployment, predictor. `parts` are empty until it is known
+    `names` their owner: namespace, deployment, predictor. `sections` are empty until it is known
     which documents these are. `received` and `deadline` are readings of the event loop's clock.
     `answer` is set once: when everything is written, or when that is given up.
     """
@@ -36,8 +37,8 @@ class Entry:
         "index",
         "names",
         "observation",
-        "parts",
         "received",
+        "sections",
     )  # fmt: skip
 
     def __init__(
@@ -51,7 +52,7 @@ class Entry:
         answer: "asyncio.Future[Answer]",
         index: str = "",
         observation: Observation | None = None,
-        parts: list[Part] | None = None,
+        sections: list[Section] | None = None,
         dead_letter: DeadLetter | None = None,
     ) -> None:
         self.headers = headers
@@ -59,30 +60,40 @@ class Entry:
         self.body = body
         self.index = index
         self.observation = observation
-        self.parts = parts or []
+        self.sections = sections or []
         self.dead_letter = dead_letter
         self.received = received
         self.deadline = deadline
         self.answer = answer
-        self._left = len(self.parts) + (dead_letter is not None)
+        self._left = len(self.sections) + (dead_letter is not None)
 
     @property
     def size(self) -> int:
-        """About how many bytes of memory it takes: the body, what it was parsed to, the parts."""
+        """About how many bytes of memory it takes: the body, as bytes and parsed, and sections."""
         rows = 1 if self.observation is None else self.observation.entries
         return 8 * len(self.body) + 1500 * rows
 
-    def place(self, parts: list[Part]) -> None:
+    @property
+    def owner(self) -> Predictor:
+        return Predictor(*self.names)
+
+    @property
+    def request_id(self) -> str:
+        """The request that an accepted event is about."""
+        assert self.observation is not None
+        return self.observation.event.request_id
+
+    def place(self, sections: list[Section]) -> None:
         """Say which documents it adds to."""
-        self.parts = parts
-        self._left += len(parts)
+        self.sections = sections
+        self._left += len(sections)
 
     @property
     def settled(self) -> bool:
         return self.answer.done()
 
     def wrote_one(self) -> bool:
-        """One of its parts, or its dead letter, is written; whether that was the last one."""
+        """One of its sections, or its dead letter, is written; whether that was the last one."""
         self._left -= 1
         return not self._left
 

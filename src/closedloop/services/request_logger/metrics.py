@@ -17,7 +17,7 @@ _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
 class Metrics:
-    """What the service counts; `depth` tells how many events are not yet answered."""
+    """The counts of the service; `depth` tells how many events are not yet answered."""
 
     def __init__(
         self, registry: CollectorRegistry, depth: Callable[[], int], most_predictors: int = 200

@@ -1,14 +1,14 @@
-"""What the request logger answers, and when.
+"""The answers of the request logger, and when it gives them.
 
 `POST /` takes a CloudEvent in binary mode and answers 202 with an empty body
 once it is in Elasticsearch, as part of its document or, when it is of no use,
 as a dead letter: a broker would only send it again. 503 means that it is not
-kept, and to send it again. What is no CloudEvent at all, because one of the
-required attributes is absent, is answered 400 and not kept: it does not come
+kept, and to send it again. A request that is no CloudEvent at all, because
+one of the required attributes is absent, is answered 400 and not kept: it does not come
 from a broker, and its sender learns it at once.
 
-`POST /dead-letters` takes what a broker could not deliver, of any type and
-shape, and keeps it whole.
+`POST /dead-letters` takes events that a broker could not deliver, of any type
+and shape, and keeps them whole.
 """
 
 import asyncio

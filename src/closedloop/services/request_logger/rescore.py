@@ -1,4 +1,4 @@
-"""Keeps the log scored by what is declared now, and says in the log what that is.
+"""Keeps the log scored by the present declarations, and writes these into the log.
 
 A declaration may come after the rows it is about. Every document names the one that it was
 scored by, so those scored by another are found by a search, and scored again.
@@ -6,19 +6,22 @@ scored by, so those scored by another are found by a search, and scored again.
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 
 import structlog
 
 from closedloop.log.mapping import OUTPUTS
+from closedloop.log.operations import Operation, groups, overwrite
+from closedloop.log.store import End
 from closedloop.log.templates import UNAVAILABLE
 from closedloop.loop import rfc3339
 from closedloop.loop.documents import scored
 from closedloop.loop.keys import Predictor
-from closedloop.loop.parts import predictor_of
-from closedloop.services.kit.declared import DeclaredOutputs
+from closedloop.loop.output import Output
+from closedloop.loop.sections import Document, predictor_of
+from closedloop.services.kit.declarations import DeclaredOutputs
 from closedloop.services.request_logger.metrics import Metrics
-from closedloop.services.request_logger.operations import Operation, overwrite, replace
-from closedloop.services.request_logger.store import Store, groups
+from closedloop.services.request_logger.store import Store
 
 _LOOK = 1.0
 # Another logger may not know a declaration yet, and score by the one before.
@@ -48,14 +51,14 @@ class Rescore:
                     due = loop.time() + _AGAIN
             except UNAVAILABLE as error:
                 _log.warning("the log was not scored again, trying again", error=str(error))
-            except Exception:  # noqa: BLE001 - whatever one look met, the next may succeed
+            except Exception:  # noqa: BLE001 - the next look may succeed
                 _log.exception("the log was not scored again, trying again")
             await asyncio.sleep(_LOOK)
 
     async def look(self) -> None:
-        """Once: write down the declarations, and score what another one scored.
+        """Once: write down the declarations, and score the documents that another one scored.
 
-        Raises one of `index_templates.UNAVAILABLE`.
+        Raises one of `templates.UNAVAILABLE`.
         """
         await self._write_down()
         await self._store.refresh()
@@ -84,23 +87,26 @@ class Rescore:
             found = await self._store.scored_otherwise(
                 owner, output.digest if output else None, _PAGE
             )
-            # What cannot be changed now is tried again the next time.
+            # A document that cannot be changed now is tried again the next time.
             keys = [key for key in found if key not in seen]
             if not keys:
                 return
             seen.update(keys)
-            operations = []
-            for key, known in (await self._store.read(keys)).documents.items():
-                try:
-                    if known is not None and predictor_of(known.source) == owner:
-                        operations.append(replace(key, known, scored(known.source, output), 1))
-                # What another writer began need not have our shape.
-                except (ValueError, KeyError, TypeError) as error:
-                    _log.warning("document not readable", key=key, error=str(error))
-            await self._send(operations)
-            self._metrics.rescored.inc(len(operations))
+            ended = await self._store.change(dict.fromkeys(keys, partial(_rescored, owner, output)))
+            for key, each in ended.items():
+                if each.how is End.REFUSED:
+                    _log.warning("document not scored again", key=key, error=each.error)
+            self._metrics.rescored.inc(sum(each.how is End.WRITTEN for each in ended.values()))
             await self._store.refresh()
 
     async def _send(self, operations: Iterable[Operation]) -> None:
         for group in groups(list(operations)):
             await self._store.write(group)
+
+
+def _rescored(
+    owner: Predictor, output: Output | None, document: Document | None
+) -> Document | None:
+    if document is None or predictor_of(document) != owner:
+        return None
+    return scored(document, output)

@@ -10,7 +10,7 @@ class Settings(service.Settings):
     `batch_milliseconds` is the pause between events that ends a batch, and how
     long an event waits for others at most unless writes take longer than that;
     `batch_events` is how many are written together at most. `queue_events` and
-    `queue_bytes` (of memory, estimated) bound what is received and not yet
+    `queue_bytes` (of memory, estimated) bound the events received and not yet
     answered. `deadline_seconds` is how long an event waits for Elasticsearch
     before it is given back to the broker. Past `max_event_bytes` a body is not
     read on; a dead letter keeps the first `dead_letter_bytes` of one.

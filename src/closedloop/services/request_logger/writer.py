@@ -1,11 +1,12 @@
-"""Writes batches: read, merge, write; again what somebody else wrote meanwhile."""
+"""Writes batches: read, merge, write; again where another writer was faster."""
 
 import asyncio
-import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 
+from closedloop.log.operations import Operation, groups
+from closedloop.log.store import ROUNDS, pause
 from closedloop.log.templates import UNAVAILABLE
 from closedloop.loop.keys import Predictor
 from closedloop.loop.output import Output
@@ -14,13 +15,10 @@ from closedloop.services.request_logger.batch import Batch, Tally
 from closedloop.services.request_logger.dead_letters import DeadLetter, dead_letter
 from closedloop.services.request_logger.entry import Answer, Entry
 from closedloop.services.request_logger.metrics import Metrics
-from closedloop.services.request_logger.operations import Operation
 from closedloop.services.request_logger.settings import Settings
-from closedloop.services.request_logger.store import Store, groups
+from closedloop.services.request_logger.store import Store
 
-_ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait under 2 s
 _DOCUMENTS = 1000  # read at once, as many as a batch of requests and answers is about
-_LONGEST_WAIT = 1.0
 _LONGEST_GATHERING = 0.2
 _UNDER_WAY = 0.005  # seconds after which a write was sent
 _LATEST_ANSWER = 0.2  # seconds, should the next batch not come to its write
@@ -39,7 +37,7 @@ class Writer:
         output_of: Callable[[Predictor], Output | None] = lambda _: None,
         batches_answered: Callable[[Iterable[tuple[Predictor, str]]], None] = lambda _: None,
     ) -> None:
-        """`output_of` is what a predictor's output is declared to be; `batches_answered` gets
+        """`output_of` gives the declared output of a predictor; `batches_answered` gets
         the predictor and request id of each answer of several rows: feedback may wait for it."""
         self._store = store
         self._output_of = output_of
@@ -51,21 +49,21 @@ class Writer:
     async def run(self, backlog: Backlog) -> None:
         """Until the backlog is closed and drained."""
         loop = asyncio.get_running_loop()
-        pause = self._settings.batch_milliseconds / 1000
+        quiet = self._settings.batch_milliseconds / 1000
         took = 0.0
         events = self._settings.batch_events
         while True:
             if not backlog.holds(events):
                 self._answer()
             # The slower a write, the more it pays to write much at once.
-            entries = await backlog.gather(events, max(pause, took / 10), max(pause, took / 2))
+            entries = await backlog.gather(events, max(quiet, took / 10), max(quiet, took / 2))
             if not entries:
                 break
             started = loop.time()
             loop.call_later(_LATEST_ANSWER, self._answer)
             try:
                 await self.write(entries)
-            except Exception:  # noqa: BLE001 - whatever one batch does, the next ones are written
+            except Exception:  # noqa: BLE001 - the next batches are written
                 _log.exception("a batch failed")
                 self._answer()
                 for entry in entries:
@@ -91,18 +89,18 @@ class Writer:
             except UNAVAILABLE as error:
                 failures += 1
                 _log.warning("elasticsearch did not take a batch", error=str(error))
-            if batch and rounds == _ROUNDS:
+            if batch and rounds == ROUNDS:
                 _log.warning("documents given up", documents=batch.documents()[:10])
                 batch.give_up()
             if batch:
                 self._answer()
-                await asyncio.sleep(_wait(rounds + failures))
+                await asyncio.sleep(pause(rounds + failures))
                 batch.forget_settled()
         self._batches_answered(answers_of_several_rows(entries))
 
     async def _round(self, batch: Batch) -> None:
         if letters := batch.letters():
-            # Not for what it returns, but because a new index needs its template first.
+            # Read for its effect: a new index needs its template first.
             await self._store.read([letter.key for letter in letters])
             await self._send(batch, letters)
         if asked := batch.to_place():
@@ -129,7 +127,7 @@ class Writer:
     async def _send(self, batch: Batch, operations: list[Operation]) -> None:
         loop = asyncio.get_running_loop()
         for group in groups(operations):
-            # Answering thousands, and receiving what they send next, takes as long as a
+            # Answering thousands, and receiving their next events, takes as long as a
             # write: it is done while one is under way.
             loop.call_later(_UNDER_WAY, self._answer)
             results = await self._store.write(group)
@@ -170,8 +168,3 @@ def answers_of_several_rows(entries: Iterable[Entry]) -> Iterator[tuple[Predicto
         said = entry.observation
         if said is not None and said.rows is not None and said.entries > 1:
             yield Predictor(*entry.names), said.event.request_id
-
-
-def _wait(attempt: int) -> float:
-    """Seconds before the next attempt: doubled each time, at random so that two part ways."""
-    return random.uniform(0.5, 1) * min(_LONGEST_WAIT, 0.01 * 2.0 ** min(attempt, 10))

@@ -41,7 +41,7 @@ def test_names_have_their_namespace() -> None:
         ({"name": "No Name"}, "trigger 'logs/No Name' is no name"),
         ({"namespace": "a.b"}, "trigger 'a.b/all' is no name"),
         ({"filters": {"my-type": "x"}}, "trigger logs/all: filter attribute 'my-type'"),
-        ({"filters": {"type": 5}}, "triggers.0.filters.type is 5"),
+        ({"filters": {"type": 5}}, r"triggers\[0\].filters.type is 5"),
         ({"subscriber": "metrics-server"}, "trigger logs/all: subscriber is 'metrics-server'"),
         ({"delivery": {"retry": -1}}, "trigger logs/all: delivery.retry is -1"),
     ],

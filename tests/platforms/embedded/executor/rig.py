@@ -1,7 +1,7 @@
 """A real executor between a programmable model and a sink that keeps what it gets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from multidict import CIMultiDictProxy
 from prometheus_client.parser import text_string_to_metric_families
 
 from closedloop.platforms.embedded.executor.server import serve
-from closedloop.platforms.embedded.executor.settings import Annotations, Predictor, Settings
+from closedloop.platforms.embedded.executor.settings import Settings
 from tests.ports import free_port
 
 ANSWER = b'{"data":{"names":[],"ndarray":[1]},"meta":{}}\n'
@@ -103,30 +103,21 @@ async def rig(
     mode: str | None = "all",
     model_answer: Callable[[], Awaitable[web.Response]] = _predicted,
     sink_answer: Callable[[], Awaitable[web.Response]] = _accepted,
-    annotations: Mapping[str, object] | None = None,
     **settings: object,
 ) -> AsyncIterator[Rig]:
     async with peer(model_answer) as model, peer(sink_answer) as sink:
-        graph: dict[str, object] = {"name": "classifier", "type": "MODEL"}
-        if mode:
-            graph["logger"] = {"mode": mode}
-        container = {"name": "classifier", "image": "closedloop/iris:0.1.0"}
         told = Settings.model_validate(
             {
                 "host": "127.0.0.1",
                 "port": free_port(),
                 "deployment_name": "iris",
                 "deployment_namespace": "ns",
-                "predictor": Predictor.model_validate(
-                    {
-                        "name": "default",
-                        "graph": graph,
-                        "componentSpecs": [{"spec": {"containers": [container]}}],
-                    }
-                ),
+                "predictor_name": "default",
+                "model_name": "classifier",
+                "model_image": "closedloop/iris:0.1.0",
+                "logger_mode": mode or "",
                 "model_url": model.url,
                 "request_logger_default_endpoint": sink.url,
-                "annotations": Annotations.model_validate(annotations or {}),
                 "stop_grace": 60.0,
                 **settings,
             }

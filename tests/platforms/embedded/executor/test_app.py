@@ -163,7 +163,7 @@ async def test_a_slow_model_is_a_failure_when_a_timeout_is_set() -> None:
         raise AssertionError
 
     async with (
-        rig(model_answer=never, annotations={"seldon.io/rest-timeout": "50"}) as running,
+        rig(model_answer=never, rest_timeout_ms=50) as running,
         running.client.post(PREDICT, data=BODY) as response,
     ):
         info = json.loads(await response.read())["status"]["info"]

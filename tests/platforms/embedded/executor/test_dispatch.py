@@ -205,11 +205,7 @@ async def test_a_full_queue_drops_after_the_write_timeout_and_never_delays_a_cal
         await release.wait()
         return web.Response(status=202)
 
-    few = {
-        "seldon.io/executor-logger-queue-size": "2",
-        "seldon.io/executor-logger-write-timeout-ms": "100",
-    }
-    async with rig(mode="request", sink_answer=hang, annotations=few) as running:
+    async with rig(mode="request", sink_answer=hang, queue_size=2, write_timeout_ms=100) as running:
         for _ in range(20):
             assert await _post(running) == 200
         await running.sink.wait(10)

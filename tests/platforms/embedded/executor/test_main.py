@@ -8,18 +8,20 @@ from asyncio.subprocess import PIPE, Process
 import aiohttp
 from aiohttp import web
 
-from closedloop.platforms.embedded.executor.settings import environment
 from tests.platforms.embedded.executor.rig import peer
 from tests.ports import free_port
 
-PREDICTOR: dict[str, object] = {
-    "name": "default",
-    "graph": {"name": "classifier", "logger": {"mode": "all"}},
-}
-
 
 async def _start(port: int, model: str, sink: str) -> Process:
-    told = environment("iris", "ns", PREDICTOR, model_url=model, logger_url=sink)
+    told = {
+        "DEPLOYMENT_NAME": "iris",
+        "DEPLOYMENT_NAMESPACE": "ns",
+        "PREDICTOR_NAME": "default",
+        "MODEL_NAME": "classifier",
+        "MODEL_URL": model,
+        "LOGGER_MODE": "all",
+        "LOGGER_URL": sink,
+    }
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -9,7 +9,7 @@ import pytest
 
 from closedloop.loop import events
 from closedloop.loop.observation import read_event
-from closedloop.loop.parts import parts_of
+from closedloop.loop.sections import sections_of
 from tests.models.wrapper import FLOWERS, Wrapper, wrapper
 from tests.platforms.embedded.executor.rig import Rig, rig
 
@@ -81,7 +81,7 @@ async def test_the_logged_answer_states_the_class_that_was_served(running: Rig) 
         served = (await response.json())["data"]["ndarray"]
     got = {one.headers["ce-type"]: one for one in await running.sink.wait(2)}
     logged = got[events.RESPONSE]
-    parts = parts_of(read_event(logged.headers, logged.body))
+    parts = sections_of(read_event(logged.headers, logged.body))
     assert [part.document_id for part in parts] == [f"batch-item-{i}" for i in range(3)]
     assert [part.content["instance"] for part in parts] == served == [0, 1, 2]
 

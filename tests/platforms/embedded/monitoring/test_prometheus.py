@@ -11,7 +11,6 @@ import yaml
 from closedloop.manifests import ManifestError, load_values
 from closedloop.platforms.embedded.desired import Desired, ScrapeTarget
 from closedloop.platforms.embedded.monitoring import prometheus
-from closedloop.platforms.embedded.run.endpoints import RunningPod
 from tests.platforms.embedded.reconcile.objects import (
     MANIFESTS,
     manifest,
@@ -19,6 +18,7 @@ from tests.platforms.embedded.reconcile.objects import (
     reconcile,
     seldon_deployment,
 )
+from tests.platforms.embedded.run.addressed import AddressedPod
 
 VALUES = load_values(MANIFESTS / "monitoring/values.yaml")
 FOLDER = Path("/p")
@@ -26,7 +26,7 @@ FOLDER = Path("/p")
 
 def render(desired: Desired, *, alertmanager: str | None = None) -> dict[str, Any]:
     pods = [
-        RunningPod(pod, f"pod-{index}", f"127.1.0.{index}")
+        AddressedPod(pod, f"pod-{index}", f"127.1.0.{index}")
         for index, pod in enumerate(desired.pods)
     ]
     return prometheus.render(FOLDER, desired, pods, values=VALUES, alertmanager=alertmanager)
@@ -120,7 +120,7 @@ def test_wrong_values_are_one_sentence() -> None:
     assert caught.value.sentences == (
         (
             "monitoring/values.yaml: prometheus.prometheusSpec.retention is 3:"
-            " Input should be a valid string"
+            " it must be a valid string"
         ),
     )
 
@@ -133,7 +133,7 @@ def test_promtool_accepts_the_configuration(tmp_path: Path) -> None:
         *(manifest(f"monitoring/{name}.yaml") for name in ("podmonitor-seldon", "rules")),
         manifest("models/sklearn.yaml"),
     )
-    pods = [RunningPod(pod, "p", "127.1.0.1") for pod in desired.pods]
+    pods = [AddressedPod(pod, "p", "127.1.0.1") for pod in desired.pods]
     files = prometheus.render(tmp_path, desired, pods, values=VALUES, alertmanager="127.0.0.1:1")
     for name, content in files.items():
         path = tmp_path / name

@@ -36,7 +36,7 @@ CONTAINER = "spec.template.spec.containers.0"
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
-        ("apiVersion", "apps/v2", "apiVersion is 'apps/v2': only 'apps/v1' is supported here"),
+        ("apiVersion", "apps/v2", "apiVersion is 'apps/v2': give 'apps/v1'"),
         ("spec.selector", ..., "spec.selector is missing: add it"),
         ("spec.replicas", "2", "spec.replicas is '2': it must be a valid integer"),
         (
@@ -47,7 +47,7 @@ CONTAINER = "spec.template.spec.containers.0"
         (
             "spec.strategy",
             {"type": "Recreate"},
-            "spec.strategy.type is 'Recreate': only 'RollingUpdate' is supported here",
+            "spec.strategy.type is 'Recreate': give 'RollingUpdate'",
         ),
         (
             "spec.selector.matchLabels.app",
@@ -93,7 +93,7 @@ CONTAINER = "spec.template.spec.containers.0"
             "spec.nodeName",
             (
                 f"{AT}.env[0].valueFrom.fieldRef.fieldPath is"
-                " 'spec.nodeName': only 'status.podIP' or 'metadata.namespace' is supported here"
+                " 'spec.nodeName': give 'status.podIP' or 'metadata.namespace'"
             ),
         ),
         (
@@ -155,7 +155,7 @@ def test_deployment(path: str, value: object, sentence: str) -> None:
             "Service seldon-logs/seldon-request-logger",
             "spec.type",
             "LoadBalancer",
-            "spec.type is 'LoadBalancer': only 'ClusterIP' or 'NodePort' is supported here",
+            "spec.type is 'LoadBalancer': give 'ClusterIP' or 'NodePort'",
         ),
         (
             "request-logger/service.yaml",
@@ -179,7 +179,7 @@ def test_deployment(path: str, value: object, sentence: str) -> None:
             "Gateway istio-system/seldon-gateway",
             "spec.servers.0.hosts",
             ["models.example"],
-            "spec.servers[0].hosts[0] is 'models.example': only '*' is supported here",
+            "spec.servers[0].hosts[0] is 'models.example': give '*'",
         ),
         (
             "knative-eventing/broker.yaml",
@@ -195,7 +195,7 @@ def test_deployment(path: str, value: object, sentence: str) -> None:
             {"eventing.knative.dev/broker.class": "Kafka"},
             (
                 "metadata.annotations[\"eventing.knative.dev/broker.class\"] is 'Kafka':"
-                " only 'MTChannelBasedBroker' is supported here"
+                " give 'MTChannelBasedBroker'"
             ),
         ),
         (
@@ -230,7 +230,7 @@ def test_deployment(path: str, value: object, sentence: str) -> None:
             "Trigger seldon-logs/seldon-request-logger",
             "spec.subscriber.ref.kind",
             "Deployment",
-            "spec.subscriber.ref.kind is 'Deployment': only 'Service' is supported here",
+            "spec.subscriber.ref.kind is 'Deployment': give 'Service'",
         ),
         (
             "request-logger/trigger.yaml",
@@ -287,10 +287,7 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
     ),
     (
         lambda: seldon_deployment(predictor(graph={"name": "classifier", "logger": {"mode": ""}})),
-        (
-            "spec.predictors[0].graph.logger.mode is '': only 'all', 'request' or 'response' is"
-            " supported here"
-        ),
+        ("spec.predictors[0].graph.logger.mode is '': give 'all', 'request' or 'response'"),
     ),
     (
         lambda: seldon_deployment(
@@ -310,7 +307,7 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
     ),
     (
         lambda: seldon_deployment(predictor(graph={"name": "classifier", "type": "ROUTER"})),
-        "spec.predictors[0].graph.type is 'ROUTER': only 'MODEL' is supported here",
+        "spec.predictors[0].graph.type is 'ROUTER': give 'MODEL'",
     ),
     (
         lambda: seldon_deployment(
@@ -377,7 +374,7 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
         ),
         (
             "spec.predictors[0].svcOrchSpec.env[0].name is 'LOGGER_KAFKA_BROKER': only"
-            " CORS_ALLOWED_ORIGINS, LOG_LEVEL, REQUEST_LOGGER_DEFAULT_ENDPOINT are supported here"
+            " LOG_LEVEL, REQUEST_LOGGER_DEFAULT_ENDPOINT are supported here"
         ),
     ),
     (
@@ -386,7 +383,7 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
     ),
     (
         lambda: seldon_deployment(predictor(), protocol="v2"),
-        "spec.protocol is 'v2': only 'seldon' is supported here",
+        "spec.protocol is 'v2': give 'seldon'",
     ),
     (
         lambda: seldon_deployment(predictor(annotations={"seldon.io/no-engine": "true"})),
@@ -435,7 +432,7 @@ def test_unknown_kinds() -> None:
         ),
     )
     (sentence,) = faults(document | {"kind": "Ingress9"})
-    assert "it knows Namespace, Gateway, Broker" in sentence
+    assert "it knows Namespace, ConfigMap, Secret" in sentence
 
 
 def test_everything_wrong_is_reported_together() -> None:
@@ -477,6 +474,6 @@ def test_two_component_specs_are_one_too_many() -> None:
     assert faults(document) == (
         (
             "0.yaml: SeldonDeployment ns/iris: spec.predictors[0].componentSpecs has 2 entries:"
-            " only one is supported here"
+            " give at most 1"
         ),
     )

@@ -1,5 +1,6 @@
 from closedloop.platforms.embedded.desired import Pod, ServicePort
-from closedloop.platforms.embedded.run.endpoints import RunningPod, endpoints
+from closedloop.platforms.embedded.run.endpoints import endpoints
+from tests.platforms.embedded.run.addressed import AddressedPod
 
 
 def running(
@@ -8,9 +9,9 @@ def running(
     workload: str = "ns/w",
     app: str = "a",
     ready: bool = True,
-) -> RunningPod:
+) -> AddressedPod:
     pod = Pod(workload, "Deployment/ns/w", {"app": app}, (), {"http": 8080}, "r")
-    return RunningPod(pod, "w-1", address, ready)
+    return AddressedPod(pod, "w-1", address, ready)
 
 
 def service(target: str | int) -> ServicePort:

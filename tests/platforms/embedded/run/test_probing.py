@@ -1,12 +1,11 @@
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from closedloop.platforms.embedded.desired import Probe
-from closedloop.platforms.embedded.run.probing import check, taken
+from closedloop.platforms.embedded.run.probing import check
 from tests.ports import free_port
 
 
@@ -50,11 +49,3 @@ async def test_connect() -> None:
         assert await check(Probe(port, timeout=60), "127.0.0.1") == ""
     probe = Probe(free_port(), timeout=60)
     assert "Connection refused" in await check(probe, "127.0.0.1")
-
-
-def test_port_of_all_addresses_is_taken_everywhere() -> None:
-    with socket.socket() as other:
-        other.bind(("0.0.0.0", 0))  # noqa: S104 - the case is a program that listens everywhere
-        other.listen()
-        assert taken("127.0.0.1", other.getsockname()[1])
-    assert not taken("127.0.0.1", free_port())

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from closedloop.platforms.embedded.server import kinds, tables
+from closedloop.platforms.embedded.kinds import table as kinds
+from closedloop.platforms.embedded.server import tables
 
 
 @pytest.mark.parametrize(

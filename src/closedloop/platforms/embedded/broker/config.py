@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from closedloop.platforms.embedded.broker.delivery import Delivery, check_url, first_error, parse
+from closedloop.platforms.embedded.broker.delivery import Delivery, check_url, parse
 from closedloop.platforms.embedded.desired import BrokerSpec, TriggerSpec
+from closedloop.validation import first_fault
 
 _BROKERS = TypeAdapter(list[BrokerSpec])
 _TRIGGERS = TypeAdapter(list[TriggerSpec])
@@ -62,11 +63,11 @@ def from_json(document: bytes) -> Config:
         specs = _BROKERS.validate_python(members["brokers"])
         brokers = {_object_name("broker", spec): _delivery("broker", spec) for spec in specs}
     except ValidationError as error:
-        raise InvalidConfig(first_error("brokers", error)) from None
+        raise InvalidConfig(first_fault(error, "brokers")) from None
     try:
         trigger_specs = _TRIGGERS.validate_python(members["triggers"])
     except ValidationError as error:
-        raise InvalidConfig(first_error("triggers", error)) from None
+        raise InvalidConfig(first_fault(error, "triggers")) from None
     triggers = {}
     for spec in trigger_specs:
         trigger = _trigger(spec, brokers)

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from closedloop.validation import first_fault
+
 # Knative waits for an answer as long as the connection lives. A subscriber that
 # hangs must not hold its place for ever.
 DEFAULT_TIMEOUT = 60.0
@@ -126,7 +128,7 @@ def parse(spec: Mapping[str, object]) -> Delivery:
     try:
         fields = _Spec.model_validate(spec)
     except ValidationError as error:
-        raise ValueError(first_error("delivery", error)) from None
+        raise ValueError(first_fault(error, "delivery")) from None
     given = fields.backoff_policy is not None and fields.backoff_delay is not None
     return Delivery(
         retry=fields.retry,
@@ -135,14 +137,6 @@ def parse(spec: Mapping[str, object]) -> Delivery:
         timeout=fields.timeout.total_seconds() if fields.timeout else DEFAULT_TIMEOUT,
         dead_letter=fields.dead_letter_sink.uri if fields.dead_letter_sink else None,
     )
-
-
-def first_error(where: str, error: ValidationError) -> str:
-    """The first complaint of a validation in one sentence."""
-    first = error.errors()[0]
-    path = ".".join([where, *map(str, first["loc"])])
-    reason = first["msg"].removeprefix("Value error, ")
-    return f"{path} is {first['input']!r}: {reason[:1].lower()}{reason[1:]}"
 
 
 def check_url(url: str) -> str:

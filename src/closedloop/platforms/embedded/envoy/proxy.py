@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
+from closedloop.machine import write_whole
 from closedloop.platforms.embedded.desired import Probe, Process
 from closedloop.platforms.embedded.envoy import xds
 from closedloop.platforms.embedded.run import logs
@@ -87,9 +88,8 @@ class Files:
             before = _refusals(await _stats(admin, http)) if admin else {}
             self._version += 1
             for name, one in step.items():
-                fresh = self.folder / f"{name}.new"
-                fresh.write_text(json.dumps({"version_info": str(self._version), **one}))
-                fresh.replace(self.folder / name)
+                versioned = {"version_info": str(self._version), **one}
+                write_whole(self.folder / name, json.dumps(versioned))
             if admin is not None:
                 await self._confirm(step, before, admin, http, log)
                 self._unconfirmed -= step.keys()

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from closedloop.platforms.embedded.desired import Pod, Route, ServicePort
-from closedloop.platforms.embedded.run.endpoints import RunningPod, endpoints, selects
+from closedloop.platforms.embedded.run.endpoints import Addressed, endpoints, selects
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class Routing:
     """What Envoy is told: routes, services by service host, and the addresses behind them."""
 
     routes: tuple[Route, ...] = ()
@@ -19,7 +19,7 @@ class Traffic:
         """Whether a route leads to one of these pods."""
         services = [self.services[host] for route in self.routes for host in route.hosts]
         return any(
-            service.namespace == pod.workload.partition("/")[0] and selects(service.selector, pod)
+            service.namespace == pod.namespace and selects(service.selector, pod)
             for pod in pods
             for service in services
         )
@@ -28,9 +28,9 @@ class Traffic:
 def plan(
     routes: Sequence[Route],
     services: Iterable[ServicePort],
-    pods: Sequence[RunningPod],
-    before: Traffic,
-) -> Traffic:
+    pods: Sequence[Addressed],
+    before: Routing,
+) -> Routing:
     """What should be in effect next.
 
     A new or changed route comes into effect when every service that it leads
@@ -50,4 +50,4 @@ def plan(
             chosen.append(old)
     used = {host for route in chosen for host in route.hosts}
     kept = {host: one for host, one in known.items() if host in wanted or host in used}
-    return Traffic(tuple(chosen), kept, {host: answering[host] for host in kept})
+    return Routing(tuple(chosen), kept, {host: answering[host] for host in kept})

@@ -99,21 +99,19 @@ class Executor:
         return timed
 
     async def _predict(self, request: web.Request) -> web.Response:
-        logger = self._settings.predictor.graph.logger
         body = await request.read()
-        if logger and logger.requests:
+        if self._settings.logs_requests:
             self._publish(request, events.REQUEST, body)
         reply = await self._post("/predict", request, body)
         if isinstance(reply, web.Response):
             return reply
-        if reply.status == 200 and logger and logger.responses:
+        if reply.status == 200 and self._settings.logs_responses:
             self._publish(request, events.RESPONSE, reply.body, reply)
         return _answer(reply)
 
     async def _feedback(self, request: web.Request) -> web.Response:
-        logger = self._settings.predictor.graph.logger
         body = await request.read()
-        if logger and logger.responses:
+        if self._settings.logs_responses:
             self._publish(request, events.FEEDBACK, body)
         reply = await self._post("/send-feedback", request, body)
         return reply if isinstance(reply, web.Response) else _answer(reply)
@@ -154,7 +152,7 @@ class Executor:
 
 def predictor_labels(settings: Settings) -> tuple[str, str, str]:
     """Label values deployment_name, predictor_name, predictor_version."""
-    return settings.deployment_name, settings.predictor.name, settings.predictor.version
+    return settings.deployment_name, settings.predictor_name, settings.predictor_version
 
 
 def html_escaped(body: bytes) -> bytes:

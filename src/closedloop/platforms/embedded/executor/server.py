@@ -45,9 +45,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def _model(settings: Settings, registry: CollectorRegistry) -> ModelClient:
-    image, version = settings.predictor.image
-    labels = (*predictor_labels(settings), settings.predictor.graph.name, image, version)
-    milliseconds = settings.annotations.rest_timeout_ms
+    image, version = settings.image
+    labels = (*predictor_labels(settings), settings.model_name, image, version)
+    milliseconds = settings.rest_timeout_ms
     timeout = milliseconds / 1000 if milliseconds else None
     return ModelClient(settings.model_url, latency.of_client(registry), labels, timeout)
 
@@ -60,9 +60,9 @@ def _dispatcher(settings: Settings, registry: CollectorRegistry) -> Dispatcher |
         registry,
         namespace=settings.deployment_namespace,
         deployment=settings.deployment_name,
-        predictor=settings.predictor.name,
-        model=settings.predictor.graph.name,
-        queue_size=settings.annotations.queue_size,
-        write_timeout=settings.annotations.write_timeout_ms / 1000,
+        predictor=settings.predictor_name,
+        model=settings.model_name,
+        queue_size=settings.queue_size,
+        write_timeout=settings.write_timeout_ms / 1000,
         sink_timeout=settings.sink_timeout,
     )

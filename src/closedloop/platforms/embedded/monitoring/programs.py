@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from closedloop.machine import write_whole
 from closedloop.platforms.embedded.desired import Probe, Process
 from closedloop.platforms.embedded.monitoring import prometheus as configuration
 from closedloop.platforms.embedded.monitoring.debian import Programs
@@ -81,7 +82,5 @@ def write(file: Path, content: object) -> bool:
     if file.is_file() and file.read_text(encoding="utf-8") == text:
         return False
     file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(file.name + ".new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(file)
+    write_whole(file, text)
     return True

@@ -12,8 +12,8 @@ from pydantic.alias_generators import to_camel
 
 from closedloop.manifests import ManifestError
 from closedloop.platforms.embedded.desired import Desired, ScrapeTarget
-from closedloop.platforms.embedded.reconcile.runtime import values_fault
-from closedloop.platforms.embedded.run.endpoints import RunningPod, selects
+from closedloop.platforms.embedded.run.endpoints import Addressed, selects
+from closedloop.validation import first_fault
 
 CONFIG = "prometheus.yml"
 RULES, TARGETS = "rules", "targets"
@@ -52,7 +52,7 @@ def arguments(values: Mapping[str, object]) -> list[str]:
 def render(
     directory: Path,
     desired: Desired,
-    pods: Iterable[RunningPod],
+    pods: Iterable[Addressed],
     *,
     values: Mapping[str, object],
     alertmanager: str | None,
@@ -95,7 +95,7 @@ def _spec(values: Mapping[str, object]) -> _Spec:
     try:
         return _Values.model_validate(values).prometheus.prometheus_spec
     except ValidationError as error:
-        raise ManifestError([values_fault(error)]) from None
+        raise ManifestError([f"{error.title}: {first_fault(error)}"]) from None
 
 
 def _named(scrapes: Sequence[ScrapeTarget]) -> dict[str, ScrapeTarget]:
@@ -113,21 +113,21 @@ def _targets_file(name: str) -> str:
     return f"{TARGETS}/{name.replace('/', '_')}.json"
 
 
-def _targets(scrape: ScrapeTarget, pods: Iterable[RunningPod]) -> list[dict[str, object]]:
+def _targets(scrape: ScrapeTarget, pods: Iterable[Addressed]) -> list[dict[str, object]]:
     """One target for each container that has the port, ready or not, as in a cluster."""
     return [
         {
             "targets": [f"{one.address}:{process.ports[scrape.port]}"],
             "labels": {
                 "job": scrape.job,
-                "namespace": one.namespace,
+                "namespace": one.pod.namespace,
                 "pod": one.name,
                 "container": process.name,
                 "endpoint": scrape.port,
             },
         }
         for one in pods
-        if scrape.namespace in (None, one.namespace) and selects(scrape.selector, one.pod)
+        if scrape.namespace in (None, one.pod.namespace) and selects(scrape.selector, one.pod)
         for process in one.pod.processes
         if scrape.port in process.ports
     ]

@@ -55,7 +55,7 @@ class PrometheusSync:
         files = prometheus.render(
             self.folder,
             desired,
-            [one.running() for one in self._running.workload_pods if not one.draining],
+            [one for one in self._running.workload_pods if not one.draining],
             values=self.values,
             alertmanager=part.url.removeprefix("http://") if part else None,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 import structlog
 
+from closedloop.machine import write_whole
 from closedloop.platforms.embedded.desired import Desired
 from closedloop.platforms.embedded.parts.broker import configuration
 from closedloop.platforms.embedded.run.changes import Changes
@@ -63,9 +64,7 @@ class BrokerSync:
         pod = self._running.part_pods.get("broker")
         if wanted == self._loaded or pod is None or not pod.ready:
             return True
-        fresh = self.file.with_name(self.file.name + ".new")
-        fresh.write_text(wanted, encoding="utf-8")
-        fresh.replace(self.file)
+        write_whole(self.file, wanted)
         error = await self._post("/-/reload")
         if not error:
             self._loaded = wanted

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 
 from closedloop.platforms.embedded import desired
 from closedloop.platforms.embedded.desired import Pod, Process
+from closedloop.platforms.embedded.kinds.deployment import Deployment
+from closedloop.platforms.embedded.kinds.pod import Container, Probe
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.deployment import Deployment
-from closedloop.platforms.embedded.reconcile.kinds.pod import Container, Probe
-from closedloop.platforms.embedded.reconcile.read import Object, of_kind
+from closedloop.platforms.embedded.reconcile.read import of_kind
 from closedloop.platforms.embedded.reconcile.revision import revision
 from closedloop.platforms.embedded.reconcile.runtime import Unsupported
 from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
@@ -19,15 +19,15 @@ _DEFAULT_GRACE = 30
 
 def pods(context: Context) -> Iterator[Pod]:
     """The pods of all Deployments whose references are there."""
-    for one, deployment in of_kind(context.objects, Deployment):
-        processes = _processes(context, one, deployment)
+    for one in of_kind(context.objects, Deployment):
+        processes = _processes(context, one)
         if processes is None:
             continue
-        template = deployment.spec.template
+        template = one.spec.template
         images = [container.image for container in template.spec.containers]
         labels = template.metadata.labels
         pod = Pod(
-            workload=f"{one.manifest.namespace}/{one.manifest.name}",
+            workload=one.path,
             owner=one.key,
             labels=labels,
             processes=processes,
@@ -35,7 +35,7 @@ def pods(context: Context) -> Iterator[Pod]:
             revision=revision(processes, images, labels, template.metadata.annotations),
             waits_for=fill(context, one, template.spec),
         )
-        yield from [pod] * deployment.spec.replicas
+        yield from [pod] * one.spec.replicas
 
 
 def first_ports(processes: Iterable[Process]) -> dict[str, int]:
@@ -63,14 +63,14 @@ def probe(spec: Probe | None, ports: dict[str, int]) -> desired.Probe | None:
     )
 
 
-def _processes(context: Context, one: Object, deployment: Deployment) -> tuple[Process, ...] | None:
+def _processes(context: Context, one: Deployment) -> tuple[Process, ...] | None:
     """The processes, or None when something they need is missing."""
-    spec = deployment.spec.template.spec
+    spec = one.spec.template.spec
     grace = spec.termination_grace_period_seconds
     processes = []
     complete = True
     for index, container in enumerate(spec.containers):
-        namespace = one.manifest.namespace
+        namespace = one.namespace
         env = environment(container, namespace, context.texts(namespace))
         for problem in env.problems:
             context.problem(one, problem)

@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 
 from closedloop.platforms.embedded.desired import BrokerSpec, TriggerSpec
+from closedloop.platforms.embedded.kinds.base import Manifested
+from closedloop.platforms.embedded.kinds.eventing import (
+    REPLAY,
+    Broker,
+    Delivery,
+    Destination,
+    Trigger,
+)
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.broker import Broker
-from closedloop.platforms.embedded.reconcile.kinds.delivery import Delivery, Destination
-from closedloop.platforms.embedded.reconcile.kinds.trigger import REPLAY, Trigger
-from closedloop.platforms.embedded.reconcile.read import Object, of_kind
+from closedloop.platforms.embedded.reconcile.read import of_kind
 from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
 
 # A Service as a destination is its port 80: Knative knows a Service by its host name only.
@@ -16,9 +21,9 @@ _PORT = 80
 
 def brokers(context: Context) -> Iterator[BrokerSpec]:
     """All Brokers. One whose dead-letter sink is not there takes events all the same."""
-    for one, broker in of_kind(context.objects, Broker):
-        delivery, _ = _delivery(context, one, broker.spec.delivery, one.manifest.namespace)
-        yield BrokerSpec(one.manifest.namespace, one.manifest.name, delivery)
+    for one in of_kind(context.objects, Broker):
+        delivery, _ = _delivery(context, one, one.spec.delivery, one.namespace)
+        yield BrokerSpec(one.namespace, one.name, delivery)
 
 
 def triggers(context: Context) -> Iterator[TriggerSpec]:
@@ -26,29 +31,29 @@ def triggers(context: Context) -> Iterator[TriggerSpec]:
 
     A Trigger's delivery replaces its Broker's as a whole (Knative's `trigger.go`).
     """
-    for one, trigger in of_kind(context.objects, Trigger):
-        namespace = one.manifest.namespace
-        broker = context.brokers.get((namespace, trigger.spec.broker))
+    for one in of_kind(context.objects, Trigger):
+        namespace = one.namespace
+        broker = context.brokers.get(f"{namespace}/{one.spec.broker}")
         if broker is None:
-            context.problem(one, f"Broker {namespace}/{trigger.spec.broker} does not exist")
-        subscriber = _url(context, one, trigger.spec.subscriber, namespace)
-        wanted = trigger.spec.delivery or (broker.spec.delivery if broker else None)
+            context.problem(one, f"Broker {namespace}/{one.spec.broker} does not exist")
+        subscriber = _url(context, one, one.spec.subscriber, namespace)
+        wanted = one.spec.delivery or (broker.spec.delivery if broker else None)
         delivery, complete = _delivery(context, one, wanted, namespace)
         if broker is None or subscriber is None or not complete:
             continue
         yield TriggerSpec(
             namespace=namespace,
-            name=one.manifest.name,
-            broker=trigger.spec.broker,
-            filters=trigger.spec.filter.attributes,
+            name=one.name,
+            broker=one.spec.broker,
+            filters=one.spec.filter.attributes,
             subscriber=subscriber,
             delivery=delivery,
-            replay=trigger.metadata.annotations.get(REPLAY) == "true",
+            replay=one.metadata.annotations.get(REPLAY) == "true",
         )
 
 
 def _delivery(
-    context: Context, one: Object, delivery: Delivery | None, namespace: str
+    context: Context, one: Manifested, delivery: Delivery | None, namespace: str
 ) -> tuple[dict[str, object], bool]:
     """A delivery with its dead-letter sink as a URL, and whether that could be had."""
     if delivery is None:
@@ -64,7 +69,7 @@ def _delivery(
     return fields | {"deadLetterSink": {"uri": url}}, True
 
 
-def _url(context: Context, one: Object, destination: Destination, namespace: str) -> str | None:
+def _url(context: Context, one: Manifested, destination: Destination, namespace: str) -> str | None:
     if destination.ref is None:
         uri = destination.uri or ""
         for absent in missing([uri], context.url_of):
@@ -72,7 +77,7 @@ def _url(context: Context, one: Object, destination: Destination, namespace: str
         return rewrite(uri, context.url_of)
     home = destination.ref.namespace or namespace
     name = destination.ref.name
-    service = context.services.get((home, name))
+    service = context.services.get(f"{home}/{name}")
     if service is None:
         context.problem(one, f"Service {home}/{name} does not exist")
         return None

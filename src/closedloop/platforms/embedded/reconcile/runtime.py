@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, ValidationEr
 from pydantic.alias_generators import to_camel
 
 from closedloop.manifests import ManifestError
+from closedloop.validation import first_fault
 
 COMPONENTS_IMAGE = "closedloop/components"
 IRIS_IMAGE = "closedloop/iris"
@@ -128,7 +129,7 @@ def runtime_from(
         chart = _Values.model_validate(values)
         parts = _Versions.model_validate(versions)
     except ValidationError as error:
-        raise ManifestError([values_fault(error)]) from None
+        raise ManifestError([f"{error.title}: {first_fault(error)}"]) from None
     logger = chart.executor.request_logger
     return Runtime(
         python=python,
@@ -141,15 +142,6 @@ def runtime_from(
         gateway=chart.istio.gateway,
         seldon_version=parts.seldon_core.cluster.version,
     )
-
-
-def values_fault(error: ValidationError) -> str:
-    """The sentence for the first thing wrong with helm values."""
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return f"{error.title}: {path} is missing: add it"
-    return f"{error.title}: {path} is {first['input']!r}: {first['msg']}"
 
 
 def repository(image: str) -> str:

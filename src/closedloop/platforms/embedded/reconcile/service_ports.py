@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 
 from closedloop.platforms.embedded.desired import ServicePort
+from closedloop.platforms.embedded.kinds.core import Service
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.service import Service
 from closedloop.platforms.embedded.reconcile.read import of_kind
 
 
 def service_ports(context: Context) -> Iterator[ServicePort]:
     """The ports of all Services in manifests."""
-    for one, service in of_kind(context.objects, Service):
+    for service in of_kind(context.objects, Service):
         for port in service.spec.ports:
             target = port.target_port
             yield ServicePort(
-                namespace=one.manifest.namespace,
-                service=one.manifest.name,
+                namespace=service.namespace,
+                service=service.name,
                 name=port.name,
                 port=port.port,
                 target=target if isinstance(target, (int, str)) else port.port,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from closedloop.platforms.embedded.reconcile.kinds.pod import POD_IP, Container, EnvVar
+from closedloop.platforms.embedded.kinds.pod import POD_IP, Container, EnvVar
 
 # Filled in by whoever gives the pod its address.
 POD_IP_PLACEHOLDER = "{pod_ip}"

@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterable, Mapping
 
 from closedloop.platforms.embedded.desired import File, Files
+from closedloop.platforms.embedded.kinds.base import Manifested
+from closedloop.platforms.embedded.kinds.pod import Container, PodSpec
+from closedloop.platforms.embedded.kinds.volume import ConfigMapSource
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.base import Path
-from closedloop.platforms.embedded.reconcile.kinds.pod import Container, PodSpec
-from closedloop.platforms.embedded.reconcile.kinds.volume import ConfigMapSource
-from closedloop.platforms.embedded.reconcile.read import Object
+from closedloop.validation import Path
 
 # What a path may follow and be followed by, so that it is this path and not part of another.
 _BEFORE, _AFTER = r"(?<![\w.~)}-])", r"(?![\w.-])"
@@ -46,7 +46,7 @@ class Mounts:
         return [path for path in self.folders if path not in said]
 
 
-def mounts(context: Context, one: Object, spec: PodSpec, container: Container) -> Mounts:
+def mounts(context: Context, one: Manifested, spec: PodSpec, container: Container) -> Mounts:
     """Where a container's ConfigMaps are on this machine; scratch space is where it is."""
     sources = {volume.name: volume.config_map for volume in spec.volumes}
     folders = {}
@@ -54,17 +54,17 @@ def mounts(context: Context, one: Object, spec: PodSpec, container: Container) -
         source = sources.get(mount.name)
         if source is not None:
             path = posixpath.normpath(mount.mount_path)
-            folders[path] = _folder(context, one.manifest.namespace, source)
+            folders[path] = _folder(context, one.namespace, source)
     return Mounts(folders)
 
 
-def fill(context: Context, one: Object, spec: PodSpec) -> tuple[str, ...]:
+def fill(context: Context, one: Manifested, spec: PodSpec) -> tuple[str, ...]:
     """Note what is in the volumes of a pod; returns what keeps a new pod from starting.
 
     A pod that runs already goes on with what was there last, as on a cluster.
     """
     missing = []
-    namespace = one.manifest.namespace
+    namespace = one.namespace
     for volume in spec.volumes:
         source = volume.config_map
         if source is None:
@@ -83,7 +83,9 @@ def fill(context: Context, one: Object, spec: PodSpec) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def check_named(context: Context, one: Object, path: Path, there: Mounts, texts: list[str]) -> None:
+def check_named(
+    context: Context, one: Manifested, path: Path, there: Mounts, texts: list[str]
+) -> None:
     """Refuse a mount path that a container's own texts do not name: nothing would be there."""
     for unnamed in there.unnamed(texts):
         context.fault(

@@ -1,41 +1,40 @@
 """Which pods answer for a service: Kubernetes' endpoints, for the pods that run here."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import Protocol
 
 from closedloop.platforms.embedded.desired import Pod, ServicePort
 
 
-@dataclass(frozen=True, slots=True)
-class RunningPod:
-    """A pod that was given a name and an address."""
-
-    pod: Pod
-    name: str
-    address: str
-    ready: bool = True
+class Addressed(Protocol):
+    """A pod that was given a name and an address; `available` when calls may be sent to it."""
 
     @property
-    def namespace(self) -> str:
-        return self.pod.workload.partition("/")[0]
+    def pod(self) -> Pod: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def available(self) -> bool: ...
 
 
 def endpoints(
-    services: Iterable[ServicePort], pods: Iterable[RunningPod]
+    services: Iterable[ServicePort], pods: Iterable[Addressed]
 ) -> dict[str, tuple[tuple[str, int], ...]]:
-    """The addresses of the ready pods of every service port, by service host.
+    """The addresses of the available pods of every service port, by service host.
 
     A pod without the port that `target` names is not among them, as in a cluster.
     """
-    ready = [one for one in pods if one.ready]
+    available = [one for one in pods if one.available]
     result: dict[str, tuple[tuple[str, int], ...]] = {}
     for service in services:
         chosen = []
-        for one in ready:
+        for one in available:
             port = _port(service, one.pod)
             if (
                 port is not None
-                and one.namespace == service.namespace
+                and one.pod.namespace == service.namespace
                 and selects(service.selector, one.pod)
             ):
                 chosen.append((one.address, port))

@@ -11,7 +11,7 @@ another loopback address is held, where every platform looks before it picks.
 import random
 import socket
 
-from closedloop.platforms.embedded.run.probing import taken
+from closedloop.machine import why_taken
 from closedloop.platforms.protocol import PlatformError
 
 CONTROL_PORT = 7003
@@ -109,7 +109,7 @@ class Network:
         except OSError:
             hold.close()
             return False
-        if taken("127.0.0.1", port):
+        if why_taken("127.0.0.1", port):
             hold.close()
             return False
         self._holds.append(hold)
@@ -130,7 +130,7 @@ class Network:
 
 def port_of_part(address: str, usual: int) -> int:
     """The usual port of a part at its own address, or another when a program listens everywhere."""
-    if not taken(address, usual):
+    if not why_taken(address, usual):
         return usual
     with socket.socket() as probe:
         probe.bind((address, 0))

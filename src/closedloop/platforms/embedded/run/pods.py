@@ -8,7 +8,6 @@ from pathlib import Path
 
 from closedloop.loop.rfc3339 import now
 from closedloop.platforms.embedded.desired import Pod, Process
-from closedloop.platforms.embedded.run.endpoints import RunningPod
 from closedloop.platforms.embedded.run.process import Guardian, environment
 from closedloop.platforms.embedded.run.supervisor import Pace, State, Supervised
 
@@ -82,9 +81,10 @@ class LivePod:
     def restarts(self) -> int:
         return sum(one.restarts for one in self.processes)
 
-    def running(self) -> RunningPod:
-        """This pod as services and Prometheus see it."""
-        return RunningPod(self.pod, self.name, self.address, self.ready and not self.draining)
+    @property
+    def available(self) -> bool:
+        """Whether calls may be sent to it."""
+        return self.ready and not self.draining
 
     def start(self) -> None:
         for one in self.processes:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 
 from closedloop.platforms.embedded.desired import Probe
 
@@ -56,16 +55,3 @@ async def _get(host: str, port: int, path: str) -> str:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-
-
-def taken(host: str, port: int) -> bool:
-    """Whether another socket listens at this address and port, or at this port of all addresses."""
-    with socket.socket() as probe:
-        # As servers do: the closing connections of a predecessor are no obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError:
-            return True
-    return False

@@ -2,16 +2,14 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
-# Loaded before any fork: a child between fork and exec must not load libraries.
-_LIBC = ctypes.CDLL(None, use_errno=True)
+from closedloop.machine import end_with_parent
 
 
 class Guardian:
@@ -122,7 +120,7 @@ async def start(
             env=dict(env),
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),
+            preexec_fn=partial(end_with_parent, os.getpid()),
         )
     finally:
         if log is not None:
@@ -130,17 +128,6 @@ async def start(
     if guardian:
         guardian.started(process.pid)
     return Child(process, guardian)
-
-
-def _die_with(parent: int) -> Callable[[], None]:
-    """What the child does before exec: ask for SIGTERM when `parent` dies, even if it has."""
-
-    def prepare() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return prepare
 
 
 def environment(extra: Mapping[str, str], *, tmp: Path) -> dict[str, str]:

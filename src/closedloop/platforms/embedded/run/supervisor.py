@@ -12,9 +12,10 @@ from typing import Literal
 import structlog
 
 from closedloop.loop.rfc3339 import now
+from closedloop.machine import why_taken
 from closedloop.platforms.embedded.desired import Probe, Process
 from closedloop.platforms.embedded.run import logs
-from closedloop.platforms.embedded.run.probing import check, taken
+from closedloop.platforms.embedded.run.probing import check
 from closedloop.platforms.embedded.run.process import Child, Guardian, start
 
 _log = structlog.get_logger(__name__)
@@ -155,7 +156,7 @@ class Supervised:
     async def _once(self) -> str:
         """Run the process to its end; returns how it ended."""
         for port in sorted(self._ports()):
-            if taken(self._host, port):
+            if why_taken(self._host, port):
                 return (
                     f"port {port} of {self._host} is taken by another program:"
                     " stop that, or have it listen on one address only"

@@ -9,10 +9,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from closedloop.platforms.embedded.controller import Controller
+from closedloop.platforms.embedded.kinds import table as kinds
+from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server import (
     changing,
     discovery,
-    kinds,
     openapi,
     platform_verbs,
     podlogs,
@@ -21,7 +22,6 @@ from closedloop.platforms.embedded.server import (
     scale,
 )
 from closedloop.platforms.embedded.server.errors import Refusal, not_found, success
-from closedloop.platforms.embedded.server.kinds import Kind
 from closedloop.platforms.embedded.server.mirror import Mirror
 from closedloop.platforms.embedded.server.store import Object, Store, key_in
 from closedloop.platforms.embedded.server.writing import Deletion, Writer

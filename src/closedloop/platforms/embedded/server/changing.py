@@ -6,8 +6,8 @@ from typing import Any
 import jsonpatch
 
 from closedloop.loop.rfc3339 import now
+from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server.errors import Refusal, not_found
-from closedloop.platforms.embedded.server.kinds import Kind
 from closedloop.platforms.embedded.server.patching import strategic
 from closedloop.platforms.embedded.server.patching.apply import apply, update
 from closedloop.platforms.embedded.server.requests import is_set, thing

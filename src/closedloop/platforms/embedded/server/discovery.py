@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from closedloop import __version__
-from closedloop.platforms.embedded.server.kinds import Kind
+from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server.store import Object
 
 # The release of Kubernetes that the pinned parts of the cluster platform run on.

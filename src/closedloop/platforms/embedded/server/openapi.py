@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from closedloop.platforms.embedded.server.kinds import Kind
+from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server.store import Object
 
 _PARAMETERS = [

@@ -8,9 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
+from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server import selectors, tables
 from closedloop.platforms.embedded.server.errors import Refusal
-from closedloop.platforms.embedded.server.kinds import Kind
 from closedloop.platforms.embedded.server.requests import is_set
 from closedloop.platforms.embedded.server.store import Changed, Object, Store
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from closedloop.loop.rfc3339 import now
+from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server.errors import Refusal, not_found
-from closedloop.platforms.embedded.server.kinds import Kind
 from closedloop.platforms.embedded.server.patching.apply import update
 from closedloop.platforms.embedded.server.store import Key, Object
 from closedloop.platforms.embedded.server.writing import Change

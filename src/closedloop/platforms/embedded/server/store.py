@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from closedloop.loop.rfc3339 import now
+from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server.errors import Refusal
-from closedloop.platforms.embedded.server.kinds import Kind
 
 Object = dict[str, Any]
 # Kind, namespace (empty for a kind without namespaces) and name.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from closedloop.platforms.embedded.server.kinds import Kind
+from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server.store import Object
 
 # A column: its title, its type, whether only the wide output has it, and its value.

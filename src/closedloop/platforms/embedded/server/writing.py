@@ -10,9 +10,9 @@ from typing import Any
 from closedloop.loop.rfc3339 import now
 from closedloop.manifests import Manifest, ManifestError
 from closedloop.platforms.embedded.controller import Controller
+from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server.defaults import defaulted
 from closedloop.platforms.embedded.server.errors import Refusal, not_found
-from closedloop.platforms.embedded.server.kinds import Kind
 from closedloop.platforms.embedded.server.mirror import Mirror
 from closedloop.platforms.embedded.server.mirror.workloads import RESTARTED
 from closedloop.platforms.embedded.server.patching.apply import update

@@ -104,25 +104,21 @@ def test_the_environment_of_the_executor() -> None:
     _, executor = containers(pod)
     env = dict(executor.env)
     assert executor.argv == ("python", "-m", "closedloop.platforms.embedded.executor")
-    assert json.loads(env.pop("PREDICTOR")) == {
-        "name": "default",
-        "annotations": {"version": "v1"},
-        "graph": {"name": "classifier", "type": "MODEL", "logger": {"mode": "all", "url": None}},
-        "componentSpecs": [
-            {"spec": {"containers": [{"name": "classifier", "image": "closedloop/iris:0.1.0"}]}}
-        ],
-    }
-    assert json.loads(env.pop("ANNOTATIONS")) == {
-        "seldon.io/executor-logger-queue-size": "10000",
-        "seldon.io/executor-logger-write-timeout-ms": "2000",
-        "seldon.io/rest-timeout": "500",
-    }
     assert env == {
         "HOST": "{pod_ip}",
         "PORT": "8000",
         "DEPLOYMENT_NAME": "iris",
         "DEPLOYMENT_NAMESPACE": "ns",
+        "PREDICTOR_NAME": "default",
+        "PREDICTOR_VERSION": "v1",
+        "MODEL_NAME": "classifier",
+        "MODEL_IMAGE": "closedloop/iris:0.1.0",
         "MODEL_URL": "http://{pod_ip}:9000",
+        "LOGGER_MODE": "all",
+        "LOGGER_URL": "",
+        "REST_TIMEOUT_MS": "500",
+        "QUEUE_SIZE": "10000",
+        "WRITE_TIMEOUT_MS": "2000",
         "REQUEST_LOGGER_DEFAULT_ENDPOINT": (
             "http://here/knative-eventing/broker-ingress/80/seldon-logs/default"
         ),
@@ -138,7 +134,7 @@ def test_the_executor_can_read_its_environment(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value.replace("{pod_ip}", "127.1.2.3"))
     settings = from_environment()
     assert settings.model_url == "http://127.1.2.3:9000"
-    assert settings.predictor.image == ("closedloop/iris", "0.1.0")
+    assert settings.image == ("closedloop/iris", "0.1.0")
     assert settings.sink == "http://here/knative-eventing/broker-ingress/80/seldon-logs/default"
 
 
@@ -148,8 +144,7 @@ def test_a_loggers_own_url_is_rewritten() -> None:
         seldon_deployment(predictor(graph={"name": "classifier", "logger": logger}))
     ).pods
     _, executor = containers(pod)
-    node = json.loads(executor.env["PREDICTOR"])["graph"]
-    assert node["logger"]["url"] == "http://here/ns/s/80/x"
+    assert executor.env["LOGGER_URL"] == "http://here/ns/s/80/x"
 
 
 def test_ports_go_by_container_name_and_metrics_ports_count_up() -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from closedloop import seldon
 from closedloop.platforms.embedded.desired import Route, ServicePort
+from closedloop.platforms.embedded.kinds.gateway import Gateway
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.gateway import Gateway
 from closedloop.platforms.embedded.reconcile.read import of_kind
 from closedloop.platforms.embedded.reconcile.seldon.placed import Placed, placed
 from closedloop.platforms.embedded.reconcile.seldon.ports import EXECUTOR
@@ -20,7 +21,7 @@ def service_ports(context: Context) -> Iterator[ServicePort]:
             name="http",
             port=EXECUTOR,
             target=EXECUTOR,
-            selector={"seldon-app": one.service},
+            selector={seldon.APP: one.service},
         )
         yield ServicePort(
             namespace=one.namespace,
@@ -34,25 +35,20 @@ def service_ports(context: Context) -> Iterator[ServicePort]:
 
 def routes(context: Context) -> Iterator[Route]:
     """A route for each SeldonDeployment, if the Gateway that Seldon was set up with is there."""
-    gateways = {
-        f"{one.manifest.namespace}/{one.manifest.name}"
-        for one, _ in of_kind(context.objects, Gateway)
-    }
-    for _, group in groupby(placed(context), key=lambda one: one.object.key):
+    gateways = {one.path for one in of_kind(context.objects, Gateway)}
+    for _, group in groupby(placed(context), key=lambda one: one.sdep.key):
         predictors = list(group)
         if context.runtime.gateway in gateways:
             yield _route(predictors)
         else:
-            context.problem(
-                predictors[0].object, f"Gateway {context.runtime.gateway} does not exist"
-            )
+            context.problem(predictors[0].sdep, f"Gateway {context.runtime.gateway} does not exist")
 
 
 def _route(predictors: list[Placed]) -> Route:
     served = [one for one in predictors if not one.predictor.shadow]
     shadow = next((one for one in predictors if one.predictor.shadow), None)
     return Route(
-        prefix=f"/seldon/{predictors[0].namespace}/{predictors[0].name}/",
+        prefix=f"{seldon.gateway_path(predictors[0].namespace, predictors[0].name)}/",
         rewrite="/",
         # A route with one destination gets all of the traffic, whatever its weight.
         backends=tuple(

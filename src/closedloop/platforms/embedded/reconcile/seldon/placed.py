@@ -3,30 +3,28 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.kinds.base import Path
-from closedloop.platforms.embedded.reconcile.kinds.pod import Container
-from closedloop.platforms.embedded.reconcile.kinds.seldon_deployment import (
-    SVC_NAME,
+from closedloop import seldon as names
+from closedloop.platforms.embedded.kinds.pod import Container
+from closedloop.platforms.embedded.kinds.seldon_deployment import (
     ComponentSpec,
     Graph,
     Predictor,
     SeldonDeployment,
 )
-from closedloop.platforms.embedded.reconcile.read import Object, of_kind
-from closedloop.platforms.embedded.reconcile.seldon import names
+from closedloop.platforms.embedded.reconcile.context import Context
+from closedloop.platforms.embedded.reconcile.read import of_kind
 from closedloop.platforms.embedded.reconcile.seldon.ports import (
     ModelPorts,
     model_ports,
     node_container,
 )
+from closedloop.validation import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
     """One predictor of a SeldonDeployment."""
 
-    object: Object
     sdep: SeldonDeployment
     index: int
     predictor: Predictor
@@ -39,12 +37,12 @@ class Placed:
 
     @property
     def namespace(self) -> str:
-        return self.object.manifest.namespace
+        return self.sdep.namespace
 
     @property
     def name(self) -> str:
         """The SeldonDeployment's name."""
-        return self.object.manifest.name
+        return self.sdep.name
 
     @property
     def graph(self) -> Graph:
@@ -67,8 +65,8 @@ class Placed:
     @property
     def service(self) -> str:
         """The Service in front of the executor."""
-        own = self.predictor.annotations.get(SVC_NAME)
-        return own or names.predictor_service(self.name, self.predictor.name)
+        own = self.predictor.annotations.get(names.SERVICE_NAME)
+        return names.predictor_service(self.name, self.predictor.name, own)
 
     @property
     def container_service(self) -> str:
@@ -78,7 +76,7 @@ class Placed:
     @property
     def container_label(self) -> str:
         """The label by which the model's Service selects."""
-        return f"seldon-app-svc-{self.graph.name}"
+        return names.container_label(self.graph.name)
 
     @property
     def predictor_labels(self) -> dict[str, str]:
@@ -88,10 +86,10 @@ class Placed:
     @property
     def labels(self) -> dict[str, str]:
         """Labels of the pods."""
-        shadow = {"seldon.io/shadow": "true"} if self.predictor.shadow else {}
+        shadow = {names.SHADOW: "true"} if self.predictor.shadow else {}
         own = self.component.metadata.labels if self.component else {}
         return {
-            "seldon-deployment-id": names.deployment_id(self.name),
+            names.DEPLOYMENT_ID: names.deployment_id(self.name),
             "app": self.deployment,
             "fluentd": "true",
             **self.predictor_labels,
@@ -100,7 +98,7 @@ class Placed:
             self.container_label: self.container_service,
             "seldon.io/model": "true",
             "app.kubernetes.io/managed-by": "seldon-core",
-            "seldon-app": self.service,
+            names.APP: self.service,
         }
 
     @property
@@ -127,7 +125,7 @@ class Placed:
 
 def placed(context: Context) -> Iterator[Placed]:
     """The predictors of all SeldonDeployments."""
-    for one, sdep in of_kind(context.objects, SeldonDeployment):
+    for sdep in of_kind(context.objects, SeldonDeployment):
         ports = model_ports(sdep.spec.predictors)
         for index, predictor in enumerate(sdep.spec.predictors):
-            yield Placed(one, sdep, index, predictor, ports[index])
+            yield Placed(sdep, index, predictor, ports[index])

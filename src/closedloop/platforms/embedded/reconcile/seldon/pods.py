@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from closedloop import seldon
 from closedloop.platforms.embedded.desired import Pod, Process
+from closedloop.platforms.embedded.kinds.pod import Container
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.deployments import first_ports
-from closedloop.platforms.embedded.reconcile.kinds.pod import Container
 from closedloop.platforms.embedded.reconcile.revision import revision
 from closedloop.platforms.embedded.reconcile.seldon import executor, model
 from closedloop.platforms.embedded.reconcile.seldon.model import UnsupportedAt
@@ -27,14 +28,12 @@ def pods(context: Context) -> Iterator[Pod]:
         images = [model.image(one, context.runtime)]
         pod = Pod(
             workload=f"{one.namespace}/{one.deployment}",
-            owner=one.object.key,
+            owner=one.sdep.key,
             labels=one.labels,
             processes=processes,
             ports=first_ports(processes),
             revision=revision(processes, images, one.labels, one.annotations),
-            waits_for=()
-            if one.component is None
-            else fill(context, one.object, one.component.spec),
+            waits_for=() if one.component is None else fill(context, one.sdep, one.component.spec),
         )
         yield from [pod] * one.replicas
 
@@ -42,7 +41,7 @@ def pods(context: Context) -> Iterator[Pod]:
 def _processes(context: Context, one: Placed) -> tuple[Process, ...] | None:
     """The two processes, or None when something they need is missing."""
     texts = context.texts(one.namespace)
-    orchestrator = Container(name=executor.NAME, env=one.predictor.svc_orch_spec.env)
+    orchestrator = Container(name=seldon.EXECUTOR, env=one.predictor.svc_orch_spec.env)
     environments = [
         environment(container, one.namespace, texts) for container in (one.container, orchestrator)
     ]
@@ -60,7 +59,7 @@ def _processes(context: Context, one: Placed) -> tuple[Process, ...] | None:
             executor.process(one, environments[1].values, context.runtime, grace=seconds),
         )
     except UnsupportedAt as error:
-        context.fault(one.object, (*one.path, *error.path), str(error))
+        context.fault(one.sdep, (*one.path, *error.path), str(error))
         return None
     if not _complete(context, one, environments):
         return None
@@ -71,24 +70,24 @@ def _mounts(context: Context, one: Placed, env: Environment) -> Mounts:
     """The volumes of the model's container, each of which something must name."""
     if one.component is None:
         return Mounts({})
-    there = mounts(context, one.object, one.component.spec, one.container)
+    there = mounts(context, one.sdep, one.component.spec, one.container)
     texts = [*env.values.values(), *(parameter.value for parameter in one.graph.parameters)]
     path = (*one.path, "componentSpecs", 0, "spec", "containers", 0)
-    check_named(context, one.object, path, there, texts)
+    check_named(context, one.sdep, path, there, texts)
     return there
 
 
 def _complete(context: Context, one: Placed, environments: list[Environment]) -> bool:
     problems = [problem for env in environments for problem in env.problems]
     for problem in problems:
-        context.problem(one.object, problem)
+        context.problem(one.sdep, problem)
     return not problems
 
 
 def _reachable(context: Context, one: Placed, process: Process) -> Process:
     """The process with the in-cluster URLs in its environment rewritten."""
     for service in missing(process.env.values(), context.url_of):
-        context.problem(one.object, f"Service {service} does not exist")
+        context.problem(one.sdep, f"Service {service} does not exist")
     env: Mapping[str, str] = {
         name: rewrite(text, context.url_of) for name, text in process.env.items()
     }

@@ -8,8 +8,8 @@ the container names one itself.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from closedloop.platforms.embedded.reconcile.kinds.pod import Container
-from closedloop.platforms.embedded.reconcile.kinds.seldon_deployment import Predictor
+from closedloop.platforms.embedded.kinds.pod import Container
+from closedloop.platforms.embedded.kinds.seldon_deployment import Predictor
 
 EXECUTOR = 8000
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from closedloop import __version__
-from closedloop.platforms.embedded.server.kinds import KINDS, Kind
+from closedloop.platforms.embedded.kinds.table import KINDS, Kind
 from closedloop.platforms.embedded.server.mirror.pods import HOST, NODE, condition
 from closedloop.platforms.embedded.server.store import Object
 from closedloop.platforms.parts import PARTS

@@ -1,7 +1,7 @@
 """Events as objects."""
 
 from closedloop.platforms.embedded.events import Event
-from closedloop.platforms.embedded.server.kinds import BY_NAME
+from closedloop.platforms.embedded.kinds.table import BY_NAME
 from closedloop.platforms.embedded.server.store import Object
 
 _COMPONENT = {"Pod": "kubelet"}

@@ -76,7 +76,7 @@ def _timed(one: Object, before: Mapping[str, Any] | None, now: str) -> Object:
 def _seldon_deployment(platform: Controller, key: str, problems: tuple[str, ...]) -> Object:
     at = prefix_of(key.partition("/")[2])
     wanted = [one for one in platform.desired.routes if one.prefix == at]
-    live = [one for one in platform.traffic.routes if one.prefix == at]
+    live = [one for one in platform.routing.routes if one.prefix == at]
     service = wanted[0].backends[0][0] if wanted else ""
     host, _, port = service.rpartition(":")
     return status.of_seldon_deployment(

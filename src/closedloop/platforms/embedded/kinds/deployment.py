@@ -5,14 +5,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from closedloop.platforms.embedded.reconcile.kinds.base import (
+from closedloop.platforms.embedded.kinds.base import (
     ClusterOnly,
     Fault,
     LabelSelector,
     Manifested,
     Strict,
 )
-from closedloop.platforms.embedded.reconcile.kinds.pod import PodTemplate, pod_faults
+from closedloop.platforms.embedded.kinds.pod import PodTemplate, pod_faults
 
 
 class Strategy(Strict):
@@ -35,10 +35,8 @@ class DeploymentSpec(Strict):
 
 
 class Deployment(Manifested):
-    """apps/v1 Deployment."""
+    """Our own components: pods of one template, replaced without a gap."""
 
-    api_version: Literal["apps/v1"]
-    kind: Literal["Deployment"]
     spec: DeploymentSpec
 
     def faults(self) -> Iterator[Fault]:

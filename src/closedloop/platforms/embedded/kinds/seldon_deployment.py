@@ -11,18 +11,21 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from closedloop.platforms.embedded.executor.settings import QUEUE_SIZE, REST_TIMEOUT, WRITE_TIMEOUT
-from closedloop.platforms.embedded.reconcile.kinds.base import (
+from closedloop.platforms.embedded.kinds.base import (
     ClusterOnly,
     Fault,
     Manifested,
-    Path,
     Strict,
     annotation_faults,
 )
-from closedloop.platforms.embedded.reconcile.kinds.pod import Container, EnvVar, PodSpec, pod_faults
+from closedloop.platforms.embedded.kinds.pod import Container, EnvVar, PodSpec, pod_faults
+from closedloop.seldon import SERVICE_NAME
+from closedloop.validation import Path
 
-SVC_NAME = "seldon.io/svc-name"
+# Settings of the executor.
+REST_TIMEOUT = "seldon.io/rest-timeout"
+QUEUE_SIZE = "seldon.io/executor-logger-queue-size"
+WRITE_TIMEOUT = "seldon.io/executor-logger-write-timeout-ms"
 SAME_MODELS = "closedloop.dev/same-models-since"  # what a promotion notes
 # The gateway here and the executors are on one machine: a connection does not break on the way.
 _RETRIES = ("seldon.io/istio-retries", "seldon.io/istio-retries-timeout")
@@ -37,7 +40,7 @@ OWN_SERVER = (
     "closedloop.models.sklearn_server.SKLearnServer",
 )
 # What the executor here reads of its environment, beside what the operator sets.
-_EXECUTOR_ENV = ("CORS_ALLOWED_ORIGINS", "LOG_LEVEL", "REQUEST_LOGGER_DEFAULT_ENDPOINT")
+_EXECUTOR_ENV = ("LOG_LEVEL", "REQUEST_LOGGER_DEFAULT_ENDPOINT")
 
 
 class Parameter(Strict):
@@ -148,12 +151,10 @@ class SeldonDeploymentSpec(Strict):
 
 
 class SeldonDeployment(Manifested):
-    """machinelearning.seldon.io/v1 SeldonDeployment."""
+    """Predictors with one model each, behind one route."""
 
     annotations: ClassVar = dict.fromkeys((*_RETRIES, SAME_MODELS))
 
-    api_version: Literal["machinelearning.seldon.io/v1"]
-    kind: Literal["SeldonDeployment"]
     spec: SeldonDeploymentSpec
 
     def faults(self) -> Iterator[Fault]:
@@ -173,17 +174,18 @@ def _traffic_faults(predictors: list[Predictor]) -> Iterator[Fault]:
     path = ("spec", "predictors")
     names = Counter(predictor.name for predictor in predictors)
     services = Counter(
-        predictor.annotations[SVC_NAME]
+        predictor.annotations[SERVICE_NAME]
         for predictor in predictors
-        if SVC_NAME in predictor.annotations
+        if SERVICE_NAME in predictor.annotations
     )
     for index, predictor in enumerate(predictors):
         if names[predictor.name] > 1:
             yield Fault((*path, index, "name"), f"is {predictor.name!r}: Duplicate predictor name")
-        service = predictor.annotations.get(SVC_NAME)
+        service = predictor.annotations.get(SERVICE_NAME)
         if service is not None and services[service] > 1:
             yield Fault(
-                (*path, index, "annotations", SVC_NAME), f"is {service!r}: Duplicate service name"
+                (*path, index, "annotations", SERVICE_NAME),
+                f"is {service!r}: Duplicate service name",
             )
     shadows = [index for index, predictor in enumerate(predictors) if predictor.shadow]
     served = [predictor for predictor in predictors if not predictor.shadow]
@@ -202,7 +204,7 @@ def _traffic_faults(predictors: list[Predictor]) -> Iterator[Fault]:
 
 
 def _predictor_faults(predictor: Predictor, at: Path) -> Iterator[Fault]:
-    yield from annotation_faults(predictor.annotations, {SVC_NAME: None}, (*at, "annotations"))
+    yield from annotation_faults(predictor.annotations, {SERVICE_NAME: None}, (*at, "annotations"))
     graph = predictor.graph
     containers = [
         container for spec in predictor.component_specs for container in spec.spec.containers

@@ -1,8 +1,19 @@
-"""The kinds that the server has: one table."""
+"""The one table of kinds: how each is called, what may be done to it, and which fields matter.
 
-from collections.abc import Iterable
+To add a kind, add an entry here; where users write it, also the model of its
+fields, in a module beside this one.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from closedloop.platforms.embedded.kinds.base import Manifested
+from closedloop.platforms.embedded.kinds.core import ConfigMap, Namespace, Secret, Service, unread
+from closedloop.platforms.embedded.kinds.deployment import Deployment
+from closedloop.platforms.embedded.kinds.eventing import Broker, Trigger
+from closedloop.platforms.embedded.kinds.gateway import Gateway
+from closedloop.platforms.embedded.kinds.monitoring import PodMonitor, PrometheusRule
+from closedloop.platforms.embedded.kinds.seldon_deployment import SeldonDeployment
 from closedloop.platforms.parts import PARTS
 
 # Verbs of a kind whose objects are written by users, and of one that only controllers write.
@@ -26,8 +37,11 @@ _PATCHABLE = ("patch", *_DELETABLE)
 class Kind:
     """A kind: how it is named in paths and on the command line, and what may be done to it.
 
-    `columns` are additional printer columns as a CRD has them: title
-    and the path of the value, `AGE` coming last.
+    `model` has the fields with an effect here: one that it does not name is
+    refused. A kind without a model is written by controllers only. `older` are
+    versions of the group under which manifests may name it, too.
+    `columns` are additional printer columns as a CRD has them: title and the
+    path of the value, `AGE` coming last.
     """
 
     group: str
@@ -35,6 +49,8 @@ class Kind:
     kind: str
     plural: str
     short: tuple[str, ...] = ()
+    model: type[Manifested] | None = None
+    older: tuple[str, ...] = ()
     namespaced: bool = True
     verbs: tuple[str, ...] = WRITABLE
     subresources: tuple[str, ...] = ()
@@ -44,6 +60,12 @@ class Kind:
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def api_versions(self) -> tuple[str, ...]:
+        """How a manifest may write its `apiVersion`, the present one first."""
+        older = (f"{self.group}/{version}" for version in self.older)
+        return (self.api_version, *older)
 
     @property
     def singular(self) -> str:
@@ -75,12 +97,25 @@ _ALL = ("all",)
 _RBAC = "rbac.authorization.k8s.io"
 
 KINDS: tuple[Kind, ...] = (
-    Kind("", "v1", "Namespace", "namespaces", ("ns",), namespaced=False, subresources=_STATUS),
+    Kind(
+        *("", "v1", "Namespace", "namespaces", ("ns",)),
+        model=Namespace,
+        namespaced=False,
+        subresources=_STATUS,
+    ),
     Kind("", "v1", "Node", "nodes", ("no",), namespaced=False, verbs=READABLE),
-    Kind("", "v1", "ConfigMap", "configmaps", ("cm",)),
-    Kind("", "v1", "Secret", "secrets"),
-    Kind("", "v1", "Service", "services", ("svc",), subresources=_STATUS, categories=_ALL),
-    Kind("", "v1", "ServiceAccount", "serviceaccounts", ("sa",)),
+    Kind("", "v1", "ConfigMap", "configmaps", ("cm",), model=ConfigMap),
+    Kind("", "v1", "Secret", "secrets", model=Secret),
+    Kind(
+        *("", "v1", "Service", "services", ("svc",)),
+        model=Service,
+        subresources=_STATUS,
+        categories=_ALL,
+    ),
+    Kind(
+        *("", "v1", "ServiceAccount", "serviceaccounts", ("sa",)),
+        model=unread("automount_service_account_token", "image_pull_secrets", "secrets"),
+    ),
     Kind(
         *("", "v1", "Pod", "pods", ("po",)),
         verbs=_DELETABLE,
@@ -92,6 +127,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("", "v1", "Endpoints", "endpoints", ("ep",), verbs=READABLE),
     Kind(
         *("apps", "v1", "Deployment", "deployments", ("deploy",)),
+        model=Deployment,
         subresources=_SCALED,
         categories=_ALL,
     ),
@@ -109,21 +145,27 @@ KINDS: tuple[Kind, ...] = (
         categories=_ALL,
     ),
     Kind("batch", "v1", "Job", "jobs", verbs=READABLE, categories=_ALL),
-    Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", ("pdb",)),
+    Kind(
+        *("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", ("pdb",)),
+        model=unread("spec"),
+    ),
     Kind(
         *("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", ("hpa",)),
         verbs=READABLE,
         categories=_ALL,
     ),
-    Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", ("netpol",)),
+    Kind(
+        *("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", ("netpol",)),
+        model=unread("spec"),
+    ),
     Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", verbs=READABLE),
     Kind(
         *("storage.k8s.io", "v1", "StorageClass", "storageclasses", ("sc",)),
         namespaced=False,
         verbs=READABLE,
     ),
-    Kind(_RBAC, "v1", "Role", "roles"),
-    Kind(_RBAC, "v1", "RoleBinding", "rolebindings"),
+    Kind(_RBAC, "v1", "Role", "roles", model=unread("rules")),
+    Kind(_RBAC, "v1", "RoleBinding", "rolebindings", model=unread("role_ref", "subjects")),
     Kind(_RBAC, "v1", "ClusterRole", "clusterroles", namespaced=False, verbs=READABLE),
     Kind(
         _RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False, verbs=READABLE
@@ -136,6 +178,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         *("networking.istio.io", "v1", "Gateway", "gateways", ("gw",)),
+        model=Gateway,
+        older=("v1beta1",),
         categories=("istio-io", "networking-istio-io"),
     ),
     Kind(
@@ -152,6 +196,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         *("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", ("pmon",)),
+        model=PodMonitor,
         categories=("prometheus-operator",),
     ),
     Kind(
@@ -161,20 +206,24 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         *("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules", ("promrule",)),
+        model=PrometheusRule,
         categories=("prometheus-operator",),
     ),
     Kind(
         *("machinelearning.seldon.io", "v1", "SeldonDeployment", "seldondeployments", ("sdep",)),
+        model=SeldonDeployment,
         subresources=_STATUS,
     ),
     Kind(
         *("eventing.knative.dev", "v1", "Broker", "brokers"),
+        model=Broker,
         subresources=_STATUS,
         categories=("all", "knative", "eventing"),
         columns=(("URL", ".status.address.url"), ("AGE", ""), *_READY),
     ),
     Kind(
         *("eventing.knative.dev", "v1", "Trigger", "triggers"),
+        model=Trigger,
         subresources=_STATUS,
         categories=("all", "knative", "eventing"),
         columns=(
@@ -186,7 +235,7 @@ KINDS: tuple[Kind, ...] = (
     ),
 )
 
-BY_NAME = {one.kind: one for one in KINDS}
+BY_NAME: Mapping[str, Kind] = {one.kind: one for one in KINDS}
 
 
 def of(kind: str) -> Kind:

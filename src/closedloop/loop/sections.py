@@ -1,4 +1,4 @@
-"""The parts of documents: which documents an event adds to, and which section of each.
+"""The sections of documents: which documents an event adds to, and which section of each.
 
 A request, an answer and feedback are sections side by side. Feedback with as many entries as the
 answer has rows is in the documents of these rows. Any other is in the document of the request's
@@ -19,7 +19,7 @@ from closedloop.loop.scoring.row import lent_stamp
 Document = dict[str, object]
 
 PAYLOAD_BYTES = 1 << 20
-"""A body past this size is logged without what is not scored, and marked as `cut`."""
+"""A body past this size is logged without the fields that are not scored, and marked as `cut`."""
 LENT_TO = "lent_to"
 """In feedback without an answer: the predictors that answered, whose logs have it too."""
 _LENT = "via"
@@ -31,11 +31,11 @@ _FEEDBACK_FIELDS = ("reward", "truth", "request", "response")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What one event adds to one document: a whole section of it."""
+class Section:
+    """The section that one event adds to one document."""
 
     document_id: str
-    section: str
+    name: str
     common: Document
     content: Document
 
@@ -48,8 +48,8 @@ class Part:
         return predictor_of(self.common)
 
 
-def parts_of(observation: Observation, answer_rows: int | None = None) -> list[Part]:
-    """What an event adds to which documents.
+def sections_of(observation: Observation, answer_rows: int | None = None) -> list[Section]:
+    """The sections that an event adds to documents.
 
     `answer_rows` is how many rows the answer has that feedback is about, None where it is not
     known. Feedback adds nothing to a row for which its truth is null.
@@ -61,9 +61,9 @@ def parts_of(observation: Observation, answer_rows: int | None = None) -> list[P
         else _message_contents(observation)
     )
     return [
-        Part(
+        Section(
             document_id=document_id(event.request_id, row, size),
-            section=events.SECTIONS[event.type],
+            name=events.SECTIONS[event.type],
             common={
                 "ServingEngine": "seldon",
                 "Ce-Namespace": event.namespace,
@@ -103,14 +103,14 @@ def stamp_of(content: Mapping[str, object]) -> str:
     return lent_stamp(stamp, str(content[_LENT])) if _LENT in content else stamp
 
 
-def lent(part: Part, owner: Predictor) -> Part:
+def lent(section: Section, owner: Predictor) -> Section:
     """Feedback that reached one predictor of a deployment, for `owner`, which answered."""
     names = dict(zip(OWNER, owner, strict=True))
-    return Part(
-        part.document_id,
-        part.section,
-        {**part.common, **names},
-        {**part.content, _LENT: part.owner.predictor},
+    return Section(
+        section.document_id,
+        section.name,
+        {**section.common, **names},
+        {**section.content, _LENT: section.owner.predictor},
     )
 
 

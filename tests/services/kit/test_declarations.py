@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from closedloop.loop.output import InvalidOutput, Output, Outputs
-from closedloop.services.kit.declared import DeclaredOutputs, parse_outputs
+from closedloop.services.kit.declarations import DeclaredOutputs, parse_outputs
 
 NAMES = ("seldon", "iris", "default")
 RATE = "seldon/iris/default: {kind: regression}"

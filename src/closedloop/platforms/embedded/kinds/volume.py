@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from closedloop.platforms.embedded.reconcile.kinds.base import ClusterOnly, Fault, Path, Strict
+from closedloop.platforms.embedded.kinds.base import ClusterOnly, Fault, Strict
+from closedloop.validation import Path
 
 _SCRATCH = "/tmp"  # noqa: S108 - a path in a manifest, nothing is opened
 

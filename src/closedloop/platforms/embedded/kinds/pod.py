@@ -5,20 +5,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from closedloop.platforms.embedded.reconcile.kinds.base import (
-    ClusterOnly,
-    Fault,
-    Path,
-    Port,
-    PortRef,
-    Strict,
-)
-from closedloop.platforms.embedded.reconcile.kinds.volume import (
+from closedloop.platforms.embedded.kinds.base import ClusterOnly, Fault, Port, PortRef, Strict
+from closedloop.platforms.embedded.kinds.volume import (
     Volume,
     VolumeMount,
     mount_faults,
     volume_faults,
 )
+from closedloop.validation import Path
 
 POD_IP = "status.podIP"
 

@@ -9,8 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 from pydantic.alias_generators import to_camel
+
+from closedloop.manifests import Manifest
+from closedloop.validation import Path, field_path
 
 # Accepted for the sake of a cluster, without effect on one machine.
 ClusterOnly = Annotated[object | None, "cluster only"]
@@ -24,8 +27,6 @@ _MEANINGFUL_DOMAINS = (
     "knative.dev",
     "closedloop.dev",
 )
-
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,42 @@ class Metadata(Strict):
 
 
 class Manifested(Strict):
-    """An object: subclasses say its `apiVersion`, `kind` and `spec`."""
+    """An object: subclasses say what is in it beside its metadata."""
 
     # Annotations that this kind understands; a value of None is any value.
     annotations: ClassVar[Mapping[str, str | None]] = {}
 
+    api_version: str
+    kind: str
     metadata: Metadata
     status: ClusterOnly = None  # an object as `get` returned it can be applied again
+    _manifest: Manifest = PrivateAttr()
+
+    @property
+    def name(self) -> str:
+        return self._manifest.name
+
+    @property
+    def namespace(self) -> str:
+        return self._manifest.namespace
+
+    @property
+    def path(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def key(self) -> str:
+        """`kind/namespace/name`."""
+        return self._manifest.key
+
+    def read_from(self, manifest: Manifest) -> None:
+        """Remember the manifest that it was read from, which its faults name."""
+        self._manifest = manifest
+
+    def sentence(self, path: Path, message: str) -> str:
+        """One sentence that names file, object and field."""
+        return f"{self._manifest.source}: {self._manifest.title}: {field_path(path)} {message}"
 
     def faults(self) -> Iterator[Fault]:
         """Rules that no single field can state; overridden with `yield from super()`."""
@@ -83,7 +113,7 @@ def annotation_faults(
         if name not in known:
             yield Fault((*path, name), "is an annotation that is not supported here: remove it")
         elif (only := known[name]) is not None and value != only:
-            yield Fault((*path, name), f"is {value!r}: only {only!r} is supported here")
+            yield Fault((*path, name), f"is {value!r}: give {only!r}")
 
 
 def _port(value: int) -> int:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from closedloop.platforms.embedded.reconcile.kinds.base import Fault, Manifested, Port, Strict
+from closedloop.platforms.embedded.kinds.base import Fault, Manifested, Port, Strict
 
 # The labels of the pods that Istio's gateway chart makes for the release
 # `istio-ingressgateway`, which the Envoy of this machine stands in for.
@@ -35,10 +35,8 @@ class GatewaySpec(Strict):
 
 
 class Gateway(Manifested):
-    """networking.istio.io/v1 Gateway."""
+    """The port at which every request enters: Envoy's own on this machine."""
 
-    api_version: Literal["networking.istio.io/v1", "networking.istio.io/v1beta1"]
-    kind: Literal["Gateway"]
     spec: GatewaySpec
 
     def faults(self) -> Iterator[Fault]:

@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 class DeclaredOutputs:
     """The declarations in `folder`; an empty name, or a folder that is not there, has none.
 
-    A file that cannot be read leaves in place what it said before, and says so in the log and in
+    A file that cannot be read leaves its earlier declarations in force; that is in the log and in
     `closedloop_declarations_invalid`.
     """
 
@@ -30,7 +30,7 @@ class DeclaredOutputs:
         self._read: dict[str, Outputs] = {}
         self._invalid = Gauge(
             "closedloop_declarations_invalid",
-            "Files of declared outputs that cannot be read; what they said before is in force.",
+            "Files of declared outputs that cannot be read; their earlier ones are in force.",
             registry=registry,
         )
         self.outputs = Outputs()

@@ -1,0 +1,74 @@
+"""Counts that Elasticsearch adds up over the scores in the log: outcomes and confusions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from closedloop.loop.scoring import ConfusionMatrix
+from closedloop.loop.scoring.verdict import STATES
+
+CELL = ("score.predicted", "score.actual")
+"""The fields of a cell of the confusion matrix."""
+
+OUTCOMES: Mapping[str, Any] = {
+    "states": {"terms": {"field": "score.state", "size": len(STATES)}},
+    "correct": {
+        "filters": {
+            "filters": {
+                said: {"term": {"score.correct": said == "true"}} for said in ("true", "false")
+            }
+        }
+    },
+}
+"""The aggregations that `states_in` and `right_and_wrong` read."""
+
+_PAGE = 1000
+
+
+class Buckets:
+    """A composite aggregation: a bucket for each combination of values of `fields`, in pages.
+
+    `within` are aggregations in each bucket. Search with `aggregations` and give the answer to
+    `read`, until it is `done`.
+    """
+
+    def __init__(self, fields: Sequence[str], within: Mapping[str, Any] | None = None) -> None:
+        self.done = False
+        self._composite: dict[str, Any] = {
+            "size": _PAGE,
+            "sources": [{field: {"terms": {"field": field}}} for field in fields],
+        }
+        self._within = within or {}
+
+    @property
+    def aggregations(self) -> dict[str, Any]:
+        """The aggregations of the next search."""
+        return {"buckets": {"composite": self._composite, "aggregations": self._within}}
+
+    def read(self, answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """The buckets of one page, from the answer to a search."""
+        # Without any index there is no aggregation either.
+        found = answer.get("aggregations", {}).get("buckets", {})
+        self.done = "after_key" not in found
+        self._composite["after"] = found.get("after_key")
+        buckets: list[Mapping[str, Any]] = found.get("buckets", [])
+        return buckets
+
+
+def states_in(counted: Mapping[str, Any]) -> dict[str, int]:
+    """How many rows are in each state, from an answer or a bucket with `OUTCOMES`."""
+    return {bucket["key"]: bucket["doc_count"] for bucket in counted["states"]["buckets"]}
+
+
+def right_and_wrong(counted: Mapping[str, Any]) -> tuple[int, int]:
+    """How many rows are right and wrong, from an answer or a bucket with `OUTCOMES`."""
+    buckets = counted["correct"]["buckets"]
+    return buckets["true"]["doc_count"], buckets["false"]["doc_count"]
+
+
+def matrix_of(buckets: Iterable[Mapping[str, Any]]) -> ConfusionMatrix:
+    """The confusion matrix of buckets by `CELL`."""
+    matrix = ConfusionMatrix()
+    for bucket in buckets:
+        predicted, actual = (bucket["key"][field] for field in CELL)
+        matrix.add(predicted, actual, bucket["doc_count"])
+    return matrix

@@ -1,0 +1,115 @@
+"""The writes of `_bulk`: a document with the version that it replaces, as NDJSON."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from closedloop.loop import rfc3339
+from closedloop.loop.sections import Document
+
+Key = tuple[str, str]
+"""Index and document id."""
+
+# Far below the limit of Elasticsearch, which keeps the memory of both low, and above
+# a thousand documents of a small model: smaller requests cost more for each.
+_REQUEST_BYTES = 4 << 20
+
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A document as Elasticsearch has it, and the version that a write must replace."""
+
+    source: Document
+    seq_no: int
+    primary_term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One action of a `_bulk` request: `lines` is its action and its document, as NDJSON.
+
+    `pieces` is for the caller: how many of the parts that wait for the document are in it.
+    """
+
+    key: Key
+    lines: bytes
+    pieces: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one operation, by its HTTP status; it is one of the four."""
+
+    status: int
+    error: str = ""
+
+    @property
+    def written(self) -> bool:
+        return self.status < 300
+
+    @property
+    def conflict(self) -> bool:
+        """The document was written, or gone, since it was read."""
+        return self.status in (404, 409)
+
+    @property
+    def later(self) -> bool:
+        """Elasticsearch has too much to do, or a fault of its own."""
+        return self.status >= 500 or self.status == 429
+
+    @property
+    def refused(self) -> bool:
+        """Sent again it would be refused again."""
+        return not (self.written or self.conflict or self.later)
+
+
+def put(key: Key, known: Known | None, document: Document, pieces: int = 1) -> Operation:
+    """The write of a document in place of just the version that was read, or where none was.
+
+    Raises ValueError for a number that JSON does not have, RecursionError for too deep a nesting.
+    """
+    action = {"create": _at(key)} if known is None else {"index": {**_at(key), **_version(known)}}
+    return Operation(key, f"{_encode(action)}\n{_encode(document)}\n".encode(), pieces)
+
+
+def delete(key: Key, known: Known) -> Operation:
+    """The removal of just the version of a document that was read."""
+    action = {"delete": {**_at(key), **_version(known)}}
+    return Operation(key, f"{_encode(action)}\n".encode())
+
+
+def overwrite(key: Key, document: Document | None) -> Operation:
+    """The write of a document in place of any version; None removes it."""
+    name = "delete" if document is None else "index"
+    action = _encode({name: _at(key)})
+    lines = [action] if document is None else [action, _encode(document)]
+    return Operation(key, "".join(f"{line}\n" for line in lines).encode())
+
+
+def logged(key: Key, document: Document) -> Document:
+    """The document as it is kept in the inference log: with its id, and the time of the write."""
+    return {**document, "DocumentId": key[1], "logged_at": rfc3339.now()}
+
+
+def groups(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
+    """The operations in requests of a few megabytes, or of one operation if that is larger."""
+    group: list[Operation] = []
+    size = 0
+    for operation in operations:
+        if group and size + len(operation.lines) > _REQUEST_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(operation)
+        size += len(operation.lines)
+    if group:
+        yield group
+
+
+def _at(key: Key) -> dict[str, object]:
+    return {"_index": key[0], "_id": key[1]}
+
+
+def _version(known: Known) -> dict[str, object]:
+    return {"if_seq_no": known.seq_no, "if_primary_term": known.primary_term}

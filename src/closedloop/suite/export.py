@@ -1,0 +1,30 @@
+"""Notebooks, manifests and what goes with them, written out to be changed."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from closedloop.suite.errors import SuiteError
+
+# What a wheel carries of a checkout (`pyproject.toml`).
+CARRIED = ("manifests", "notebooks", "img", "docker/iris/requirements.txt")
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*")
+
+
+def write_checkout(root: Path, folder: Path) -> Iterator[Path]:
+    """Copy notebooks, pictures, manifests and the models' requirements from `root`.
+
+    Yields each file or folder at its new place. Raises `SuiteError` if there is
+    something in `folder` already: nothing there is overwritten.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise SuiteError(f"{folder} is not empty: name a new folder")
+    for name in CARRIED:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source = root / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=_LEFT_OUT)
+        else:
+            shutil.copyfile(source, target)
+        yield target
