@@ -1,5 +1,6 @@
 """Counts that Elasticsearch adds up over the scores in the log: outcomes and confusions."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ OUTCOMES: Mapping[str, Any] = {
 }
 """The aggregations that `states_in` and `right_and_wrong` read."""
 
+_INTERVAL = re.compile(r"[1-9]\d*[smhd]")
 _PAGE = 1000
 
 
@@ -52,6 +54,18 @@ class Buckets:
         self._composite["after"] = found.get("after_key")
         buckets: list[Mapping[str, Any]] = found.get("buckets", [])
         return buckets
+
+
+def by_interval(field: str, every: str, within: Mapping[str, Any]) -> dict[str, Any]:
+    """A search's aggregation `times`: a bucket for each interval in which `field` has a time.
+
+    `every` is the length of an interval, such as `1h` or `30s`. Raises ValueError for one that
+    is none.
+    """
+    if not _INTERVAL.fullmatch(every):
+        raise ValueError(f"every is {every!r}: give a number of s, m, h or d, such as '1h'")
+    histogram = {"field": field, "fixed_interval": every, "min_doc_count": 1}
+    return {"times": {"date_histogram": histogram, "aggs": within}}
 
 
 def states_in(counted: Mapping[str, Any]) -> dict[str, int]:

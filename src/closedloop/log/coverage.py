@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from elasticsearch import Elasticsearch
 
-from closedloop.log.evaluate import INTERVAL
+from closedloop.log.counts import by_interval
 from closedloop.log.pages import Log, open_log
 from closedloop.log.period import ALWAYS, Filter, Period
 
@@ -72,25 +72,14 @@ def coverage_by_cohort(
     Intervals without an answer are left out. Raises NothingLoggedError when the
     predictor has no log, ValueError for an interval that is none.
     """
-    if not INTERVAL.fullmatch(every):
-        raise ValueError(f"every is {every!r}: give a number of s, m, h or d, such as '1h'")
+    aggs = by_interval(_ANSWER_TIME, every, {"judged": {"filter": _JUDGED}})
     log = open_log(client, namespace, deployment, predictor)
-    answered: Filter = {"exists": {"field": _ANSWER_TIME}}
     buckets = client.search(
         index=log.index,
         size=0,
-        query={"bool": {"filter": [answered, *log.filters, *period.filters()]}},
-        aggs={
-            "cohorts": {
-                "date_histogram": {
-                    "field": _ANSWER_TIME,
-                    "fixed_interval": every,
-                    "min_doc_count": 1,
-                },
-                "aggs": {"judged": {"filter": _JUDGED}},
-            }
-        },
-    )["aggregations"]["cohorts"]["buckets"]
+        query={"bool": {"filter": [*log.filters, *period.filters()]}},
+        aggs=aggs,
+    )["aggregations"]["times"]["buckets"]
     p90 = _delays(client, log, period).p90
     length = timedelta(**{_UNITS[every[-1]]: int(every[:-1])})
     cohorts = []
