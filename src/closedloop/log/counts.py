@@ -69,12 +69,12 @@ def by_interval(field: str, every: str, within: Mapping[str, Any]) -> dict[str, 
 
 
 def states_in(counted: Mapping[str, Any]) -> dict[str, int]:
-    """How many rows are in each state, from an answer or a bucket with `OUTCOMES`."""
+    """The number of rows in each state, from an answer or a bucket with `OUTCOMES`."""
     return {bucket["key"]: bucket["doc_count"] for bucket in counted["states"]["buckets"]}
 
 
 def right_and_wrong(counted: Mapping[str, Any]) -> tuple[int, int]:
-    """How many rows are right and wrong, from an answer or a bucket with `OUTCOMES`."""
+    """The numbers of right and of wrong rows, from an answer or a bucket with `OUTCOMES`."""
     buckets = counted["correct"]["buckets"]
     return buckets["true"]["doc_count"], buckets["false"]["doc_count"]
 

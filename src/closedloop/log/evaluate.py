@@ -1,4 +1,4 @@
-"""How good a predictor was in a past period, aggregated by Elasticsearch."""
+"""Evaluation of a predictor in a past period, aggregated by Elasticsearch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
