@@ -7,6 +7,7 @@ loopback range, so ports are those of the manifest, as in a cluster.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +117,35 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerSpec:
-    """A Broker: its delivery defaults are in `delivery`, as in the manifest."""
+class Delivery:
+    """How hard to try to hand an event to a subscriber, and the URL for one that nobody took.
 
-    namespace: str
-    name: str
-    delivery: Mapping[str, object] = field(default_factory=dict)
+    Times are in seconds. The defaults are a cluster's (`config-br-defaults`),
+    but for the timeout: Knative waits for an answer as long as the connection
+    lives, and a subscriber that hangs must not hold its place for ever.
+    """
+
+    retry: int = 10
+    policy: Literal["linear", "exponential"] = "exponential"
+    delay: float = 0.2
+    timeout: float = 60.0
+    dead_letter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class TriggerSpec:
-    """A Trigger, with subscriber and dead-letter sink as URLs that can be called."""
+class Trigger:
+    """Which events of a broker go to the URL `subscriber`; names are `namespace/name`."""
 
-    namespace: str
     name: str
     broker: str
     filters: Mapping[str, str]
     subscriber: str
-    delivery: Mapping[str, object]  # dead-letter sink resolved to {"deadLetterSink": {"uri": ...}}
+    delivery: Delivery = Delivery()
     replay: bool = False
+
+    @property
+    def namespace(self) -> str:
+        return self.name.partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +173,8 @@ class Desired:
     pods: tuple[Pod, ...] = ()
     services: tuple[ServicePort, ...] = ()
     routes: tuple[Route, ...] = ()
-    brokers: tuple[BrokerSpec, ...] = ()
-    triggers: tuple[TriggerSpec, ...] = ()
+    brokers: tuple[str, ...] = ()  # namespace/name
+    triggers: tuple[Trigger, ...] = ()
     scrapes: tuple[ScrapeTarget, ...] = ()
     rules: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # file name: groups
     problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

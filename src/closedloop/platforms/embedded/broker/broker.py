@@ -9,10 +9,11 @@ import structlog
 from nats.errors import Error as NatsError
 
 from closedloop.platforms.embedded.broker.cloudevent import CloudEvent, admit, to_message
-from closedloop.platforms.embedded.broker.config import Config, Trigger, read
+from closedloop.platforms.embedded.broker.config import Config, read
 from closedloop.platforms.embedded.broker.counts import Counts, TriggerCounts
 from closedloop.platforms.embedded.broker.store import Store, StoreUnavailable, consumer_name
 from closedloop.platforms.embedded.broker.subscription import Subscription
+from closedloop.platforms.embedded.desired import Trigger
 
 _REPLAY = "_replay"
 _WATCH_EVERY = 1.0

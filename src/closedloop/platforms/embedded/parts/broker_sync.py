@@ -8,14 +8,14 @@ import aiohttp
 import structlog
 
 from closedloop.machine import write_whole
+from closedloop.platforms.embedded.broker.config import to_json
 from closedloop.platforms.embedded.desired import Desired
-from closedloop.platforms.embedded.parts.broker import configuration
 from closedloop.platforms.embedded.run.changes import Changes
 from closedloop.platforms.embedded.running import Running
 
 _log = structlog.get_logger(__name__)
 
-_EMPTY = configuration((), ())
+_EMPTY = to_json((), ())
 _AGAIN = 1.0  # seconds until what failed is tried again
 
 
@@ -86,17 +86,16 @@ class BrokerSync:
             return True
         for trigger in self._desired().triggers:
             if trigger.replay:
-                name = f"{trigger.namespace}/{trigger.name}"
-                if error := await self._post(f"/-/replay?trigger={name}"):
-                    _log.warning("events cannot be replayed yet", trigger=name, error=error)
+                if error := await self._post(f"/-/replay?trigger={trigger.name}"):
+                    _log.warning("events cannot be replayed yet", trigger=trigger.name, error=error)
                     return False
-                _log.info("events are delivered again", trigger=name)
+                _log.info("events are delivered again", trigger=trigger.name)
         self._losses = losses
         return True
 
     def _wanted(self) -> str:
         desired = self._desired()
-        return configuration(desired.brokers, desired.triggers)
+        return to_json(desired.brokers, desired.triggers)
 
     async def _post(self, path: str) -> str:
         """POST to the broker: why it failed, or the empty string."""
