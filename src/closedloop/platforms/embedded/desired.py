@@ -116,6 +116,11 @@ class Route:
         return [host for host, _ in self.backends] + mirrored
 
 
+def prefix_of(deployment: str) -> str:
+    """The path at the gateway of SeldonDeployment `namespace/name`, as its operator sets it."""
+    return f"/seldon/{deployment}/"
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """How hard to try to hand an event to a subscriber, and the URL for one that nobody took.
