@@ -1,7 +1,7 @@
-"""What should run: the reconciler's answer to a set of manifests, as plain data.
+"""The desired state: the reconciler's answer to a set of manifests, as plain data.
 
 The reconciler (pure) makes a `Desired` out of objects; the daemon compares it
-with what runs and closes the gap. Every pod has an address of its own in the
+with the running processes and closes the gap. Every pod has an address of its own in the
 loopback range, so ports are those of the manifest, as in a cluster.
 """
 
@@ -26,7 +26,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One container: what to run and how to see that it works.
+    """One container: its command, and how to see that it works.
 
     `ports` are the container's own port names, which a PodMonitor means: two
     containers of a pod may each have a port `metrics`. `stop_grace` is seconds
@@ -60,7 +60,7 @@ class Pod:
 
     The placeholder `{pod_ip}` in argv and env is filled in when the pod gets
     its address; replace that text only, since other braces are JSON.
-    `revision` changes with whatever makes it another pod. A workload with n
+    `revision` changes with everything that makes it another pod. A workload with n
     replicas is n equal pods. While it `waits_for` something, no new one starts;
     one that runs goes on.
     """
@@ -155,7 +155,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class ScrapeTarget:
-    """What Prometheus should scrape: endpoints of a PodMonitor over the pods it selects."""
+    """A task of Prometheus: an endpoint of a PodMonitor over the pods it selects."""
 
     job: str
     namespace: str | None  # None: pods of every namespace

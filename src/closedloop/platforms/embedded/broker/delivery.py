@@ -1,4 +1,4 @@
-"""How often and when an event is tried again, and what becomes of it in the end.
+"""How often and when an event is tried again, and how it ends.
 
 Semantics of Knative Eventing (`pkg/kncloudevents/retries.go`).
 """
@@ -88,7 +88,7 @@ def proceed(delivery: Delivery, progress: Progress, outcome: Outcome) -> TryAgai
 
 
 def error_extensions(destination: str, cause: Outcome) -> dict[str, str]:
-    """Extension attributes that tell a dead-letter sink what went wrong."""
+    """Extension attributes that tell a dead-letter sink the cause."""
     extensions = {"knativeerrordest": destination, "knativeerrorcode": str(cause.status)}
     if cause.body:
         data = base64.b64encode(cause.body[:_ERROR_DATA_BYTES])

@@ -55,7 +55,7 @@ class Destination(Strict):
 
 
 class Delivery(Strict):
-    """How hard to try, and where to put what could not be delivered."""
+    """How hard to try, and where to put events that could not be delivered."""
 
     retry: int | None = Field(default=None, ge=0)
     backoff_policy: Literal["linear", "exponential"] | None = None
@@ -89,7 +89,7 @@ def delivery_faults(delivery: Delivery | None, path: Path) -> Iterator[Fault]:
 
 
 class BrokerSpec(Strict):
-    """What a Broker wants."""
+    """The spec of a Broker."""
 
     delivery: Delivery | None = None
 
@@ -116,7 +116,7 @@ class Filter(Strict):
 
 
 class TriggerSpec(Strict):
-    """What a Trigger wants."""
+    """The spec of a Trigger."""
 
     broker: str
     filter: Filter = Filter()

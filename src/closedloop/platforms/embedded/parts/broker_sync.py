@@ -16,13 +16,13 @@ from closedloop.platforms.embedded.running import Running
 _log = structlog.get_logger(__name__)
 
 _EMPTY = to_json((), ())
-_AGAIN = 1.0  # seconds until what failed is tried again
+_AGAIN = 1.0  # seconds until a failed request is tried again
 
 
 class BrokerSync:
     """Writes the file, tells the broker, and has events delivered again after a loss.
 
-    `error` says why what is desired is not in effect, or is empty.
+    `error` says why the desired state is not in effect, or is empty.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class BrokerSync:
         self._running = running
         self._changes = changes
         self._http = http
-        self._loaded = ""  # what the broker said it took
+        self._loaded = ""  # the configuration that the broker took
         self._losses = 0  # restarts of the search server that were answered
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(_EMPTY, encoding="utf-8")
 
     @property
     def in_effect(self) -> bool:
-        """Whether the broker is ready and serves exactly what is desired."""
+        """Whether the broker is ready and serves exactly the desired state."""
         pod = self._running.part_pods.get("broker")
         return pod is not None and pod.ready and self._loaded == self._wanted()
 
@@ -76,7 +76,7 @@ class BrokerSync:
         return not error
 
     async def _replay(self) -> bool:
-        """After the search server lost its data: deliver again what the broker kept."""
+        """After the search server lost its data: deliver the events again that the broker kept."""
         server = self._running.part_pods.get("elasticsearch")
         broker = self._running.part_pods.get("broker")
         if server is None or broker is None or not (server.ready and broker.ready):
