@@ -115,6 +115,11 @@ class Route:
         return [host for host, _ in self.backends] + mirrored
 
 
+def prefix_of(deployment: str) -> str:
+    """The path at the gateway of SeldonDeployment `namespace/name`, as its operator sets it."""
+    return f"/seldon/{deployment}/"
+
+
 @dataclass(frozen=True, slots=True)
 class BrokerSpec:
     """A Broker: its delivery defaults are in `delivery`, as in the manifest."""

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from closedloop.platforms.embedded.desired import Pod
 from closedloop.platforms.embedded.run import logs
@@ -61,7 +60,9 @@ class Running:
         except PlatformError as error:
             del self.parts[part.name], self.part_pods[part.name]
             await self._end(pod)
-            raise PlatformError(f"{error}\n{self.logs(part.name, 20)}".rstrip()) from None
+            raise PlatformError(
+                f"{error}\n{logs.tail(pod.processes[0].log, 20)}".rstrip()
+            ) from None
         return pod
 
     def aim(self, pods: Sequence[Pod]) -> None:
@@ -99,12 +100,6 @@ class Running:
                 " its log says why"
             ) from None
 
-    async def restart(self, name: str, *, kill: bool, timeout: float = 120) -> None:
-        """Restart a part, or a workload `namespace/name`, and wait until it is ready again."""
-        pods = self.find(name)
-        await asyncio.gather(*(pod.restart(kill=kill) for pod in pods))
-        await self.ready(pods, timeout)
-
     def evict(self, pod: LivePod, *, kill: bool) -> None:
         """Have another pod take the place of this one, which ends, at once if `kill`."""
         for name, part in self.part_pods.items():
@@ -120,30 +115,6 @@ class Running:
                 if pod in workload.pods:
                     self._stop(workload, pod, drain=False)
         self._changes.mark()
-
-    def find(self, name: str) -> list[LivePod]:
-        """The pods of a part, of a workload `namespace/name`, or of what made workloads.
-
-        Raises `PlatformError` when there is none of that name.
-        """
-        if name in self.part_pods:
-            return [self.part_pods[name]]
-        pods = [pod for one in self._workloads_of(name) for pod in one.pods if not pod.draining]
-        if not pods:
-            raise PlatformError(f"nothing runs by the name {name}: name one of {self._names()}")
-        return pods
-
-    def logs(self, name: str, lines: int) -> str:
-        """The last lines of a part or workload, each log under its name when there are several.
-
-        Raises `PlatformError` when nothing of that name ever logged.
-        """
-        files = self._log_files(name)
-        if not files:
-            raise PlatformError(f"nothing logs by the name {name}: name one of {self._names()}")
-        if len(files) == 1:
-            return logs.tail(files[0], lines)
-        return "\n".join(f"==> {file.stem} <==\n{logs.tail(file, lines)}" for file in files)
 
     async def stop(self) -> None:
         """End everything: workloads first, since they use the parts."""
@@ -176,24 +147,3 @@ class Running:
     async def _end(self, pod: LivePod) -> None:
         await pod.stop()
         self._network.give_back(pod.address)
-
-    def _workloads_of(self, name: str) -> list[Workload]:
-        """The workload of this name, or those of the SeldonDeployment of this name."""
-        if name in self.workloads:
-            return [self.workloads[name]]
-        return [one for one in self.workloads.values() if one.owner.partition("/")[2] == name]
-
-    def _log_files(self, name: str) -> list[Path]:
-        if name in self.parts or "/" not in name:
-            file = self._surroundings.logs / f"{Path(name).name}.log"
-            return [file] if file.exists() else []
-        workloads = self._workloads_of(name)
-        if workloads:
-            pods = [pod for one in workloads for pod in one.pods]
-            return sorted({process.log for pod in pods for process in pod.processes})
-        # Its pods are gone, their logs are not.
-        gone = self._surroundings.logs.glob(f"{name.replace('/', '.')}-*.log")
-        return sorted(file for file in gone if not file.name.endswith(".previous.log"))
-
-    def _names(self) -> str:
-        return ", ".join([*self.parts, *self.workloads]) or "none, since nothing runs"

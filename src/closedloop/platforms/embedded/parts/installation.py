@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,13 +140,3 @@ class Installation:
                     at, folder, programs, values, urls[PROMETHEUS.service]
                 )
             )
-
-
-# Which parts, as `status` names them, an installation consists of.
-ROWS: Mapping[str, tuple[str, ...]] = {
-    "istio": ("envoy",),
-    "monitoring": ("prometheus", "alertmanager"),
-    "seldon-core": ("seldon-core",),
-    "knative-eventing": ("nats", "broker"),
-    "elasticsearch": ("elasticsearch",),
-}

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Container, Sequence
 
+from closedloop.loop.rfc3339 import now
 from closedloop.platforms.embedded.desired import Pod
-from closedloop.platforms.embedded.lifetimes import now
 from closedloop.platforms.embedded.run.pods import LivePod
 
 
@@ -71,7 +71,7 @@ class Workload:
         if any(one.pod.revision not in self._revisions for one in self.pods):
             self._rolled_out = None
         elif self.settled and not self.rolled_out:
-            self._rolled_out = (self._revisions, now())
+            self._rolled_out = (self._revisions, now("microseconds"))
         # Equal pods that are ready come first, so that of too many the others go.
         fresh = sorted(self.updated, key=lambda one: not one.ready)
         surplus = fresh[len(self.target) :]

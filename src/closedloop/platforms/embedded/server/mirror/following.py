@@ -112,7 +112,7 @@ class Following:
         if before != now:
             direction = "up" if now > before else "down"
             text = f"Scaled {direction} replica set {set_name} from {before} to {now}"
-            self._platform.events_of.record(key, "ScalingReplicaSet", text)
+            self._platform.events.record(key, "ScalingReplicaSet", text)
 
     def _pod(
         self, live: LivePod, name: str, namespace: str, template: Mapping[str, Any], owner: Object

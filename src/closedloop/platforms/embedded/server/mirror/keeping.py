@@ -29,7 +29,7 @@ class Mirror:
         self._store = store
         self._keeper = Keeper(store)
         self._following = Following(platform, store, self._keeper)
-        self._pod_events = PodEvents(platform.events_of)
+        self._pod_events = PodEvents(platform.events)
         self._events: dict[int, tuple[Key, int]] = {}  # by number, with their counts
         self._written: dict[Key, Manifest] = {}
         self._looked = -1  # the change after which the store was brought up to date
@@ -115,7 +115,7 @@ class Mirror:
 
     def _write_events(self) -> None:
         written = set()
-        for one in self._platform.events_of.recent():
+        for one in self._platform.events.recent():
             known = self._events.get(one.number)
             if known is not None and known[1] == one.count:
                 written.add(one.number)
@@ -153,5 +153,5 @@ class Mirror:
     def _forget_events(self, namespace: str) -> None:
         for key in self._store.all_keys():
             if key[:2] == ("Event", namespace):
-                self._platform.events_of.forget(int(key[2].rpartition(".")[2], 16))
+                self._platform.events.forget(int(key[2].rpartition(".")[2], 16))
                 self._store.remove(key)

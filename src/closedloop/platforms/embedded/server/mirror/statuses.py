@@ -5,7 +5,7 @@ from typing import Any
 
 from closedloop.platforms.embedded import status
 from closedloop.platforms.embedded.controller import Controller
-from closedloop.platforms.embedded.names import prefix
+from closedloop.platforms.embedded.desired import prefix_of
 from closedloop.platforms.embedded.run.workload import Workload
 from closedloop.platforms.embedded.server.store import Object
 
@@ -74,7 +74,7 @@ def _timed(one: Object, before: Mapping[str, Any] | None, now: str) -> Object:
 
 
 def _seldon_deployment(platform: Controller, key: str, problems: tuple[str, ...]) -> Object:
-    at = prefix(key.partition("/")[2])
+    at = prefix_of(key.partition("/")[2])
     wanted = [one for one in platform.desired.routes if one.prefix == at]
     live = [one for one in platform.routing.routes if one.prefix == at]
     service = wanted[0].backends[0][0] if wanted else ""
