@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 from aiohttp.test_utils import TestClient, TestServer
 from elasticsearch import Elasticsearch
@@ -15,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from closedloop.loop import events, rfc3339
 from closedloop.loop.events import Event
 from closedloop.loop.sections import Document
+from closedloop.services.metrics_server import replay
 from closedloop.services.metrics_server.app import create_app
 from closedloop.services.metrics_server.settings import Settings
 from tests.inference_log import Log
@@ -154,9 +156,14 @@ class MetricsServer:
 
 @asynccontextmanager
 async def running_server(url: str, **settings: Any) -> AsyncIterator[MetricsServer]:
-    """A server; no resync is due within a test unless `resync_seconds` says so."""
+    """A server; no resync is due within a test unless `resync_seconds` says so.
+
+    Its garbage collection after a restore is left out: it would visit the objects of
+    every test before, which takes longer than most tests.
+    """
     registry = CollectorRegistry()
     settings = {"resync_seconds": 3600.0, **settings}
     app = create_app(Settings(elasticsearch_url=url, **settings), registry)
-    async with TestClient(TestServer(app)) as client:
-        yield MetricsServer(client, registry)
+    with patch.object(replay, "_spare_rows"):
+        async with TestClient(TestServer(app)) as client:
+            yield MetricsServer(client, registry)
