@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from elasticsearch import Elasticsearch
 from prometheus_client import CollectorRegistry
 
-from closedloop.loop import events
+from closedloop.loop import events, rfc3339
 from closedloop.loop.events import Event
 from closedloop.loop.sections import Document
 from closedloop.services.metrics_server import replay
@@ -41,7 +41,7 @@ def event(
         id=str(event_id or uuid.uuid4()),
         source="http://:8000/",
         type=kind,
-        time=(START + timedelta(seconds=second)).isoformat(),
+        time=rfc3339.written(START + timedelta(seconds=second)),
         request_id=request_id,
         namespace="seldon",
         deployment=deployment,
@@ -70,11 +70,11 @@ def reward(value: float, second: int = 1, **where: Any) -> Event:
 def write_log(
     client: Elasticsearch, happened: Iterable[Event], logged_at: datetime | None = None
 ) -> None:
-    """What a request logger that saw these events would have written, by its clock."""
+    """Write the documents of a request logger that saw these events, by its clock."""
     log = Log(output=None)
     for one in happened:
         log.observe(one)
-    moment = (logged_at or datetime.now(UTC)).isoformat(timespec="milliseconds")
+    moment = rfc3339.written(logged_at or datetime.now(UTC), "milliseconds")
     log.logger.look()
     for document in log.documents.values():
         document["logged_at"] = moment

@@ -1,13 +1,10 @@
-"""Our broker, and the file by which it learns of Brokers and Triggers."""
+"""Our broker: where it comes from and how it is started."""
 
-import json
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 from closedloop import __version__
-from closedloop.platforms.embedded.desired import BrokerSpec, Probe, Process, TriggerSpec
+from closedloop.platforms.embedded.desired import Probe, Process
 from closedloop.platforms.embedded.run.network import port_of_part
 from closedloop.platforms.embedded.run.part import Part
 
@@ -35,15 +32,4 @@ def part(address: str, config: Path, nats: str) -> Part:
         ),
         labels=LABELS,
         url=f"http://{address}:{port}",
-    )
-
-
-def configuration(brokers: Iterable[BrokerSpec], triggers: Iterable[TriggerSpec]) -> str:
-    """The broker's file, as JSON."""
-    return json.dumps(
-        {
-            "brokers": [asdict(one) for one in brokers],
-            "triggers": [asdict(one) for one in triggers],
-        },
-        indent=1,
     )

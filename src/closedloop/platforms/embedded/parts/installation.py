@@ -1,4 +1,4 @@
-"""What installing each part means on one machine."""
+"""The installation of each part on one machine."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from closedloop.platforms.embedded.parts.service_urls import (
     Urls,
     without_password,
 )
-from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.run.running import Running
 from closedloop.platforms.protocol import PlatformError
 
 
@@ -35,7 +35,7 @@ class Site:
 
 
 class Installation:
-    """Installs parts, one at a time; what is there stays."""
+    """Installs parts, one at a time; a part that is there stays."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Installation:
     async def _elasticsearch(self, url: str) -> None:
         own = self._urls.elsewhere.get(ELASTICSEARCH.host)
         if own or "elasticsearch" in self._running.parts:
-            # It stays, with what was logged to it, though another be named now.
+            # It stays, with all that was logged to it, though another be named now.
             if url and url != own:
                 one = ELASTICSEARCH
                 there = without_password(self._urls.url_of(one.namespace, one.service, one.port))

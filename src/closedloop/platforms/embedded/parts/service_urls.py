@@ -30,7 +30,7 @@ ALERTMANAGER = ServicePort(
 )
 BROKER = ServicePort("knative-eventing", "broker-ingress", "http", 80, "http", broker.LABELS)
 
-# What a part's installation brings with it on a cluster, by the part that is behind it.
+# The Services that come with an installation on a cluster, by the part that is behind each.
 OF_PARTS = {
     "elasticsearch": ELASTICSEARCH,
     "prometheus": PROMETHEUS,

@@ -1,4 +1,4 @@
-"""The whole of it: from manifests to what should run. Pure, and fails only as a whole."""
+"""The whole of it: from manifests to the desired state. Pure, and fails only as a whole."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ from closedloop.platforms.embedded.reconcile.urls import UrlOf
 
 
 def desired(objects: Iterable[Manifest], *, url_of: UrlOf, runtime: Runtime) -> Desired:
-    """What a set of objects asks of this machine.
+    """The desired state of this machine for a set of objects.
 
     `url_of(namespace, service, port)` gives the URL, without a trailing slash,
     at which a Service's port can be called from here, and raises `LookupError`
@@ -21,7 +21,7 @@ def desired(objects: Iterable[Manifest], *, url_of: UrlOf, runtime: Runtime) -> 
     such as `broker-ingress` in `knative-eventing`.
 
     Raises `ManifestError` with a sentence for each field, value, image or kind
-    that one machine does not support. A reference to what is not there is no
+    that one machine does not support. A reference to an absent object is no
     error but a problem of the result: it may come later.
     """
     context = Context(read(objects), runtime, url_of)

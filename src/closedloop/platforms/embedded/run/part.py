@@ -1,4 +1,4 @@
-"""What a part is: one program of others, run as a pod of its own."""
+"""A part: one program of others, run as a pod of its own."""
 
 import shutil
 import sysconfig
@@ -15,7 +15,7 @@ from closedloop.platforms.protocol import PlatformError
 class Part:
     """A program with an address of its own, which Services find by its labels.
 
-    `url` is where it can be called directly, for what has no Service.
+    `url` is where it can be called directly, for a part without a Service.
     """
 
     name: str

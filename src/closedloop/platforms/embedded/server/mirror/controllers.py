@@ -1,12 +1,12 @@
-"""The status of the objects that users write."""
+"""The status that controllers write into the objects of users."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from closedloop.platforms.embedded import status
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.desired import prefix_of
 from closedloop.platforms.embedded.run.workload import Workload
+from closedloop.platforms.embedded.server.mirror import status
 from closedloop.platforms.embedded.server.store import Object
 
 
@@ -32,7 +32,7 @@ def of(platform: Controller, thing: Object, broker: str) -> Object | None:
         case "Trigger":
             found: Object = status.of_eventing("; ".join(problems) or broker)
             for one in platform.desired.triggers:
-                if (one.namespace, one.name) == (namespace, name):
+                if one.name == f"{namespace}/{name}":
                     found["subscriberUri"] = one.subscriber
             return found
         case "Service":
