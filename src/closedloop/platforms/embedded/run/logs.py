@@ -10,7 +10,7 @@ LIMIT = 8 * 1024 * 1024  # bytes of one file
 
 
 def rotate(log: Path, limit: int = LIMIT) -> bool:
-    """Move what `log` holds to `<log>.1` if it is over `limit` bytes.
+    """Move the content of `log` to `<log>.1` if it is over `limit` bytes.
 
     The file is emptied in place, because the process that appends to it keeps
     it open; a line written in between may be lost.

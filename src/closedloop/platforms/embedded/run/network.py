@@ -97,7 +97,7 @@ class Network:
         return self._gateway
 
     def close(self) -> None:
-        """Let other platforms have the ports; whoever listens on one should be gone."""
+        """Let other platforms have the ports; nothing should listen on them any more."""
         while self._holds:
             self._holds.pop().close()
 

@@ -14,7 +14,7 @@ from closedloop.platforms.embedded.run.supervisor import Pace, State, Supervised
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all processes of one platform have in common."""
+    """The settings that all processes of one platform have in common."""
 
     logs: Path
     tmp: Path
@@ -96,7 +96,7 @@ class LivePod:
             await one.stop()
 
     def kill(self) -> None:
-        """End every process at once; what is not stopped as well starts again."""
+        """End every process at once; one that is not stopped as well starts again."""
         for one in self.processes:
             one.kill()
 

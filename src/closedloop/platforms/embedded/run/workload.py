@@ -1,4 +1,4 @@
-"""The pods of one workload, brought step by step from what they are to what they should be."""
+"""The pods of one workload, brought step by step to the state that is desired."""
 
 from collections.abc import Callable, Container, Sequence
 
@@ -8,7 +8,7 @@ from closedloop.platforms.embedded.run.pods import LivePod
 
 
 class Workload:
-    """What a Deployment is on a cluster: n equal pods, replaced without a gap.
+    """A Deployment, as on a cluster: n equal pods, replaced without a gap.
 
     `start` makes and starts a pod; `stop` ends one, and takes it out of `pods`
     when it is gone.
@@ -50,7 +50,7 @@ class Workload:
 
     @property
     def waits_for(self) -> tuple[str, ...]:
-        """What keeps pods that are missing from being started."""
+        """The reasons why pods that are missing are not started."""
         missing = self.target[len(self.updated) :]
         return tuple(dict.fromkeys(reason for pod in missing for reason in pod.waits_for))
 

@@ -32,7 +32,7 @@ def of(platform: Controller, thing: Object, broker: str) -> Object | None:
         case "Trigger":
             found: Object = status.of_eventing("; ".join(problems) or broker)
             for one in platform.desired.triggers:
-                if (one.namespace, one.name) == (namespace, name):
+                if one.name == f"{namespace}/{name}":
                     found["subscriberUri"] = one.subscriber
             return found
         case "Service":
