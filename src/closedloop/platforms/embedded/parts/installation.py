@@ -21,7 +21,7 @@ from closedloop.platforms.embedded.parts.service_urls import (
     Urls,
     without_password,
 )
-from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.run.running import Running
 from closedloop.platforms.protocol import PlatformError
 
 
