@@ -31,7 +31,7 @@ from closedloop.platforms.embedded.run import volumes
 from closedloop.platforms.embedded.run.changes import Changes
 from closedloop.platforms.embedded.run.network import Network
 from closedloop.platforms.embedded.run.pods import LivePod, Surroundings
-from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.run.running import Running
 from closedloop.platforms.parts import PARTS
 from closedloop.platforms.protocol import PlatformError
 
@@ -154,6 +154,8 @@ class Controller:
     async def restart_made(self, workload: str, stamp: str) -> None:
         """Replace the pods of a workload, `namespace/name`, that a SeldonDeployment made."""
         async with self._applying:
+            there = {pod.workload for pod in self.desired.pods}
+            self.restarted = {one: at for one, at in self.restarted.items() if one in there}
             self.restarted[workload] = stamp
             self.running.aim(self._restarted(self.desired.pods))
 

@@ -2,8 +2,7 @@
 
 from prometheus_client import REGISTRY
 
-from closedloop.services.alert_logger.app import create_app
-from closedloop.services.alert_logger.settings import Settings
+from closedloop.services.alert_logger.app import Settings, create_app
 from closedloop.services.kit import service
 
 settings = Settings()

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
 
 
 def configure_logs(level: str) -> None:
-    """One JSON object a line on standard error, the standard library's records included."""
+    """Log one JSON object a line to standard error, the standard library's records included."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -108,7 +108,7 @@ def event_loop() -> asyncio.AbstractEventLoop:
 
 
 def addresses(host: str) -> list[str]:
-    """Where to listen: there, and for the address of a pod on its loopback too.
+    """The addresses to listen at: this one, and for that of a pod its loopback too.
 
     A forwarded port ends at the loopback of the pod, not at its address.
     """

@@ -155,13 +155,13 @@ def test_describe_tells_of_pods_and_events(kubectl: Kubectl, echoing: Path, mode
     assert "ScalingReplicaSet" in deployment
     pod = kubectl("describe", "pod", "-l", "app=echo")
     assert re.search(r"Controlled By: +ReplicaSet/echo-", pod)
-    assert "Started container main" in pod
+    assert "Started container echo" in pod
     assert re.search(r"State: +Available", kubectl("describe", "sdep", "sklearn", "-n", "seldon"))
 
 
 def test_events(kubectl: Kubectl, echoing: Path) -> None:
     assert re.search(
-        r"Normal +Started +pod/echo-\S+ +Started container main", kubectl("get", "events")
+        r"Normal +Started +pod/echo-\S+ +Started container echo", kubectl("get", "events")
     )
 
 

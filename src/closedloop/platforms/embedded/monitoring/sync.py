@@ -11,7 +11,7 @@ from closedloop.platforms.embedded.desired import Desired
 from closedloop.platforms.embedded.monitoring import prometheus
 from closedloop.platforms.embedded.monitoring.programs import write
 from closedloop.platforms.embedded.run.changes import Changes
-from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.run.running import Running
 
 _log = structlog.get_logger(__name__)
 

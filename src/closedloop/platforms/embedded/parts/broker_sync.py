@@ -11,7 +11,7 @@ from closedloop.machine import write_whole
 from closedloop.platforms.embedded.broker.config import to_json
 from closedloop.platforms.embedded.desired import Desired
 from closedloop.platforms.embedded.run.changes import Changes
-from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.run.running import Running
 
 _log = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
 from closedloop.platforms.embedded.parts import broker, nats, osmem
 from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
 from closedloop.platforms.embedded.parts.service_urls import Urls, without_password
-from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.run.running import Running
 from closedloop.platforms.protocol import PlatformError
 
 

@@ -37,6 +37,12 @@ def keep_previous(log: Path) -> None:
     log.with_name(log.name + ".1").unlink(missing_ok=True)
 
 
+def remove(log: Path) -> None:
+    """Remove a log, with those that came before it."""
+    for file in (log, log.with_name(log.name + ".1"), previous(log)):
+        file.unlink(missing_ok=True)
+
+
 def tail(log: Path, lines: int) -> str:
     """The last `lines` lines, of the file and those before it; empty when there is none."""
     if lines <= 0:

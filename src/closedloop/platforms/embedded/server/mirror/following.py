@@ -13,10 +13,10 @@ from closedloop.platforms.embedded.run import network as addresses
 from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.run.workload import Workload
 from closedloop.platforms.embedded.server.mirror import (
+    controllers,
     names,
     network,
     pods,
-    statuses,
     workloads,
 )
 from closedloop.platforms.embedded.server.mirror.keeper import Keeper
@@ -75,7 +75,7 @@ class Following:
         if owner_kind != "Deployment" and owner is not None and one.target:
             stamp = self._platform.restarted.get(one.name, "")
             thing = workloads.deployment(one, one.target[0], owner, stamp)
-            thing["status"] = statuses.deployment(self._platform, len(one.target), one)
+            thing["status"] = controllers.deployment(self._platform, len(one.target), one)
             self._keeper.make(thing)
         deployment = self._store.get(key)
         newest = {pod.revision for pod in one.target}

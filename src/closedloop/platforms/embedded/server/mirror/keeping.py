@@ -5,11 +5,11 @@ import contextlib
 
 from closedloop.manifests import Manifest
 from closedloop.platforms.embedded.controller import Controller
-from closedloop.platforms.embedded.pod_events import PodEvents
 from closedloop.platforms.embedded.run.pods import LivePod
-from closedloop.platforms.embedded.server.mirror import cluster, happenings, statuses
+from closedloop.platforms.embedded.server.mirror import cluster, controllers, happenings
 from closedloop.platforms.embedded.server.mirror.following import Following
 from closedloop.platforms.embedded.server.mirror.keeper import Keeper
+from closedloop.platforms.embedded.server.mirror.pod_events import PodEvents
 from closedloop.platforms.embedded.server.store import Key, Object, Store, key_of
 
 # What the server writes into metadata of an object that users describe.
@@ -82,7 +82,7 @@ class Mirror:
 
     def _users(self) -> None:
         """Objects that were applied, with their status."""
-        broker = statuses.broker_problem(self._platform)
+        broker = controllers.broker_problem(self._platform)
         for manifest in self._platform.objects.values():
             key = (manifest.kind, manifest.namespace, manifest.name)
             there = self._store.get(key)
@@ -106,7 +106,7 @@ class Mirror:
         return self._store.put({**document, "metadata": metadata, **status})
 
     def _status(self, there: Object, broker: str) -> Object:
-        found = statuses.of(self._platform, there, broker)
+        found = controllers.of(self._platform, there, broker)
         if found is None:
             return there
         if "deletionTimestamp" in there["metadata"] and there["kind"] == "Namespace":

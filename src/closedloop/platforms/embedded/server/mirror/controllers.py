@@ -1,12 +1,12 @@
-"""The status of the objects that users write."""
+"""The status that controllers write into the objects of users."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from closedloop.platforms.embedded import status
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.desired import prefix_of
 from closedloop.platforms.embedded.run.workload import Workload
+from closedloop.platforms.embedded.server.mirror import status
 from closedloop.platforms.embedded.server.store import Object
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from closedloop.platforms.embedded import status
+from closedloop.platforms.embedded.server.mirror import status
 
 
 def _pod(*, ready: bool = True, was_ready: bool | None = None, restarts: int = 0) -> Any:

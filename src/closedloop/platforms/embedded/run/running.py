@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from closedloop.platforms.embedded.desired import Pod
@@ -16,6 +17,7 @@ from closedloop.platforms.protocol import PlatformError
 # Seconds for which a pod without new traffic finishes what it has.
 _DRAIN = 0.5
 _PART_DEADLINE = 60.0
+_GONE = 20  # pods that are no more, and whose logs are kept
 
 
 class Running:
@@ -30,6 +32,7 @@ class Running:
         self._changes = changes
         self._serial = itertools.count(1)
         self._stopping: dict[LivePod, asyncio.Task[None]] = {}
+        self._gone: deque[LivePod] = deque()
         self._renewing: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -139,10 +142,18 @@ class Running:
             await self._end(pod)
             workload.pods.remove(pod)
             del self._stopping[pod]
+            self._forget_logs(pod)
             self._changes.mark()
 
         if pod not in self._stopping:
             self._stopping[pod] = asyncio.create_task(drain_and_stop(), name=f"stop {pod.name}")
+
+    def _forget_logs(self, pod: LivePod) -> None:
+        """Keep the logs of a pod that ended until many others have: somebody may ask why."""
+        self._gone.append(pod)
+        while len(self._gone) > _GONE:
+            for process in self._gone.popleft().processes:
+                logs.remove(process.log)
 
     async def _end(self, pod: LivePod) -> None:
         await pod.stop()
