@@ -25,7 +25,8 @@ from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
 from closedloop.platforms.embedded.parts.broker_sync import BrokerSync
 from closedloop.platforms.embedded.parts.installation import Installation, Site
 from closedloop.platforms.embedded.parts.model_servers import Models
-from closedloop.platforms.embedded.parts.service_urls import ELASTICSEARCH, OF_PARTS, Urls
+from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
+from closedloop.platforms.embedded.parts.service_urls import Urls
 from closedloop.platforms.embedded.run import volumes
 from closedloop.platforms.embedded.run.changes import Changes
 from closedloop.platforms.embedded.run.network import Network
@@ -175,7 +176,7 @@ class Controller:
 
     def services(self) -> list[ServicePort]:
         """All Services, those of installed parts included."""
-        own = [OF_PARTS[name] for name in OF_PARTS if name in self.running.parts]
+        own = [one.service for one in self.running.parts.values() if one.service]
         if ELASTICSEARCH.host in self.urls.elsewhere:
             own.append(ELASTICSEARCH)
         taken = {one.host for one in self.desired.services}

@@ -1,9 +1,10 @@
-"""How often and when an event is tried again, and how it ends.
+"""Which events a trigger wants, how often and when one is tried again, and how it ends.
 
 Semantics of Knative Eventing (`pkg/kncloudevents/retries.go`).
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -57,6 +58,19 @@ class Finished:
     """Nothing more to do: the event was taken, is with the dead-letter sink, or is dropped."""
 
     how: Literal["delivered", "dead letter", "dropped"]
+
+
+def matches(filters: Mapping[str, str], attributes: Mapping[str, str]) -> bool:
+    """Whether an event with these attributes passes `filter.attributes` of a Trigger.
+
+    Every named attribute must be there and equal the given value, case
+    included; the empty string stands for any value that is not empty. No
+    filter passes everything.
+    """
+    return all(
+        attributes.get(name) == value if value else bool(attributes.get(name))
+        for name, value in filters.items()
+    )
 
 
 def backoff(delivery: Delivery, retry: int) -> float:

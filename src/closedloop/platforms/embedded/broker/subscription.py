@@ -21,9 +21,9 @@ from closedloop.platforms.embedded.broker.delivery import (
     Progress,
     TryAgain,
     error_extensions,
+    matches,
     proceed,
 )
-from closedloop.platforms.embedded.broker.filters import matches
 from closedloop.platforms.embedded.broker.pull import Key, Pull
 from closedloop.platforms.embedded.broker.store import EventTooLarge, Store, StoreUnavailable
 from closedloop.platforms.embedded.desired import Trigger

@@ -4,11 +4,18 @@ import sys
 from pathlib import Path
 
 from closedloop import __version__
-from closedloop.platforms.embedded.desired import Probe, Process
+from closedloop.platforms.embedded.desired import Probe, Process, ServicePort
 from closedloop.platforms.embedded.run.network import port_of_part
 from closedloop.platforms.embedded.run.part import Part
 
-LABELS = {"eventing.knative.dev/brokerRole": "ingress"}
+SERVICE = ServicePort(
+    "knative-eventing",
+    "broker-ingress",
+    "http",
+    80,
+    "http",
+    {"eventing.knative.dev/brokerRole": "ingress"},
+)
 
 
 def part(address: str, config: Path, nats: str) -> Part:
@@ -30,6 +37,7 @@ def part(address: str, config: Path, nats: str) -> Part:
             liveness=Probe(port, "/live", period=10, timeout=5),
             ports={"http": port},
         ),
-        labels=LABELS,
+        labels=SERVICE.selector,
+        service=SERVICE,
         url=f"http://{address}:{port}",
     )

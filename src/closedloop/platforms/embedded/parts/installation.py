@@ -9,18 +9,14 @@ from pathlib import Path
 import aiohttp
 
 from closedloop.manifests import load_values
+from closedloop.platforms.embedded.desired import ServicePort
 from closedloop.platforms.embedded.monitoring import alertmanager, debian
 from closedloop.platforms.embedded.monitoring import programs as monitoring
 from closedloop.platforms.embedded.monitoring.programs import write
 from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
 from closedloop.platforms.embedded.parts import broker, nats, osmem
-from closedloop.platforms.embedded.parts.service_urls import (
-    ALERTMANAGER,
-    ELASTICSEARCH,
-    PROMETHEUS,
-    Urls,
-    without_password,
-)
+from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
+from closedloop.platforms.embedded.parts.service_urls import Urls, without_password
 from closedloop.platforms.embedded.run.running import Running
 from closedloop.platforms.protocol import PlatformError
 
@@ -89,8 +85,7 @@ class Installation:
         if own or "elasticsearch" in self._running.parts:
             # It stays, with all that was logged to it, though another be named now.
             if url and url != own:
-                one = ELASTICSEARCH
-                there = without_password(self._urls.url_of(one.namespace, one.service, one.port))
+                there = without_password(self._url(ELASTICSEARCH))
                 raise PlatformError(
                     f"elasticsearch is at {there} already: `closedloop down` first,"
                     f" or unset CLOSEDLOOP_ELASTICSEARCH_URL={without_password(url)}"
@@ -124,19 +119,16 @@ class Installation:
         values = load_values(self._site.manifests / "monitoring" / "values.yaml")
         programs = await debian.programs(self._site.parts)
         write(folder / "alertmanager.yml", alertmanager.render(values, url_of=self._urls.url_of))
-        urls = {
-            one.service: self._urls.url_of(one.namespace, one.service, one.port)
-            for one in (PROMETHEUS, ALERTMANAGER)
-        }
         if "alertmanager" not in self._running.parts:
-            await self._running.add(
-                lambda at: monitoring.alertmanager(at, folder, programs, urls[ALERTMANAGER.service])
-            )
+            url = self._url(monitoring.ALERTMANAGER)
+            await self._running.add(lambda at: monitoring.alertmanager(at, folder, programs, url))
         self._prometheus_sync.values = values
         self._prometheus_sync.write()
         if "prometheus" not in self._running.parts:
+            home = self._url(monitoring.PROMETHEUS)
             await self._running.add(
-                lambda at: monitoring.prometheus(
-                    at, folder, programs, values, urls[PROMETHEUS.service]
-                )
+                lambda at: monitoring.prometheus(at, folder, programs, values, home)
             )
+
+    def _url(self, one: ServicePort) -> str:
+        return self._urls.url_of(one.namespace, one.service, one.port)

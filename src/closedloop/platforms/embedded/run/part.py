@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
-from closedloop.platforms.embedded.desired import Pod, Process
+from closedloop.platforms.embedded.desired import Pod, Process, ServicePort
 from closedloop.platforms.protocol import PlatformError
 
 
@@ -15,6 +15,7 @@ from closedloop.platforms.protocol import PlatformError
 class Part:
     """A program with an address of its own, which Services find by its labels.
 
+    `service` is the Service that its installation brings with it on a cluster.
     `url` is where it can be called directly, for a part without a Service.
     """
 
@@ -23,6 +24,7 @@ class Part:
     namespace: str
     process: Process
     labels: Mapping[str, str] = field(default_factory=dict)
+    service: ServicePort | None = None
     note: str = ""
     url: str = ""
 

@@ -7,7 +7,8 @@ from typing import Any
 from closedloop.loop.rfc3339 import now
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.desired import ServicePort
-from closedloop.platforms.embedded.parts.service_urls import ELASTICSEARCH, without_password
+from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
+from closedloop.platforms.embedded.parts.service_urls import without_password
 from closedloop.platforms.embedded.run import network as addresses
 from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.run.workload import Workload

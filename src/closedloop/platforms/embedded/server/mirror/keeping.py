@@ -137,7 +137,8 @@ class Mirror:
 
     def _finish(self) -> None:
         """Take out what was deleted and is gone; a namespace once nothing is in it."""
-        for key in self._store.all_keys():
+        # Namespaces after what is in them: no other change may come.
+        for key in sorted(self._store.all_keys(), key=lambda key: key[0] == "Namespace"):
             there = self._store.get(key)
             if there is None or key in self.made or "deletionTimestamp" not in there["metadata"]:
                 continue
