@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 from elasticsearch import Elasticsearch
 
+import closedloop.suite  # noqa: F401  # before anything imports jsonschema, see there
 from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded.parts.model_environment import model_environment, trained_models
 from tests.elasticsearch import running_elasticsearch
