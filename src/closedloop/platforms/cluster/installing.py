@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from closedloop.manifests import Manifest, in_apply_order, load, load_values
 from closedloop.platforms.client.api import Api
+from closedloop.platforms.client.conditions import met
 from closedloop.platforms.client.connection import NoSuchKind
 from closedloop.platforms.client.diagnosis import diagnose
 from closedloop.platforms.client.waiting import wait
@@ -17,6 +19,7 @@ from closedloop.platforms.cluster.applying import ClusterApplier
 from closedloop.platforms.cluster.helm import Helm
 from closedloop.platforms.cluster.inventory import Inventory, Made
 from closedloop.platforms.cluster.plan import Ready, Step
+from closedloop.platforms.cluster.releases import newest
 from closedloop.platforms.cluster.sources import Sources
 from closedloop.platforms.cluster.storage import suited
 from closedloop.platforms.cluster.versions import Chart
@@ -72,22 +75,28 @@ class Installer:
             happened = self._release(step.chart)
             if happened == "upgraded" and step.restart:
                 self._restart(step.restart)
+        elif step.url:
+            happened = self._upstream(step)
         else:
             manifests = self._objects(step)
-            happened = self._apply(step, manifests)
+            happened = _summary(self._applier.apply(manifests))
             ready += _of(manifests)
-        for each in ready:
-            self._await(each)
+        self._await(ready)
         return happened
 
-    def _apply(self, step: Step, manifests: Sequence[Manifest]) -> str:
-        """Of upstream's hundreds of objects it is enough that all are there, if none changed."""
-        if not step.url:
-            return _summary(self._applier.apply(manifests))
+    def _upstream(self, step: Step) -> str:
+        """Of hundreds of objects it is enough that all are there, if none changed.
+
+        The digest is noted when all was ready, so that of what is unchanged only
+        workloads have to be looked at: a definition stays established.
+        """
+        manifests = self._objects(step)
         digest = self._applier.digest(manifests)
         if self._inventory.applied(step.name) == digest and self._applier.has(manifests):
+            self._await([one for one in _of(manifests) if one.kind in _WORKLOADS])
             return f"{len(manifests)} unchanged"
         happened = _summary(self._applier.apply(manifests, upstream=True))
+        self._await(_of(manifests))
         self._inventory.note(step.name, digest)
         return happened
 
@@ -104,7 +113,7 @@ class Installer:
         made = Made(chart.release, chart.namespace)
         values = [self._manifests / file for file in chart.values]
         overrides = self._overrides(chart)
-        there = self._helm.release(chart.release, chart.namespace)
+        there = newest(self._api, self._helm, chart.release, chart.namespace)
         if there is not None and made not in self._inventory.made():
             return f"left alone, the release {chart.release} is not ours"
         wanted = _joined([*(load_values(file) for file in values), overrides])
@@ -146,7 +155,21 @@ class Installer:
             for kind, name in workloads
         )
 
-    def _await(self, ready: Ready) -> None:
+    def _await(self, ready: Sequence[Ready]) -> None:
+        """Wait for all, one after the other; one request tells those that are ready already."""
+        places = Counter((one.kind, one.namespace) for one in ready if one.kind in _WORKLOADS)
+        there = {
+            (kind, namespace, each["metadata"]["name"]): each
+            for (kind, namespace), count in places.items()
+            if count > 1
+            for each in self._api.list(kind, namespace)[0]
+        }
+        for one in ready:
+            found = there.get((one.kind, one.namespace, one.name))
+            if found is None or not met(found, one.condition):
+                self._await_one(one)
+
+    def _await_one(self, ready: Ready) -> None:
         try:
             wait(
                 self._api,
