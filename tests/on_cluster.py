@@ -94,11 +94,17 @@ def _call(*arguments: str) -> int:
 
 
 def _tests(out: Path, more: list[str]) -> int:
-    # One worker: there is one cluster.
-    options = ["-m", "cluster", "-p", "no:xdist", "-rs", f"--junitxml={out / 'tests.xml'}"]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *more], cwd=checkout_root(), check=False
-    ).returncode
+    return subprocess.run(tests_of(out, more), cwd=checkout_root(), check=False).returncode
+
+
+def tests_of(out: Path, more: list[str]) -> list[str]:
+    """The command that runs the tests of a cluster, in this process's worker: there is one cluster.
+
+    Without xdist's plugin the tests' marks for it would be unknown.
+    """
+    report = ["-o", "junit_family=xunit1", f"--junitxml={out / 'tests.xml'}"]  # with figures
+    options = ["-m", "cluster", "-n", "0", "-rs", *report]
+    return [sys.executable, "-m", "pytest", *options, *more]
 
 
 def _compare(options: argparse.Namespace, out: Path) -> int:

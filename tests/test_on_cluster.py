@@ -8,6 +8,8 @@ import pytest
 import yaml
 from kubernetes.config import list_kube_config_contexts
 
+from closedloop.paths import checkout_root
+from closedloop.suite.verified import read_tests
 from tests import on_cluster
 
 
@@ -49,6 +51,27 @@ def test_notebooks_then_tests_then_the_comparison(calls: Calls, tmp_path: Path) 
     assert tests[3:5] == ["-m", "cluster"]
     assert tests[-2:] == ["-k", "chaos"]
     assert same[2:] == ["out/embedded", f"{out}/run"]
+
+
+def test_pytest_takes_the_command_and_reports_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a test of its own that says a figure, beside one that is skipped without a run."""
+    monkeypatch.delenv(on_cluster.RUN, raising=False)
+    own = tmp_path / "test_own.py"
+    own.write_text(
+        "import pytest\n"
+        "@pytest.mark.cluster\n"
+        "def test_figure(record_property):\n"
+        "    record_property('sent', 3)\n"
+    )
+    beside = "tests/notebooks/test_on_cluster.py"
+    subprocess.run(
+        on_cluster.tests_of(tmp_path, [str(own), beside]), cwd=checkout_root(), check=True
+    )
+    tested = read_tests(tmp_path / "tests.xml")
+    assert tested.figures == [("test_figure", {"sent": "3"})]
+    assert tested.skipped
 
 
 def test_a_platform_that_was_up_or_is_to_be_kept_stays(calls: Calls, tmp_path: Path) -> None:
