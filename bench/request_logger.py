@@ -98,7 +98,7 @@ def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float
         return count / statistics.median(seconds[name])
 
     def ratio(name: str, base: str) -> float:
-        """Of each round, so that a slow round slows both."""
+        """The ratio of each round, so that a slow round slows both."""
         pairs = zip(seconds[base], seconds[name], strict=True)
         return statistics.median(slow / fast for slow, fast in pairs)
 

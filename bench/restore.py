@@ -1,4 +1,4 @@
-"""How fast the metrics server restores labelled rows, and how much memory each takes.
+"""The speed at which the metrics server restores labelled rows, and the memory of each.
 
 The rate is told against plain paging of the same fields of the same index, and
 of whole documents, interleaved in one run.

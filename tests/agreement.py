@@ -53,7 +53,7 @@ ns/iris/canary: {kind: class, classes: [no, yes, 010], reward_threshold: 0.25}
 
 @dataclass(frozen=True)
 class Sent:
-    """What is posted: headers as they are, and a body."""
+    """A request to post: headers as they are, and a body."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -69,7 +69,7 @@ class Place:
     server: MetricsServer
 
     async def send(self, sent: Sent) -> tuple[str, str]:
-        """What the logger and the metrics server make of it: a status, or why it is refused."""
+        """The answer of logger and metrics server: a status, or why it is refused."""
         return await _said(self.logger, _failed, sent), await _said(self.server, _refused, sent)
 
     async def settle(self) -> None:
@@ -83,13 +83,13 @@ class Place:
             await client.indices.refresh(index="*")
 
     async def restored(self) -> dict[Key, float]:
-        """What a new metrics server counts, from the log alone."""
+        """The counts of a new metrics server, from the log alone."""
         async with running_server(self.url, model_outputs=self.folder) as server:
             await server.until_ready()
             return counted(server.registry)
 
     async def all_agree(self) -> dict[Key, float]:
-        """What log, metrics server and a restored one count, which must be the same."""
+        """The counts of log, metrics server and a restored one, which must be the same."""
         await self.settle()
         ours = counted(self.server.registry)
         assert counted_in(await self.logged()) == ours

@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 from elasticsearch import Elasticsearch
 
+import closedloop.suite  # noqa: F401  # before anything imports jsonschema, see there
 from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded.parts.model_environment import model_environment, trained_models
 from tests.elasticsearch import running_elasticsearch
@@ -36,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         later = [item for item in items if item.get_closest_marker("nightly")]
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if item not in set(later)]
-    items.sort(key=_place)
+    items.sort(key=lambda item: (_place(item), item.name != "test_all_in_order"))
     for item in items:
         group = (item.nodeid, "the whole loop", item.location[0])[_place(item)]
         item.add_marker(pytest.mark.xdist_group(group))

@@ -115,7 +115,7 @@ class MemoryLogger:
         self.rejoin.hint(answers_of_several_rows(entries))
 
     def look(self) -> None:
-        """What `Rejoin` does from time to time."""
+        """Look as `Rejoin` does from time to time."""
         run_at_once(self.rejoin.look())
 
 

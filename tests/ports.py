@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import cycle
 
+from closedloop.machine import why_taken
+
 # Below those that the kernel gives to outgoing connections and to whoever binds port 0: while
 # nobody listens at one of those, it may become somebody else's.
 _FIRST, _BLOCK, _BLOCKS = 10_000, 100, 90
@@ -14,7 +16,7 @@ _HELD = "127.1.0.2"
 
 def free_port() -> int:
     """A port of 127.0.0.1 at which nobody listens, given to no other test of this machine."""
-    return next(port for port in _mine() if _is_free(port))
+    return next(port for port in _mine() if not why_taken("127.0.0.1", port))
 
 
 @cache
@@ -33,14 +35,3 @@ def _mine() -> Iterator[int]:
 
 
 _holds: list[socket.socket] = []
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-            probe.listen(1)
-        except OSError:
-            return False
-    return True

@@ -221,7 +221,7 @@ def _good(draw: st.DrawFn) -> Sent:
 
 @pytest.mark.timeout(600)  # a server for each example, on a machine that has other work
 @settings(
-    max_examples=settings().max_examples // 2,
+    max_examples=settings().max_examples // 5,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.one_of(_sent(), _good()), max_size=25))

@@ -1,4 +1,4 @@
-"""What the feedback contract says of one thing at a time, in log, counts and restored counts."""
+"""The feedback contract, one rule at a time, in log, counts and restored counts."""
 
 import asyncio
 import gzip

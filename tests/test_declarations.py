@@ -74,7 +74,7 @@ async def test_a_declaration_that_changes_scores_the_past_again(
     assert server.of_pets("bias") == pytest.approx(-0.5 / 3)
     await until(lambda: server.of_pets("replay_mismatch") == 0)
 
-    # What history reads is what the logger wrote down.
+    # Evaluation reads the declaration that the logger wrote down.
     search.indices.refresh(index="*")
     assert declared_outputs(search).of(PETS) == output
     written = search.get(index=OUTPUTS, id="seldon/pets/*")["_source"]
@@ -82,7 +82,7 @@ async def test_a_declaration_that_changes_scores_the_past_again(
     assert [each.correct for each in audit_trail(search, *PETS, "s")] == [False]
     assert evaluate(search, *PETS).correct == 2
 
-    # What cannot be read changes nothing, and is seen.
+    # A file that cannot be read changes nothing, and is seen.
     (tmp_path / "outputs.yaml").write_text("{")
     await until(lambda: server.sample("declarations_invalid") == 1)
     assert server.of_pets("mean_absolute_error") == 0.5

@@ -56,3 +56,12 @@ def test_a_layer_without_its_module_cannot_be_drawn() -> None:
     wrong = text(".importlinter").replace("    figures\n", "    pictures\n")
     with pytest.raises(ValueError, match="closedloop has no module pictures"):
         layer_map.drawing(wrong, ROOT / "src")
+
+
+def test_files_that_contributing_names_are_there() -> None:
+    # Paths have a slash in them; commands begin with a dot, and other words are no paths.
+    prose = re.sub(r"^```.*?^```", "", text("CONTRIBUTING.md"), flags=re.MULTILINE | re.DOTALL)
+    said = {name for name in quoted(prose) if re.fullmatch(r"\w[\w./-]*/[\w./-]*", name)}
+    assert len(said) > 10
+    folders = (ROOT, ROOT / "src" / "closedloop")
+    assert [name for name in said if not any((folder / name).exists() for folder in folders)] == []

@@ -1,33 +1,27 @@
-"""What CI does, read from the workflows: GitHub runs them, nothing here can."""
+"""The workflows and the action have the form that GitHub takes, and their scripts are shell."""
 
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-FOLDER = Path(__file__).parents[1] / ".github" / "workflows"
-FILES = sorted(FOLDER.glob("*.yml"))
+from closedloop.paths import checkout_root
+
+FOLDER = checkout_root() / ".github"
+WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yml"))
+ACTIONS = sorted((FOLDER / "actions").glob("*/action.yml"))
 _RUNNERS_LIMIT = 360  # minutes
+_PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 
 
-def job(path: Path) -> Any:
-    """The only job."""
-    (one,) = yaml.safe_load(path.read_text())["jobs"].values()
-    return one
-
-
-def named(path: Path, beginning: str) -> Any:
-    (step,) = (s for s in job(path)["steps"] if s.get("name", "").startswith(beginning))
-    return step
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_it_has_the_form_that_github_asks_for(path: Path) -> None:
-    arguments = ["--builtin-schema", "vendor.github-workflows", str(path)]
+def takes(schema: str, path: Path) -> None:
+    """Assert that a file is as the vendored schema has it."""
+    arguments = ["--builtin-schema", schema, str(path)]
     done = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", *arguments],
         capture_output=True,
@@ -37,57 +31,80 @@ def test_it_has_the_form_that_github_asks_for(path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_what_a_run_left_is_kept_however_it_ended(path: Path) -> None:
-    assert job(path)["timeout-minutes"] < _RUNNERS_LIMIT
-    upload = named(path, "Keep executed notebooks")
-    assert upload["if"] == "always()"
-    assert "out/" in upload["with"]["path"].split()
+def jobs(path: Path) -> Iterator[Any]:
+    yield from yaml.safe_load(path.read_text())["jobs"].values()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_it_may_only_read_the_repository(path: Path) -> None:
+def steps(path: Path) -> Iterator[Any]:
+    if path in ACTIONS:
+        yield from yaml.safe_load(path.read_text())["runs"]["steps"]
+        return
+    for job in jobs(path):
+        yield from job["steps"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_has_the_form_that_github_takes(path: Path) -> None:
+    takes("vendor.github-workflows", path)
+
+
+@pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.parent.name)
+def test_an_action_has_the_form_that_github_takes(path: Path) -> None:
+    takes("vendor.github-actions", path)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_job_ends_in_time_for_what_it_keeps_and_may_only_read(path: Path) -> None:
     assert yaml.safe_load(path.read_text())["permissions"] == {"contents": "read"}
+    for job in jobs(path):
+        limits = [step.get("timeout-minutes", 0) for step in job["steps"]]
+        assert sum(limits) < job["timeout-minutes"] < _RUNNERS_LIMIT
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_its_scripts_are_shell(path: Path) -> None:
-    for step in job(path)["steps"]:
+@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS], ids=lambda path: path.parent.name)
+def test_scripts_are_shell_and_actions_are_pinned_by_digest(path: Path) -> None:
+    for step in steps(path):
         if "run" in step:
             subprocess.run(["/bin/bash", "-n"], input=step["run"], text=True, check=True)
+        elif not step["uses"].startswith("./"):
+            assert _PINNED.fullmatch(step["uses"]), step["uses"]
 
 
-def test_the_cluster_suite_runs_nightly_on_demand_and_on_a_label() -> None:
-    kind = FOLDER / "kind.yml"
-    # YAML reads the key `on` as true.
-    triggers = yaml.safe_load(kind.read_text())[True]
-    assert set(triggers) == {"schedule", "workflow_dispatch", "pull_request"}
-    assert "labels.*.name, 'cluster')" in job(kind)["if"]
+def test_examples_for_other_repositories_have_the_form_that_github_takes(tmp_path: Path) -> None:
+    page = (checkout_root() / "docs" / "pipelines.md").read_text()
+    examples = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 2
+    for number, text in enumerate(examples):
+        assert len(text.splitlines()) <= 10
+        (tmp_path / f"{number}.yml").write_text(text)
+        takes("vendor.github-workflows", tmp_path / f"{number}.yml")
 
 
-def test_long_steps_end_before_the_job_does() -> None:
-    kind = job(FOLDER / "kind.yml")
-    limits = [step["timeout-minutes"] for step in kind["steps"] if "timeout-minutes" in step]
-    assert len(limits) == 5
-    assert sum(limits) < kind["timeout-minutes"]
-
-
-def test_the_cluster_is_tested_and_its_numbers_are_those_of_the_embedded_platform() -> None:
-    kind = FOLDER / "kind.yml"
-    embedded = named(kind, "The notebooks on the embedded platform")["run"]
-    for attempt in ("The notebooks and the tests on a cluster", "Once more"):
-        asked = named(kind, attempt)["run"]
-        assert "./scripts/test --platform cluster" in asked
-        (other,) = re.findall(r"--same (\S+)", asked)
-        assert embedded.endswith(f"--out {other}")
-
-
-def test_a_second_attempt_is_reported() -> None:
-    kind = FOLDER / "kind.yml"
-    second = named(kind, "Once more")
-    assert second["if"] == "steps.first.outcome == 'failure'"
-    assert "continue-on-error" not in second
-    report = named(kind, "Say how it went")
-    assert report["if"] == "always()"
-    assert "GITHUB_STEP_SUMMARY" in report["run"]
-    assert "::warning::" in report["run"]
+def test_words_of_the_action_are_those_of_a_shell_and_nothing_is_carried_out(
+    tmp_path: Path,
+) -> None:
+    (action,) = ACTIONS
+    (step,) = (step for step in steps(action) if step.get("id") == "run")
+    script = step["run"].replace("pip install", "true").replace("uvx", "printf '<%s>'")
+    for given, words in (
+        ("", ""),
+        ("-p names 'a b' --only 03", "<-p><names><a b><--only><03>"),
+        ("$(touch oops) `touch oops`", "<$(touch><oops)><`touch><oops`>"),
+    ):
+        done = subprocess.run(
+            ["/bin/bash", "-eo", "pipefail", "-c", script],
+            cwd=tmp_path,
+            env={
+                "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+                "ARGUMENTS": given,
+                "SUITE": "here",
+                "GITHUB_WORKSPACE": str(tmp_path),
+                "GITHUB_OUTPUT": str(tmp_path / "output"),
+                "GITHUB_STEP_SUMMARY": "summary",
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.endswith(f"<--summary><summary>{words}")
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]

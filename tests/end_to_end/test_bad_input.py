@@ -9,7 +9,6 @@ import requests
 
 from closedloop.loop.events import PUID_HEADER
 from closedloop.notebook.waiting import until
-from closedloop.platforms.embedded import state
 from tests.end_to_end.loop import METRICS_SERVER, PATIENCE, REQUEST_LOGGER, Loop
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
@@ -252,52 +251,6 @@ def test_bad_notifications_at_the_alert_logger(loop: Loop, unharmed: str) -> Non
     huge = requests.post(f"{url}/alerts", data=b"x" * (64 << 20), headers=_JSON, timeout=60)
     _refused(huge, 413)
     _refused(requests.get(f"{url}/alerts", timeout=60), 405)
-
-
-def test_bad_calls_of_the_control_api(loop: Loop, unharmed: str) -> None:
-    found = state.read(loop.home / "platform")
-    assert found
-    for token in ("", "Bearer ", "Bearer wrong", "Basic ümlaut"):
-        headers = {"authorization": token.encode()}
-        _refused(requests.get(f"{found.url}/status", headers=headers, timeout=60), 401)
-    known = {"authorization": f"Bearer {found.token}"}
-    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}}
-    documents: list[Any] = [
-        *(None, 7, "text", [], {}),
-        {"kind": "Namespace"},
-        {**manifest, "kind": "Nothing"},
-        {**manifest, "kind": 7},
-        {**manifest, "metadata": None},
-        {**manifest, "metadata": {"name": 7}},
-        {**manifest, "metadata": {"name": "Not A Name"}},
-    ]
-    odd: tuple[Any, ...] = (None, 7, "text", [], {})
-    calls: list[tuple[str, Any]] = [
-        *(("/apply", {"manifests": [{"source": "x", "document": one}]}) for one in documents),
-        *(("/apply", {"manifests": one}) for one in (*odd[:3], [1], [{}])),
-        *(("/delete", {"keys": one}) for one in odd[:2]),
-        *(("/install", {"part": one}) for one in odd),
-        *(("/restart", {"part": one, "kill": False}) for one in odd),
-        *(("/wait", {"kind": one, "name": "x"}) for one in (None, "Nothing")),
-        *((path, body) for path in ("/apply", "/delete", "/install", "/restart", "/wait")
-          for body in odd),
-    ]  # fmt: skip
-    for path, body in calls:
-        answer = requests.post(found.url + path, json=body, headers=known, timeout=60)
-        _refused(answer, 400, 422)
-        assert answer.json()["error"], (path, body)
-    for path in ("/apply", "/install", "/restart", "/wait", "/delete"):
-        for raw in _NOT_JSON:
-            answer = requests.post(
-                found.url + path, data=raw, headers={**known, **_JSON}, timeout=60
-            )
-            _refused(answer, 400, 422)
-    for query in (
-        *("/object", "/object?kind=Pod", "/object?kind=Pod&name=x", "/objects", "/url"),
-        *("/url?service=a/b", "/url?service=x", "/url?service=seldon-logs/elasticsearch&port=x"),
-        *("/logs", "/logs?part=nats", "/logs?part=nats&lines=x", "/logs?part=x&lines=1"),
-    ):
-        _refused(requests.get(found.url + query, headers=known, timeout=60), 400, 422)
 
 
 def _event(puid: str, type_: str = "io.seldon.serving.feedback") -> dict[str, str]:

@@ -54,18 +54,20 @@ def environment() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="closedloop-wheel-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        uv = [find_uv_bin(), "--quiet"]
-        subprocess.run(
-            [*uv, "build", "--wheel", "--out-dir", folder, checkout_root()], check=True, cwd=folder
-        )
-        (wheel,) = folder.glob("*.whl")
+        uv, root = [find_uv_bin(), "--quiet"], checkout_root()
         base = Path(getattr(sys, "_base_executable", sys.executable))
-        subprocess.run([*uv, "venv", "--python", base, folder / "env"], check=True, cwd=folder)
-        subprocess.run(
-            [*uv, "pip", "install", "--python", folder / "env" / "bin" / "python", wheel],
-            check=True,
-            cwd=folder,
-        )
+        locked = ("--frozen", "--no-dev", "--no-emit-project", "--no-hashes")
+        for words in (
+            ("build", "--wheel", "--out-dir", folder, root),
+            # The versions of the lock: what the registry has of newer ones is not tested here.
+            ("export", "--project", root, *locked, "--output-file", folder / "locked.txt"),
+            ("venv", "--python", base, folder / "env"),
+        ):
+            subprocess.run([*uv, *words], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+        (wheel,) = folder.glob("*.whl")
+        install = ("pip", "install", "--python", folder / "env" / "bin" / "python")
+        constrained = ("--constraint", folder / "locked.txt", wheel)
+        subprocess.run([*uv, *install, *constrained], check=True, cwd=folder)
         yield folder / "env"
 
 

@@ -48,7 +48,7 @@ def rollout(
 
 
 class Server:
-    """What `get` finds: a SeldonDeployment, and the Deployments of its predictors."""
+    """The objects that `get` finds: a SeldonDeployment, and the Deployments of its predictors."""
 
     def __init__(self, **deployments: dict[str, Any]) -> None:
         self.deployments = deployments

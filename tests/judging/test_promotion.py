@@ -176,7 +176,7 @@ class Fake:
         return self.urls[service]
 
     def served(self) -> str:
-        """Who answers the gateway's next request."""
+        """The predictor that answers the gateway's next request."""
         if self.next_serving != self.serving and self.switches is not None:
             self.switches -= 1
             if self.switches < 0:
@@ -259,7 +259,7 @@ def test_a_promotion_writes_since_when_the_pair_is_the_same() -> None:
             "since": "2026-05-01T08:00:00Z",
             "generation": 8,
         }
-        # What another promotion wrote is not carried on by itself.
+        # The annotation of another promotion is not carried on by itself.
         assert "annotations" not in cast(dict[str, object], promoted(fake.object)["metadata"])
 
 

@@ -46,7 +46,7 @@ def history(folder: Path, rows: int, truth: Callable[[int], int] = lambda _: 1) 
 
 @pytest.fixture(autouse=True)
 def _declared(request: pytest.FixtureRequest) -> None:
-    """What the request logger wrote down: predictions are classes by number."""
+    """The declaration that the request logger wrote down: predictions are classes by number."""
     if "search" in request.fixturenames:
         search: Elasticsearch = request.getfixturevalue("search")
         declared = {"output": OUTPUT.said()}

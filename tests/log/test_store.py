@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from closedloop.log.operations import Key, Operation, Result, groups, put
-from closedloop.log.store import ROUNDS, End, Place
-from closedloop.loop.keys import OWNER, Predictor, kept_apart
-from closedloop.loop.sections import Document
+from closedloop.log.store import ROUNDS, Change, End, Place
+from closedloop.loop.keys import OWNER, Predictor
+from closedloop.loop.sections import Document, predictor_of
 from tests.memory_store import MemoryStore, run_at_once
 
 KEY = ("index", "a")
@@ -116,15 +116,21 @@ def test_a_document_that_is_no_json_is_refused(bad: object) -> None:
     assert store.documents.keys() == {KEY}
 
 
-def test_two_owners_of_one_index_have_a_document_each() -> None:
-    store = MemoryStore()
+@pytest.mark.parametrize("together", [True, False])
+def test_two_owners_of_one_index_have_a_document_each(together: bool) -> None:
+    store = Interrupted(0)
     owners = [Predictor("ns", "iris", "default"), Predictor("ns", "Iris", "default")]
+    changes: dict[Place, Change] = {(owner, "r"): partial(named, owner) for owner in owners}
     for _ in range(2):
-        for owner in owners:
-            place: Place = (owner, "r")
-            ended = run_at_once(store.merge({place: partial(named, owner)}))
-            assert ended[place].there
-    assert {name for _, name in store.documents} == {"r", kept_apart("r", owners[1])}
+        for place in () if together else changes:
+            assert run_at_once(store.merge({place: changes[place]}))[place].there
+        ended = run_at_once(store.merge(changes))
+        assert all(each.there for each in ended.values())
+    assert len(store.documents) == 2
+    for owner in owners:
+        (held,) = [run_at_once(store.find([(owner, "r")]))[owner, "r"]]
+        assert held.known is not None
+        assert predictor_of(held.known.source) == owner
 
 
 @given(st.lists(st.integers(0, 9 << 20), max_size=8))

@@ -14,10 +14,11 @@ from closedloop.loop.output import Outputs, read_output
 from closedloop.platforms.cluster.applying import GENERATE
 from closedloop.platforms.cluster.images import chart_images
 from closedloop.platforms.cluster.ports import host_ports, published
-from closedloop.platforms.embedded.broker.delivery import backoff, parse
+from closedloop.platforms.embedded.broker.delivery import backoff
 from closedloop.platforms.parts import PARTS
 from closedloop.services.kit.declarations import parse_outputs
-from tests.manifests.repository import MANIFESTS, Document, objects, of
+from tests.manifests.repository import MANIFESTS, Document, objects, of, on_both_platforms
+from tests.platforms.embedded.reconcile.objects import reconcile
 
 # Made by charts and upstream's manifests (versions.yaml), and named by ours.
 UPSTREAM_SERVICES = {
@@ -176,9 +177,12 @@ def test_references_to_services_are_to_services_that_there_are() -> None:
 
 
 def test_the_broker_tries_for_longer_than_elasticsearch_is_away() -> None:
-    ((_, document),) = of("Broker")
-    delivery = parse(document["spec"]["delivery"] | {"deadLetterSink": None})
-    assert sum(backoff(delivery, retry) for retry in range(delivery.retry)) > 600
+    kinds = ("Broker", "Service", "Trigger")
+    events = [one for one in on_both_platforms() if one.kind in kinds]
+    triggers = reconcile(*(dict(one.document) for one in events)).triggers
+    assert len(triggers) == sum(one.kind == "Trigger" for one in events) > 1
+    for delivery in (trigger.delivery for trigger in triggers):
+        assert sum(backoff(delivery, retry) for retry in range(delivery.retry)) > 600
 
 
 def in_cluster_urls(data: object) -> Iterator[str]:

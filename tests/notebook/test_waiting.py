@@ -37,7 +37,7 @@ def answered(
     kind: type[ApiError] = ApiError,
     reason: str = "no_shard_available_action_exception",
 ) -> ApiError:
-    """What Elasticsearch's client raises."""
+    """An error of Elasticsearch's client."""
     node = NodeConfig("http", "localhost", 9200)
     meta = ApiResponseMeta(status, "1.1", HttpHeaders(), 0.01, node)
     return kind(reason, meta, {})

@@ -26,9 +26,9 @@ class Walkthrough:
         self._env = {**os.environ, "CLOSEDLOOP_HOME": str(home)}
         self._env.pop("CLOSEDLOOP_ELASTICSEARCH_URL", None)
 
-    def run(self, *options: str) -> dict[str, dict[str, Any]]:
-        """`closedloop run --test`; what each notebook recorded, by its number."""
-        out = self._folder / f"out-{len(list(self._folder.iterdir()))}"
+    def run(self, *options: str, out: Path | None = None) -> dict[str, dict[str, Any]]:
+        """`closedloop run --test` into a new folder; the results of each notebook by its number."""
+        out = out or self._folder / f"out-{len(list(self._folder.iterdir()))}"
         self.call("run", "--test", "--out", str(out), *options)
         return {path.name[:2]: results(path) for path in sorted(out.glob("*.ipynb"))}
 

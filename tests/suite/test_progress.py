@@ -60,13 +60,14 @@ def test_the_conditions_that_a_cell_waits_for() -> None:
         "install_everything(loop)\n"
         "(one,) = until(lambda: 1, what='a first scrape', timeout=60)\n"
         "loop.wait('SeldonDeployment', 'sklearn', 'seldon', timeout=600)\n"
-        "until(f, what=f'{n} rows')\n"
+        "until(f, what=f'{n} rows')\nwith Traffic(url, plan) as sent: pass\n"
         "def later():\n    until(f, what='something else')"
     )
     assert waits(source) == [
         "every part of the platform",
         "a first scrape",
         "SeldonDeployment sklearn",
-        "{n} rows",
+        "… rows",
+        "traffic",
     ]
     assert waits("%matplotlib inline") == []

@@ -23,6 +23,6 @@ def kubeconfig(
 
     folder = paths.platform_folder()
     daemon = state.read(folder)
-    if daemon is None or not state.held(folder) or not daemon.kubeconfig:
+    if daemon is None or not state.held(folder):
         raise PlatformError("no platform runs here: start one with `closedloop up`")
     typer.echo(daemon.kubeconfig if path else Path(daemon.kubeconfig).read_text(), nl=path)

@@ -17,6 +17,7 @@ from closedloop.cli.options import (
     PlatformOption,
     open_platform,
 )
+from closedloop.seldon import gateway_path
 
 
 def traffic(
@@ -89,7 +90,7 @@ def traffic(
         rate=rate,
         seed=seed,
     )
-    url = f"{open_platform(platform).url(GATEWAY)}/seldon/{namespace}/{model}"
+    url = open_platform(platform).url(GATEWAY) + gateway_path(namespace, model)
     console = Console()
     console.print(f"{count} simulated flowers, --seed {seed}", highlight=False)
     with (

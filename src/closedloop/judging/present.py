@@ -1,4 +1,4 @@
-"""Since when the present pair of models answers: earlier rows are not about them.
+"""The present pair of models, and since when it answers: earlier rows are not about it.
 
 A predictor's name and its log outlive its model. So a comparison looks, unless
 it is told otherwise, at rows that were asked since both predictors have the
@@ -45,7 +45,7 @@ _Fields = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """Since when the present pair answers, None where nothing tells; and how that is known."""
+    """The moment since which the present pair answers, None where unknown, and its grounds."""
 
     since: datetime | None
     grounds: str
@@ -57,14 +57,14 @@ class Present:
 
     @property
     def sentence(self) -> str:
-        """Which rows count, and why, in words."""
+        """The rows that count, and why, in words."""
         if self.since is None:
             return f"Rows of all times count: {self.grounds}."
         return f"Rows asked since {rfc3339.written(self.since)} count: {self.grounds}."
 
 
 def present_pair(platform: Platform, namespace: str, name: str) -> Present:
-    """Since when the models of a SeldonDeployment are those that they are now.
+    """Find since when the models of a SeldonDeployment are those that they are now.
 
     Raises PlatformError when there is no such object.
     """
@@ -119,7 +119,7 @@ def _kept(deployment: Object) -> datetime | None:
 
 
 def _rolled_out(deployment: Object) -> datetime | None:
-    """Since when all pods are of the present template; None while they are not.
+    """The moment since which all pods are of the present template; None while they are not.
 
     Raises KeyError where the object does not say.
     """
@@ -137,7 +137,7 @@ def _rolled_out(deployment: Object) -> datetime | None:
 
 
 def _changed(deployment: Object) -> datetime | None:
-    """When the object was last changed, its status apart; where that is not known, when made."""
+    """The time of the object's last change, its status apart; where unknown, that of its making."""
     metadata = _metadata(deployment)
     times = [
         each["time"]

@@ -108,7 +108,7 @@ def audit_trail(
     *,
     row: int | None = None,
 ) -> list[Version]:
-    """Everything ever said of one answer, oldest first; the last is the one that counts.
+    """Read every version of the truth about one answer, oldest first; the last one counts.
 
     `row` is the row of a batch, None for a request of one row. Raises
     NothingLoggedError when the predictor has no log, LookupError when the
@@ -127,7 +127,7 @@ def audit_trail(
 
 
 def versions(document: Document, output: Output | None = None) -> list[Version]:
-    """Everything that a document of the log says was ever said of its row, oldest first.
+    """The versions of the truth that a document of the log has, oldest first.
 
     `output` is the declared output of the predictor.
     """

@@ -56,7 +56,7 @@ class Report:
 
 
 class Sink(Protocol):
-    """Where rows go."""
+    """A destination of rows."""
 
     def load(self, rows: Sequence[Row]) -> Report:
         """Load rows; the report speaks of these alone."""

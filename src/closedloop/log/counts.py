@@ -1,5 +1,6 @@
 """Counts that Elasticsearch adds up over the scores in the log: outcomes and confusions."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ OUTCOMES: Mapping[str, Any] = {
 }
 """The aggregations that `states_in` and `right_and_wrong` read."""
 
+_INTERVAL = re.compile(r"[1-9]\d*[smhd]")
 _PAGE = 1000
 
 
@@ -54,13 +56,25 @@ class Buckets:
         return buckets
 
 
+def by_interval(field: str, every: str, within: Mapping[str, Any]) -> dict[str, Any]:
+    """A search's aggregation `times`: a bucket for each interval in which `field` has a time.
+
+    `every` is the length of an interval, such as `1h` or `30s`. Raises ValueError for one that
+    is none.
+    """
+    if not _INTERVAL.fullmatch(every):
+        raise ValueError(f"every is {every!r}: give a number of s, m, h or d, such as '1h'")
+    histogram = {"field": field, "fixed_interval": every, "min_doc_count": 1}
+    return {"times": {"date_histogram": histogram, "aggs": within}}
+
+
 def states_in(counted: Mapping[str, Any]) -> dict[str, int]:
-    """How many rows are in each state, from an answer or a bucket with `OUTCOMES`."""
+    """The number of rows in each state, from an answer or a bucket with `OUTCOMES`."""
     return {bucket["key"]: bucket["doc_count"] for bucket in counted["states"]["buckets"]}
 
 
 def right_and_wrong(counted: Mapping[str, Any]) -> tuple[int, int]:
-    """How many rows are right and wrong, from an answer or a bucket with `OUTCOMES`."""
+    """The numbers of right and of wrong rows, from an answer or a bucket with `OUTCOMES`."""
     buckets = counted["correct"]["buckets"]
     return buckets["true"]["doc_count"], buckets["false"]["doc_count"]
 

@@ -1,4 +1,4 @@
-"""How many answers are judged by now, and how long that takes.
+"""The share of answers that are judged by now, and the time that it takes.
 
 Accuracy is that of the judged rows. Answers of the last hours are mostly not judged yet, and the
 first truths to come need not be like the rest: such a cohort is marked as incomplete.
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from elasticsearch import Elasticsearch
 
-from closedloop.log.evaluate import INTERVAL
+from closedloop.log.counts import by_interval
 from closedloop.log.pages import Log, open_log
 from closedloop.log.period import ALWAYS, Filter, Period
 
@@ -22,7 +22,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """How long after its answer the truth that counts came, in seconds; None where none came."""
+    """The time from an answer to the truth that counts, in seconds; None where none came."""
 
     judged: int
     median: float | None
@@ -53,7 +53,7 @@ def delays(
     predictor: str = "default",
     period: Period = ALWAYS,
 ) -> Delays:
-    """How long truths take. Raises NothingLoggedError when the predictor has no log."""
+    """Measure how long truths take. Raises NothingLoggedError when the predictor has no log."""
     return _delays(client, open_log(client, namespace, deployment, predictor), period)
 
 
@@ -67,30 +67,19 @@ def coverage_by_cohort(
     every: str = "1h",
     now: datetime | None = None,
 ) -> list[Cohort]:
-    """How many of the rows answered in each interval are judged by now.
+    """Count the rows answered in each interval, and those of them that are judged by now.
 
     Intervals without an answer are left out. Raises NothingLoggedError when the
     predictor has no log, ValueError for an interval that is none.
     """
-    if not INTERVAL.fullmatch(every):
-        raise ValueError(f"every is {every!r}: give a number of s, m, h or d, such as '1h'")
+    aggs = by_interval(_ANSWER_TIME, every, {"judged": {"filter": _JUDGED}})
     log = open_log(client, namespace, deployment, predictor)
-    answered: Filter = {"exists": {"field": _ANSWER_TIME}}
     buckets = client.search(
         index=log.index,
         size=0,
-        query={"bool": {"filter": [answered, *log.filters, *period.filters()]}},
-        aggs={
-            "cohorts": {
-                "date_histogram": {
-                    "field": _ANSWER_TIME,
-                    "fixed_interval": every,
-                    "min_doc_count": 1,
-                },
-                "aggs": {"judged": {"filter": _JUDGED}},
-            }
-        },
-    )["aggregations"]["cohorts"]["buckets"]
+        query={"bool": {"filter": [*log.filters, *period.filters()]}},
+        aggs=aggs,
+    )["aggregations"]["times"]["buckets"]
     p90 = _delays(client, log, period).p90
     length = timedelta(**{_UNITS[every[-1]]: int(every[:-1])})
     cohorts = []

@@ -1,6 +1,5 @@
-"""How good a predictor was in a past period, aggregated by Elasticsearch."""
+"""Evaluation of a predictor in a past period, aggregated by Elasticsearch."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,15 +7,21 @@ from typing import Any, Literal
 
 from elasticsearch import Elasticsearch
 
-from closedloop.log.counts import CELL, OUTCOMES, Buckets, matrix_of, right_and_wrong, states_in
+from closedloop.log.counts import (
+    CELL,
+    OUTCOMES,
+    Buckets,
+    by_interval,
+    matrix_of,
+    right_and_wrong,
+    states_in,
+)
 from closedloop.log.measures import AGGREGATIONS, Measures
 from closedloop.log.pages import SCORED, Log, open_log
 from closedloop.log.period import ALWAYS, FEEDBACK_TIME, REQUEST_TIME, Filter, Period
 from closedloop.loop.scoring import ConfusionMatrix
 from closedloop.loop.scoring.reading import REASONS
 from closedloop.loop.scoring.verdict import STATES
-
-INTERVAL = re.compile(r"[1-9]\d*[smhd]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,23 +156,14 @@ def over_time(
     NothingLoggedError when the predictor has no log, ValueError for an interval
     that is none.
     """
-    if not INTERVAL.fullmatch(every):
-        raise ValueError(f"every is {every!r}: give a number of s, m, h or d, such as '1h'")
+    field = REQUEST_TIME if by == "request" else FEEDBACK_TIME
+    aggs = by_interval(field, every, {"correct": OUTCOMES["correct"]})
     log = open_log(client, namespace, deployment, predictor)
     buckets = client.search(
         index=log.index,
         size=0,
         query={"bool": {"filter": [SCORED, *log.filters, *period.filters()]}},
-        aggs={
-            "times": {
-                "date_histogram": {
-                    "field": REQUEST_TIME if by == "request" else FEEDBACK_TIME,
-                    "fixed_interval": every,
-                    "min_doc_count": 1,
-                },
-                "aggs": {"correct": OUTCOMES["correct"]},
-            }
-        },
+        aggs=aggs,
     )["aggregations"]["times"]["buckets"]
     return [
         Slice(datetime.fromtimestamp(bucket["key"] / 1000, UTC), *right_and_wrong(bucket))

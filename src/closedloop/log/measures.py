@@ -47,7 +47,7 @@ class Measures:
 
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> "Measures":
-        """From the answer to a search with `AGGREGATIONS`."""
+        """Read the answer to a search with `AGGREGATIONS`."""
         means = {name: answer[name]["value"] for name in SUMS}
         squared = means["squared_error"]
         return cls(

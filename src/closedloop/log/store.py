@@ -53,7 +53,7 @@ class Held:
 
 
 class End(StrEnum):
-    """How the change of a document ended."""
+    """The end of a document's change."""
 
     WRITTEN = "written"
     UNCHANGED = "unchanged"  # it says all of it already
@@ -63,7 +63,7 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the change of one document ended, and why where it is not there."""
+    """The end of one document's change, and the reason where it is not there."""
 
     how: End
     error: str = ""

@@ -42,7 +42,7 @@ class IndexTemplates:
         self._reason: str | None = "the index templates are not in place yet"
 
     def why_not_ready(self) -> str | None:
-        """None once the templates were in place, and from then on.
+        """The reason why the templates are not in place; None from when they once were.
 
         While Elasticsearch is away later the service itself waits for it and answers 503
         in the end. Without a ready pod every try of a sender would fail at once instead.
@@ -56,7 +56,7 @@ class IndexTemplates:
         _log.info("index templates put", names=list(self._templates))
 
     async def watch(self, every: float = 1.0) -> None:
-        """For ever: put the templates, then put them again whenever one is gone."""
+        """Put the templates, then put them again whenever one is gone, for ever."""
         complete = False
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Where the log keeps a row: the index of its predictor, the id of its document, its owner.
+"""Keys of the log: the index of a predictor, the id of a row's document, and its owner.
 
 One index a predictor, one document a row. Keys are one to one: two owners never share a document.
 """

@@ -38,7 +38,7 @@ class Observation:
 
     @property
     def entries(self) -> int:
-        """How many rows it speaks of."""
+        """The number of rows that it speaks of."""
         if self.rows is not None:
             return len(self.rows.rows)
         truth = self.feedback.truth if self.feedback is not None else None

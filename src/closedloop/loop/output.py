@@ -193,7 +193,7 @@ def _contradictions(output: Output) -> Iterator[str]:
 
 
 def _column_counts(output: Output) -> tuple[int, ...]:
-    """How many columns can hold such an output; empty: any number."""
+    """The numbers of columns that can hold such an output; empty: any number."""
     count = len(output.classes)
     # One column may hold a list, or of two classes the second one's probability.
     return (count, 1) if output.kind in ("multilabel", "probabilities") else ()

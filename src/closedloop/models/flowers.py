@@ -39,7 +39,7 @@ _Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class TrueShares:
-    """How often each model is right on simulated flowers, of `flowers` of them.
+    """The shares of `flowers` simulated flowers on which each model is right.
 
     The last two are the shares on which it alone is right. Of 200,000 flowers, a
     share is within 0.002 of that of all flowers in 19 of 20 samples.
@@ -62,7 +62,7 @@ def simulated(seed: int) -> Iterator[Row]:
 
 
 def true_shares(folder: Path, flowers: int = _SAMPLE, seed: int = 2_000) -> TrueShares:
-    """How good the two models that `train` wrote to `folder` are on simulated flowers."""
+    """Measure the two models that `train` wrote to `folder` on simulated flowers."""
     measurements, labels = _draw(np.random.default_rng(seed), flowers)
     champion, challenger = (
         joblib.load(folder / name).predict(measurements) == labels
@@ -88,7 +88,7 @@ def _draw(generator: np.random.Generator, count: int) -> tuple[_Measurements, _L
 
 @cache
 def _fitted() -> tuple[_Measurements, _Measurements]:
-    """By kind: the mean of the logarithms, and the Cholesky root of their covariance."""
+    """The mean of the logarithms by kind, and the Cholesky root of their covariance."""
     data, target = load_iris(return_X_y=True)
     logarithms = [np.log(data[target == kind]) for kind in range(len(CLASSES))]
     means = np.array([each.mean(axis=0) for each in logarithms])

@@ -1,4 +1,4 @@
-"""Where trained models are kept: the same rule in the image and on one machine."""
+"""The folder of trained models, by the same rule in the image and on one machine."""
 
 import os
 import sys

@@ -1,1 +1,1 @@
-"""For notebooks and the command line: dashboards, tables, traffic, waiting."""
+"""Dashboards, tables, traffic and waiting, for notebooks and the command line."""

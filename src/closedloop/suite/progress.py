@@ -104,7 +104,7 @@ class NotebookProgress:
 
 def waits(source: str) -> list[str]:
     """The conditions that a cell waits for, in its words: of `until` the `what`, of a platform's
-    `wait` the object, of `install_everything` the platform."""
+    `wait` the object; traffic until its end, and the installation of the platform."""
     try:
         tree = ast.parse(source)
     except SyntaxError:  # a magic command; the kernel will say more
@@ -121,16 +121,20 @@ def waits(source: str) -> list[str]:
                 found.append(_text(words["what"]))
             elif name == "wait" and len(texts) >= 2:
                 found.append(" ".join(texts[:2]))
+            elif name == "Traffic":
+                found.append("traffic")
             elif name == "install_everything":
                 found.append("every part of the platform")
     return found
 
 
 def _text(value: ast.expr) -> str:
-    """The text of a string, its parts in braces as they are in the source."""
+    """The text of a string; an ellipsis for each part that is known only when it runs."""
+    if isinstance(value, ast.JoinedStr):
+        return "".join(_text(each) for each in value.values)
     if isinstance(value, ast.Constant) and isinstance(value.value, str):
         return value.value
-    return ast.unparse(value).removeprefix("f").strip("'\"")
+    return "…"
 
 
 def heading(cells: Sequence[NotebookNode], index: int) -> str:

@@ -1,4 +1,4 @@
-"""What a repeated row does to the evidence: it makes chance look like a difference."""
+"""The effect of a repeated row on the evidence: it makes chance look like a difference."""
 
 import numpy as np
 import pytest

@@ -182,7 +182,7 @@ def test_every_row_is_in_one_state_and_scored_is_right_or_wrong(events: list[Eve
 
 @given(EVENTS)
 def test_taking_everything_back_leaves_nothing(events: list[Event]) -> None:
-    """What is lent to a board by others is gone without a trace when they take it back."""
+    """Feedback lent to a board by others is gone without a trace when they take it back."""
     board, lent = shown(events), Scoreboard(PETS)
     for event in events:
         show(lent, event)

@@ -1,73 +1,34 @@
-"""An API server for tests, over real HTTP: objects, watches, server-side apply, faults on demand.
+"""A cluster's API server for tests: the embedded platform's own, with any object, faults and roles.
 
-kmock has no field ownership, which is half of what is tested here; this keeps
-a set of paths for each manager, lists being one value.
+Objects, versions, watches, selectors, discovery and the ownership of fields are
+the product's; what a cluster's controllers, users and failures do is here.
 """
 
 import asyncio
 import copy
-import json
 import re
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from aiohttp import ClientSession, WSMsgType, web
 
+from closedloop.platforms.embedded.kinds.table import BY_NAME, KINDS, Kind
+from closedloop.platforms.embedded.server import discovery, reading, requests
+from closedloop.platforms.embedded.server.errors import Refusal, not_found, success
+from closedloop.platforms.embedded.server.patching.apply import apply, update
+from closedloop.platforms.embedded.server.patching.strategic import merge_json
+from closedloop.platforms.embedded.server.store import Changed, Key, Object, Store
 from tests.platforms.cluster.rbac import Role, asked_by, permits, reviewed
 
-Object = dict[str, Any]
-Key = tuple[str, str, str, str]  # group, plural, namespace, name
-Leaves = dict[tuple[str, ...], Any]
+T = TypeVar("T")
 
-# group/version: kind, plural, namespaced
-_KINDS: Mapping[str, tuple[tuple[str, str, bool], ...]] = {
-    "v1": (
-        ("Namespace", "namespaces", False),
-        ("Node", "nodes", False),
-        ("ConfigMap", "configmaps", True),
-        ("Secret", "secrets", True),
-        ("Service", "services", True),
-        ("ServiceAccount", "serviceaccounts", True),
-        ("Pod", "pods", True),
-        ("Event", "events", True),
-        ("PersistentVolumeClaim", "persistentvolumeclaims", True),
-    ),
-    "apps/v1": (
-        ("Deployment", "deployments", True),
-        ("StatefulSet", "statefulsets", True),
-        ("DaemonSet", "daemonsets", True),
-        ("ReplicaSet", "replicasets", True),
-    ),
-    "batch/v1": (("Job", "jobs", True),),
-    "storage.k8s.io/v1": (("StorageClass", "storageclasses", False),),
-    "networking.k8s.io/v1": (("NetworkPolicy", "networkpolicies", True),),
-    "discovery.k8s.io/v1": (("EndpointSlice", "endpointslices", True),),
-    "rbac.authorization.k8s.io/v1": (
-        ("ClusterRole", "clusterroles", False),
-        ("ClusterRoleBinding", "clusterrolebindings", False),
-        ("Role", "roles", True),
-        ("RoleBinding", "rolebindings", True),
-    ),
-    "apiextensions.k8s.io/v1": (("CustomResourceDefinition", "customresourcedefinitions", False),),
-    "networking.istio.io/v1": (
-        ("Gateway", "gateways", True),
-        ("VirtualService", "virtualservices", True),
-        ("DestinationRule", "destinationrules", True),
-    ),
-    "monitoring.coreos.com/v1": (
-        ("PodMonitor", "podmonitors", True),
-        ("ServiceMonitor", "servicemonitors", True),
-        ("PrometheusRule", "prometheusrules", True),
-    ),
-    "machinelearning.seldon.io/v1": (("SeldonDeployment", "seldondeployments", True),),
-    "eventing.knative.dev/v1": (("Broker", "brokers", True), ("Trigger", "triggers", True)),
-}
+_TIME = "2026-01-01T00:00:00Z"
 
 
 @dataclass
@@ -89,41 +50,51 @@ class Request:
     body: Any
 
 
+class _Store(Store):
+    """Can forget what happened before a version."""
+
+    forgotten = 0
+
+    def since(self, version: int) -> list[Changed]:
+        if version < self.forgotten:
+            raise Refusal(410, "too old resource version")
+        return super().since(version)
+
+
 @dataclass
 class FakeApi:
-    """`objects` may be looked at and changed through `put` and `remove` from the test's thread.
+    """Objects may be looked at and changed through `put` and `remove` from the test's thread.
 
     With `controllers` a workload, definition or custom resource is ready as
     soon as it exists, and a namespace takes what is in it along. With `roles`
-    whoever asks has these and no other rights.
+    whoever asks has these and no other rights. `on_change` is told of every
+    change of an object: its name, and whether it is gone now.
     """
 
     controllers: bool = True
-    groups: set[str] = field(default_factory=lambda: set(_KINDS))
+    groups: set[str] = field(default_factory=lambda: {one.api_version for one in KINDS})
     denied: set[tuple[str, str]] = field(default_factory=set)
     roles: list[Role] | None = None
     faults: list[Fault] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
-    objects: dict[Key, Object] = field(default_factory=dict)
     service_ports: dict[str, int] = field(default_factory=dict)
     pod_ports: dict[tuple[str, int], int] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
     git_version: str = "v1.35.8"
     url: str = ""
-    _owned: dict[Key, dict[str, Leaves]] = field(default_factory=dict)
-    _history: list[tuple[int, str, Key, Object]] = field(default_factory=list)
-    _version: int = 100
-    _compacted: int = 0
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    on_change: Callable[[Key, bool], None] = lambda *_: None
+    _store: _Store = field(default_factory=lambda: _Store(lambda: _TIME))
     _loop: asyncio.AbstractEventLoop | None = None
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _thread: threading.Thread | None = None
 
     @contextmanager
     def running(self, folder: Path) -> Iterator[Path]:
         """Serves, and gives a kubeconfig with the contexts `test` and `kind-closedloop`."""
         started = threading.Event()
-        stop = threading.Thread(target=self._serve, args=(started,), daemon=True)
-        stop.start()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._main(started)), daemon=True
+        )
+        self._thread.start()
         assert started.wait(60)
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(yaml.safe_dump(self.kubeconfig()))
@@ -132,7 +103,7 @@ class FakeApi:
         finally:
             assert self._loop is not None
             self._loop.call_soon_threadsafe(self._stop.set)
-            stop.join(60)
+            self._thread.join(60)
 
     def kubeconfig(self) -> Object:
         return {
@@ -149,31 +120,42 @@ class FakeApi:
 
     # For tests.
 
+    @property
+    def objects(self) -> dict[Key, Object]:
+        """Every object by kind, namespace and name."""
+
+        async def found() -> dict[Key, Object]:
+            there = {key: self._store.get(key) for key in self._store.all_keys()}
+            return {key: each for key, each in there.items() if each is not None}
+
+        return self._do(found())
+
     def put(self, thing: Object, manager: str = "someone") -> Object:
         """Create or replace an object as somebody else."""
-        with self._lock:
-            key = self._key(thing)
-            known = copy.deepcopy(thing)
-            if key in self.objects:
-                known["metadata"]["uid"] = self.objects[key]["metadata"]["uid"]
-            self._owned.setdefault(key, {})[manager] = _leaves(_owned_part(known))
-            return self._store(key, known)
+
+        async def put() -> Object:
+            kind = BY_NAME[thing["kind"]]
+            new = copy.deepcopy(thing)
+            if kind.namespaced:
+                new["metadata"].setdefault("namespace", "default")
+            key = _key(kind, new["metadata"].get("namespace", ""), new["metadata"]["name"])
+            there = self._store.get(key)
+            return self._keep(key, update(there, new, manager, custom=kind.is_custom, time=_TIME))
+
+        return copy.deepcopy(self._do(put()))
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
-        group, plural, _ = self._kind(kind)
-        with self._lock:
-            return copy.deepcopy(self.objects.get((group, plural, namespace, name)))
+        return copy.deepcopy(self.objects.get((kind, namespace, name)))
 
     def remove(self, kind: str, name: str, namespace: str = "") -> None:
-        group, plural, _ = self._kind(kind)
-        with self._lock:
-            self._drop((group, plural, namespace, name))
+        async def remove() -> None:
+            self._drop((kind, namespace, name))
+
+        self._do(remove())
 
     def compact(self) -> None:
         """Forget what happened: a watch from before is answered with 410 Gone."""
-        with self._lock:
-            self._compacted = self._version
-            self._history.clear()
+        self._store.forgotten = self._store.version
 
     def fail(self, method: str, path: str, status: int, message: str, times: int = 1) -> None:
         self.faults.append(Fault(method, path, status, message, times))
@@ -189,36 +171,56 @@ class FakeApi:
         ]
 
     def names(self, kind: str) -> set[str]:
-        group, plural, _ = self._kind(kind)
-        with self._lock:
-            return {key[3] for key in self.objects if key[:2] == (group, plural)}
+        return {key[2] for key in self.objects if key[0] == kind}
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        """In the thread of the server, which alone touches objects."""
+        if self._loop is None or threading.current_thread() is self._thread:
+            try:
+                work.send(None)
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]  # of the coroutine
+            raise AssertionError("it must not wait")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     # The server.
-
-    def _serve(self, started: threading.Event) -> None:
-        asyncio.run(self._main(started))
 
     async def _main(self, started: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._changed = asyncio.Event()
         app = web.Application(client_max_size=1 << 24)
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         started.set()
         await self._stop.wait()
-        self._changed.set()
         await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        sent = await request.read()
         through = "/proxy/" in request.path
-        body: Any = json.loads(sent) if sent and not through else {}
-        self.requests.append(Request(request.method, request.path, request.query, body))
+        body = None if through else await requests.body(request)
+        self.requests.append(Request(request.method, request.path, request.query, body or {}))
+        try:
+            self._refuse(request)
+            if through:
+                return await self._proxy(request)
+            if request.path.endswith("/portforward"):
+                return await self._portforward(request)
+            if request.path.endswith("/log"):
+                return self._log(request)
+            if request.path.endswith("/selfsubjectaccessreviews"):
+                asked = (body or {})["spec"]["resourceAttributes"]
+                may = (asked["verb"], asked["resource"]) not in self.denied
+                if self.roles is not None:
+                    may = permits(self.roles, reviewed(asked))
+                return web.json_response({"status": {"allowed": may}})
+            return await self._answer(request, body)
+        except Refusal as refusal:
+            return web.json_response(refusal.status(), status=refusal.code)
+
+    def _refuse(self, request: web.Request) -> None:
         for fault in self.faults:
             if (
                 fault.times
@@ -226,248 +228,136 @@ class FakeApi:
                 and re.search(fault.path, request.path_qs)
             ):
                 fault.times -= 1
-                return _status(fault.status, fault.message)
-        if (refused := self._refused(request)) is not None:
-            return refused
-        if through:
-            return await self._proxy(request, sent)
-        if request.path.endswith("/portforward"):
-            return await self._portforward(request)
-        if request.path.endswith("/log"):
-            return self._log(request)
-        if (found := self._discovery(request.path)) is not None:
-            return web.json_response(found)
-        if request.path.endswith("/selfsubjectaccessreviews"):
-            asked = body["spec"]["resourceAttributes"]
-            may = (asked["verb"], asked["resource"]) not in self.denied
-            if self.roles is not None:
-                may = permits(self.roles, reviewed(asked))
-            return web.json_response({"status": {"allowed": may}})
-        return await self._objects(request, body)
-
-    def _refused(self, request: web.Request) -> web.Response | None:
+                raise Refusal(fault.status, fault.message)
         asked = asked_by(request.method, request.path, request.query)
-        if self.roles is None or asked is None or permits(self.roles, asked):
-            return None
-        return _status(
-            403,
-            f'{asked.resource} "{asked.name}" is forbidden: User "owner" cannot {asked.verb}'
-            f' resource "{asked.resource}" in the namespace "{asked.namespace}"',
-        )
-
-    async def _proxy(self, request: web.Request, sent: bytes) -> web.Response:
-        """To the port of this machine that stands for a Service's, without the user's password."""
-        service, _, rest = request.path.partition("/services/")[2].partition("/proxy")
-        kept = {k: v for k, v in request.headers.items() if k.lower() not in _STAYS_HERE}
-        url = f"http://127.0.0.1:{self.service_ports[service]}{rest}"
-        async with (
-            ClientSession() as session,
-            session.request(request.method, url, data=sent, headers=kept) as answer,
-        ):
-            headers = {k: v for k, v in answer.headers.items() if k.lower() not in _STAYS_HERE}
-            return web.Response(status=answer.status, body=await answer.read(), headers=headers)
-
-    def _discovery(self, path: str) -> Object | None:
-        parts = path.strip("/").split("/")
-        if path == "/version":
-            return {"gitVersion": self.git_version}
-        if path == "/apis":
-            groups: dict[str, list[Object]] = {}
-            for each in self.groups - {"v1"}:
-                group, _, version = each.partition("/")
-                groups.setdefault(group, []).append({"groupVersion": each, "version": version})
-            return {
-                "kind": "APIGroupList",
-                "groups": [
-                    {"name": name, "versions": versions, "preferredVersion": versions[0]}
-                    for name, versions in groups.items()
-                ],
-            }
-        wanted = "/".join(parts[1:])
-        if (parts[0] == "api" and wanted == "v1") or (parts[0] == "apis" and len(parts) == 3):
-            if wanted not in self.groups:
-                return None
-            return {
-                "kind": "APIResourceList",
-                "groupVersion": wanted,
-                "resources": [
-                    {
-                        "name": plural,
-                        "singularName": kind.lower(),
-                        "kind": kind,
-                        "namespaced": namespaced,
-                        "verbs": ["get", "list", "watch", "patch", "create", "update", "delete"],
-                    }
-                    for kind, plural, namespaced in _KINDS[wanted]
-                ],
-            }
-        return None
-
-    async def _objects(self, request: web.Request, body: Any) -> web.StreamResponse:
-        parts = request.path.strip("/").split("/")
-        group = "" if parts[0] == "api" else parts[1]
-        rest = parts[2:] if parts[0] == "api" else parts[3:]
-        namespace = ""
-        if rest[0] == "namespaces" and len(rest) > 2:
-            namespace, rest = rest[1], rest[2:]
-        plural, name = rest[0], rest[1] if len(rest) > 1 else ""
-        key = group, plural, namespace, name
-        if request.method == "GET" and not name:
-            if request.query.get("watch"):
-                return await self._watch(request, key)
-            return self._list(request, key)
-        with self._lock:
-            if request.method == "POST":
-                key = (*key[:3], body["metadata"]["name"])
-                if key in self.objects:
-                    return _status(409, f'{plural} "{key[3]}" already exists')
-                return web.json_response(self._store(key, body), status=201)
-            there = self.objects.get(key)
-            if request.method == "PATCH" and "apply-patch" in request.content_type:
-                return self._apply(request, key, body)
-            if there is None:
-                return _status(404, f'{plural} "{name}" not found')
-            if request.method == "PATCH":
-                return web.json_response(self._store(key, _merged(there, body)))
-            if request.method == "PUT":
-                version = body["metadata"].get("resourceVersion")
-                if version and version != there["metadata"]["resourceVersion"]:
-                    return _status(409, "the object has been modified; please apply your changes")
-                body["metadata"]["uid"] = there["metadata"]["uid"]
-                return web.json_response(self._store(key, body))
-            if request.method == "DELETE":
-                wanted = (body or {}).get("preconditions", {}).get("uid")
-                if wanted and wanted != there["metadata"]["uid"]:
-                    return _status(409, "the UID in the precondition does not match")
-                self._drop(key)
-                return web.json_response({"kind": "Status", "status": "Success"})
-            return web.json_response(there)
-
-    def _list(self, request: web.Request, key: Key) -> web.Response:
-        with self._lock:
-            items = [
-                {k: v for k, v in each.items() if k not in {"apiVersion", "kind"}}
-                for other, each in sorted(self.objects.items())
-                if _chosen(other, each, key, request.query)
-            ]
-            version = str(self._version)
-        return web.json_response({"metadata": {"resourceVersion": version}, "items": items})
-
-    async def _watch(self, request: web.Request, key: Key) -> web.StreamResponse:
-        since = int(request.query["resourceVersion"])
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + float(request.query.get("timeoutSeconds", 5))
-        if since < self._compacted:
-            gone = {"kind": "Status", "code": 410, "message": "too old resource version"}
-            await _write(response, {"type": "ERROR", "object": gone})
-            return response
-        while loop.time() < end and not self._stop.is_set():
-            # Before the history is read, and not cleared by a watch: there may be several.
-            changed = self._changed
-            with self._lock:
-                news = [
-                    (version, kind, thing)
-                    for version, kind, other, thing in self._history
-                    if version > since and _chosen(other, thing, key, request.query)
-                ]
-                since = max(since, self._version)
-            for _, kind, thing in news:
-                await _write(response, {"type": kind, "object": thing})
-            try:
-                await asyncio.wait_for(changed.wait(), max(0.01, end - loop.time()))
-            except TimeoutError:
-                break
-        return response
-
-    def _apply(self, request: web.Request, key: Key, body: Object) -> web.Response:
-        manager = request.query["fieldManager"]
-        there = self.objects.get(key)
-        if key[2] and there is None and ("", "namespaces", "", key[2]) not in self.objects:
-            return _status(404, f'namespaces "{key[2]}" not found')
-        owned = copy.deepcopy(self._owned.get(key, {}))
-        asked = _leaves(_owned_part(body))
-        now = _leaves(_owned_part(there)) if there else {}
-        conflicts = [
-            (other, path)
-            for other, paths in owned.items()
-            if other != manager
-            for path in paths
-            if path in asked and now.get(path) != asked[path]
-        ]
-        if conflicts and request.query.get("force") != "true":
-            other, path = conflicts[0]
-            return _status(
-                409,
-                f"Apply failed with {len(conflicts)} conflict: conflict with "
-                f'"{other}": .{".".join(path)}',
+        if self.roles is not None and asked is not None and not permits(self.roles, asked):
+            raise Refusal(
+                403,
+                f'{asked.resource} "{asked.name}" is forbidden: User "owner" cannot {asked.verb}'
+                f' resource "{asked.resource}" in the namespace "{asked.namespace}"',
             )
-        for other, path in conflicts:
-            owned[other].pop(path, None)
-        result = copy.deepcopy(there) if there else {"metadata": {}}
-        others = {path for who, paths in owned.items() if who != manager for path in paths}
-        for path in set(owned.get(manager, {})) - set(asked) - others:
-            _unset(result, path)
-        for path, value in asked.items():
-            _set(result, path, value)
-        result |= {"apiVersion": body["apiVersion"], "kind": body["kind"]}
-        result["metadata"]["name"] = key[3]
-        if key[2]:
-            result["metadata"]["namespace"] = key[2]
-        if request.query.get("dryRun"):
-            return web.json_response(result)
-        self._owned[key] = {**owned, manager: asked}
-        if there is not None and result == there:
-            return web.json_response(there)
-        return web.json_response(self._store(key, result), status=200 if there else 201)
 
-    def _store(self, key: Key, thing: Object) -> Object:
-        known = copy.deepcopy(thing)
-        before = self.objects.get(key)
-        self._version += 1
-        metadata = known["metadata"]
-        metadata.setdefault("uid", before["metadata"]["uid"] if before else f"uid-{self._version}")
-        metadata.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
-        if before is None or before.get("spec") != known.get("spec"):
-            metadata["generation"] = (before["metadata"]["generation"] if before else 0) + 1
-        metadata["resourceVersion"] = str(self._version)
-        new = before is None or before.get("spec") != known.get("spec")
-        if self.controllers and (new or "status" not in known):
-            status = None if before is None and "status" in known else _ready(known)
-            known |= {"status": status} if status is not None else {}
-        self.objects[key] = known
-        self._tell("MODIFIED" if before else "ADDED", key, known)
-        return copy.deepcopy(known)
+    async def _answer(self, request: web.Request, body: Any) -> web.StreamResponse:
+        known = [one for one in KINDS if one.api_version in self.groups]
+        target = requests.target(request.path)
+        if target is None:
+            return web.json_response(self._discovered(request.path, known))
+        where = (target.group, target.version, target.plural)
+        kind = next((one for one in known if (one.group, one.version, one.plural) == where), None)
+        if kind is None:
+            raise Refusal(404, "the server could not find the requested resource")
+        if request.method == "GET" and not target.name:
+            if requests.is_set(request.query, "watch"):
+                return await reading.watch(request, self._store, kind, target.namespace)
+            found = reading.listed(request, self._store, kind, target.namespace)
+            # As a cluster does: the items of a list do not say what they are.
+            bare = ({k: v for k, v in one.items() if k not in _NAMED} for one in found["items"])
+            return web.json_response({**found, "items": list(bare)})
+        name = target.name or body["metadata"]["name"]
+        key = _key(kind, target.namespace, name)
+        there = self._store.get(key)
+        if request.method == "DELETE":
+            if there is None:
+                raise not_found(kind.resource, name)
+            wanted = (body or {}).get("preconditions", {}).get("uid")
+            if wanted and wanted != there["metadata"]["uid"]:
+                raise Refusal(409, "the UID in the precondition does not match")
+            self._drop(key)
+            return web.json_response(success({"name": name}))
+        if request.method != "GET":
+            new = self._changed(request, kind, key, there, body)
+            made = there is None
+            there = new if "dryRun" in request.query else self._keep(key, new)
+            return web.json_response(there, status=201 if made else 200)
+        if there is None:
+            raise not_found(kind.resource, name)
+        return web.json_response(there)
+
+    def _discovered(self, path: str, known: list[Kind]) -> Object:
+        match path.strip("/").split("/"):
+            case ["version"]:
+                return {**discovery.version(), "gitVersion": self.git_version}
+            case ["api"]:
+                return discovery.core_versions("127.0.0.1")
+            case ["apis"]:
+                return discovery.groups(known)
+            case ["api", version]:
+                found = discovery.resources(known, "", version)
+            case ["apis", group, version]:
+                found = discovery.resources(known, group, version)
+            case _:
+                found = None
+        if found is None:
+            raise Refusal(404, "the server could not find the requested resource")
+        return found
+
+    def _changed(
+        self, request: web.Request, kind: Kind, key: Key, there: Object | None, body: Any
+    ) -> Object:
+        """What a POST, PUT or PATCH makes of an object."""
+        manager = request.query.get("fieldManager", "unknown")
+        if kind.namespaced and ("Namespace", "", key[1]) not in self._store.all_keys():
+            raise Refusal(404, f'namespaces "{key[1]}" not found')
+        new: Object = {**copy.deepcopy(body), "apiVersion": kind.api_version, "kind": kind.kind}
+        if kind.namespaced:
+            new["metadata"] = {**new.get("metadata", {}), "namespace": key[1]}
+        if request.content_type.startswith("application/apply-patch"):
+            force = requests.is_set(request.query, "force")
+            return apply(there, new, manager, force=force, custom=kind.is_custom, time=_TIME)
+        if request.method == "POST":
+            if there is not None:
+                raise Refusal(409, f'{kind.resource} "{key[2]}" already exists')
+        elif there is None:
+            raise not_found(kind.resource, key[2])
+        elif request.method == "PATCH":
+            new = merge_json(there, body)
+        else:
+            version = new["metadata"].get("resourceVersion")
+            if version and version != there["metadata"]["resourceVersion"]:
+                raise Refusal(409, "the object has been modified; please apply your changes")
+        return update(there, new, manager, custom=kind.is_custom, time=_TIME)
+
+    def _keep(self, key: Key, new: Object) -> Object:
+        before = self._store.get(key)
+        fresh = before is None or before.get("spec") != new.get("spec")
+        if self.controllers and (fresh or "status" not in new):
+            generation = before["metadata"].get("generation", 0) if before else 0
+            ready = _ready(new, generation + fresh)
+            if ready is not None and not (before is None and "status" in new):
+                new = {**new, "status": ready}
+        kept = self._store.put(new)
+        if kept is not before:
+            self.on_change(key, False)
+        return kept
 
     def _drop(self, key: Key) -> None:
-        gone = self.objects.pop(key, None)
-        self._owned.pop(key, None)
-        if gone is None:
+        if self._store.remove(key) is None:
             return
-        self._version += 1
-        gone["metadata"]["resourceVersion"] = str(self._version)
-        self._tell("DELETED", key, gone)
-        if key[1] == "namespaces" and self.controllers:
-            for other in [each for each in self.objects if each[2] == key[3]]:
+        self.on_change(key, True)
+        if key[0] == "Namespace" and self.controllers:
+            for other in [each for each in self._store.all_keys() if each[1] == key[2]]:
                 self._drop(other)
-
-    def _tell(self, kind: str, key: Key, thing: Object) -> None:
-        self._history.append((self._version, kind, key, copy.deepcopy(thing)))
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._announce)
-
-    def _announce(self) -> None:
-        told, self._changed = self._changed, asyncio.Event()
-        told.set()
 
     def _log(self, request: web.Request) -> web.Response:
         name = f"{request.path.split('/')[-2]}/{request.query.get('container')}"
         if request.query.get("previous"):
             name += "/previous"
         if name not in self.logs:
-            return _status(400, f"container {name} has no log")
+            raise Refusal(400, f"container {name} has no log")
         return web.Response(text=self.logs[name])
+
+    async def _proxy(self, request: web.Request) -> web.Response:
+        """To the port of this machine that stands for a Service's, without the user's password."""
+        service, _, rest = request.path.partition("/services/")[2].partition("/proxy")
+        kept = {k: v for k, v in request.headers.items() if k.lower() not in _STAYS_HERE}
+        url = f"http://127.0.0.1:{self.service_ports[service]}{rest}"
+        sent = await request.read()
+        async with (
+            ClientSession() as session,
+            session.request(request.method, url, data=sent, headers=kept) as answer,
+        ):
+            headers = {k: v for k, v in answer.headers.items() if k.lower() not in _STAYS_HERE}
+            return web.Response(status=answer.status, body=await answer.read(), headers=headers)
 
     async def _portforward(self, request: web.Request) -> web.StreamResponse:
         """The websocket way: channel 2n is data, 2n+1 errors, each begins with the port."""
@@ -497,27 +387,19 @@ class FakeApi:
         task.cancel()
         return socket
 
-    def _kind(self, kind: str) -> tuple[str, str, bool]:
-        for group_version, kinds in _KINDS.items():
-            for name, plural, namespaced in kinds:
-                if name == kind:
-                    group = group_version.rpartition("/")[0]
-                    return group, plural, namespaced
-        raise AssertionError(f"the fake knows no kind {kind}")
 
-    def _key(self, thing: Object) -> Key:
-        group, plural, namespaced = self._kind(thing["kind"])
-        metadata = thing["metadata"]
-        namespace = metadata.get("namespace", "default") if namespaced else ""
-        return group, plural, namespace, metadata["name"]
-
-
+_NAMED = {"apiVersion", "kind"}
 _STAYS_HERE = {"authorization", "host", "content-length", "transfer-encoding", "content-type"}
 _COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
 
 
-def _ready(thing: Object) -> Object | None:
-    kind, generation = thing.get("kind"), thing["metadata"].get("generation", 1)
+def _key(kind: Kind, namespace: str, name: str) -> Key:
+    return kind.kind, (namespace or "default") if kind.namespaced else "", name
+
+
+def _ready(thing: Object, generation: int) -> Object | None:
+    """The status that a cluster's controllers write once everything is well."""
+    kind = thing.get("kind")
     wanted = (thing.get("spec") or {}).get("replicas", 1)
     if kind == "Deployment":
         return {"observedGeneration": generation, **dict.fromkeys(_COUNTS, wanted)}
@@ -528,69 +410,3 @@ def _ready(thing: Object) -> Object | None:
     if kind in {"Broker", "Trigger", "SeldonDeployment"}:
         return {"conditions": [{"type": "Ready", "status": "True"}]}
     return None
-
-
-def _chosen(other: Key, thing: Object, key: Key, query: Mapping[str, str]) -> bool:
-    if other[:2] != key[:2] or (key[2] and other[2] != key[2]):
-        return False
-    fields = query.get("fieldSelector", "")
-    if fields and other[3] != fields.removeprefix("metadata.name="):
-        return False
-    labels = thing["metadata"].get("labels") or {}
-    wanted = [pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair]
-    return all(labels.get(name) == value for name, value in wanted)
-
-
-def _owned_part(thing: Object) -> Object:
-    metadata = {
-        key: value for key, value in thing["metadata"].items() if key in {"labels", "annotations"}
-    }
-    kept = {
-        key: value
-        for key, value in thing.items()
-        if key not in {"apiVersion", "kind", "metadata", "status"}
-    }
-    return {**kept, "metadata": metadata}
-
-
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Leaves:
-    if isinstance(value, dict) and value:
-        found: Leaves = {}
-        for key, child in value.items():
-            found |= _leaves(child, (*path, key))
-        return found
-    return {path: value} if path and value != {} else {}
-
-
-def _set(thing: Object, path: tuple[str, ...], value: Any) -> None:
-    for step in path[:-1]:
-        thing = thing.setdefault(step, {})
-    thing[path[-1]] = copy.deepcopy(value)
-
-
-def _unset(thing: Object, path: tuple[str, ...]) -> None:
-    for step in path[:-1]:
-        thing = thing.get(step, {})
-    thing.pop(path[-1], None)
-
-
-def _merged(thing: Object, patch: Object) -> Object:
-    result = copy.deepcopy(thing)
-    for key, value in patch.items():
-        if isinstance(value, dict):
-            result[key] = _merged(result.get(key) or {}, value)
-        elif value is None:
-            result.pop(key, None)
-        else:
-            result[key] = value
-    return result
-
-
-def _status(code: int, message: str) -> web.Response:
-    return web.json_response(
-        {"kind": "Status", "status": "Failure", "code": code, "message": message}, status=code
-    )
-
-
-async def _write(response: web.StreamResponse, event: Object) -> None:
-    await response.write(json.dumps(event).encode() + b"\n")

@@ -128,8 +128,8 @@ def test_what_nobody_installed_is_named(guest: ClusterPlatform, fake: FakeApi) -
 def test_a_part_that_is_not_there_is_named(
     guest: ClusterPlatform, fake: FakeApi, part: str
 ) -> None:
-    for service in [key for key in fake.objects if key[1] == "services"]:
-        fake.remove("Service", service[3], service[2])
+    for _, namespace, name in [key for key in fake.objects if key[0] == "Service"]:
+        fake.remove("Service", name, namespace)
     fake.groups.discard("machinelearning.seldon.io/v1")
     with pytest.raises(PlatformError, match=f"{part} is not installed on this cluster"):
         guest.install(part)

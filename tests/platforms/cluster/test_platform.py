@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -449,13 +448,11 @@ def _pod(
 
 def _pods_follow(fake: FakeApi, name: str, namespace: str, after: str = "PATCH") -> None:
     """Let a new pod appear as soon as the workload is changed, or its pods are deleted."""
-    real: Callable[..., Any] = fake._tell
 
-    def tell(kind: str, key: Any, thing: Any) -> None:
-        real(kind, key, thing)
-        deleted = after == "DELETE" and kind == "DELETED" and key[1] == "pods"
-        changed = after == "PATCH" and key[3] == name and kind == "MODIFIED"
+    def follow(key: tuple[str, str, str], gone: bool) -> None:
+        deleted = after == "DELETE" and gone and key[0] == "Pod"
+        changed = after == "PATCH" and not gone and key == ("Deployment", namespace, name)
         if deleted or changed:
             _pod(fake, f"{name}-new", namespace, {"app": name})
 
-    fake._tell = tell  # type: ignore[method-assign]  # the test's own controller
+    fake.on_change = follow

@@ -7,7 +7,7 @@ from tests.platforms.cluster.fake_api import FakeApi
 
 
 def _policies(fake: FakeApi, namespace: str) -> set[str]:
-    return {key[3] for key in fake.objects if key[1:3] == ("networkpolicies", namespace)}
+    return {key[2] for key in fake.objects if key[:2] == ("NetworkPolicy", namespace)}
 
 
 def test_a_part_is_guarded_when_it_is_installed(on_context: Open, fake: FakeApi) -> None:

@@ -82,6 +82,15 @@ def test_get_has_what_a_server_writes(echo: Platform) -> None:
     assert (status["observedGeneration"], status["readyReplicas"]) == (own["generation"], 1)
 
 
+def test_an_object_is_applied_as_it_was_read(echo: Platform) -> None:
+    found = echo.get("Deployment", "echo", NAMESPACE)
+    # Whether fields are now of the one who applied them is the server's business.
+    (said,) = echo.apply(found)
+    assert said in ("Deployment/echo unchanged", "Deployment/echo configured")
+    again = _metadata(echo.get("Deployment", "echo", NAMESPACE))
+    assert again["generation"] == _metadata(found)["generation"]
+
+
 def test_what_is_not_there_is_named(empty: Platform) -> None:
     with pytest.raises(PlatformError) as caught:
         empty.get("Deployment", "none", NAMESPACE)

@@ -7,7 +7,7 @@ import pytest
 from closedloop.platforms.embedded import state
 from closedloop.platforms.embedded.state import DaemonState
 
-STATE = DaemonState(12, "http://127.3.4.1:7003", "secret", "/tmp/x")
+STATE = DaemonState(12, "/tmp/kubeconfig", "/tmp/x")
 
 
 def test_state_is_read_back_and_private(tmp_path: Path) -> None:

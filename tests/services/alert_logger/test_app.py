@@ -10,8 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry
 
-from closedloop.services.alert_logger.app import create_app
-from closedloop.services.alert_logger.settings import Settings
+from closedloop.services.alert_logger.app import Settings, create_app
 from closedloop.services.alert_logger.store import INDEX
 from tests.elasticsearch import SearchServer, search_server
 

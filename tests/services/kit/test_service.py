@@ -2,8 +2,9 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from pydantic import Field
 
-from closedloop.services.kit.service import Settings, addresses, configure_logs
+from closedloop.services.kit.service import Settings, addresses, configure_logs, from_environment
 
 
 @pytest.fixture
@@ -51,3 +52,24 @@ def test_username_and_password_of_the_environment(monkeypatch: pytest.MonkeyPatc
 )
 def test_a_pod_listens_where_a_forwarded_port_ends_too(host: str, where: list[str]) -> None:
     assert addresses(host) == where
+
+
+class _Chosen(Settings):
+    rows: int = Field(1, gt=0)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("PORT", "http", "PORT is 'http': it must be a valid integer"),
+        ("ROWS", "0", "ROWS is '0': it must be greater than 0"),
+        ("LOG_LEVEL", "LOUD", "LOG_LEVEL is 'LOUD': give one of CRITICAL,"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as ended:
+        from_environment(_Chosen)
+    assert str(ended.value).startswith(sentence)

@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 from aiohttp.test_utils import TestClient, TestServer
 from elasticsearch import Elasticsearch
 from prometheus_client import CollectorRegistry
 
-from closedloop.loop import events
+from closedloop.loop import events, rfc3339
 from closedloop.loop.events import Event
 from closedloop.loop.sections import Document
+from closedloop.services.metrics_server import replay
 from closedloop.services.metrics_server.app import create_app
 from closedloop.services.metrics_server.settings import Settings
 from tests.inference_log import Log
@@ -39,7 +41,7 @@ def event(
         id=str(event_id or uuid.uuid4()),
         source="http://:8000/",
         type=kind,
-        time=(START + timedelta(seconds=second)).isoformat(),
+        time=rfc3339.written(START + timedelta(seconds=second)),
         request_id=request_id,
         namespace="seldon",
         deployment=deployment,
@@ -68,11 +70,11 @@ def reward(value: float, second: int = 1, **where: Any) -> Event:
 def write_log(
     client: Elasticsearch, happened: Iterable[Event], logged_at: datetime | None = None
 ) -> None:
-    """What a request logger that saw these events would have written, by its clock."""
+    """Write the documents of a request logger that saw these events, by its clock."""
     log = Log(output=None)
     for one in happened:
         log.observe(one)
-    moment = (logged_at or datetime.now(UTC)).isoformat(timespec="milliseconds")
+    moment = rfc3339.written(logged_at or datetime.now(UTC), "milliseconds")
     log.logger.look()
     for document in log.documents.values():
         document["logged_at"] = moment
@@ -154,9 +156,14 @@ class MetricsServer:
 
 @asynccontextmanager
 async def running_server(url: str, **settings: Any) -> AsyncIterator[MetricsServer]:
-    """A server; no resync is due within a test unless `resync_seconds` says so."""
+    """A server; no resync is due within a test unless `resync_seconds` says so.
+
+    Its garbage collection after a restore is left out: it would visit the objects of
+    every test before, which takes longer than most tests.
+    """
     registry = CollectorRegistry()
     settings = {"resync_seconds": 3600.0, **settings}
     app = create_app(Settings(elasticsearch_url=url, **settings), registry)
-    async with TestClient(TestServer(app)) as client:
-        yield MetricsServer(client, registry)
+    with patch.object(replay, "_spare_rows"):
+        async with TestClient(TestServer(app)) as client:
+            yield MetricsServer(client, registry)

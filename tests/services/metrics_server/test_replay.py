@@ -4,7 +4,6 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import cast
 
 import pytest
@@ -13,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from closedloop.log.inference_log import Counts, InferenceLog
 from closedloop.log.pages import PAGE
+from closedloop.loop import rfc3339
 from closedloop.loop.events import Event
 from closedloop.loop.keys import Predictor
 from closedloop.loop.observation import observe
@@ -51,7 +51,7 @@ class FakeLog:
         self.logged(happened)
 
     def logged(self, happened: Iterable[Event], at: float | None = None) -> None:
-        moment = datetime.fromtimestamp(at or time.time(), UTC).isoformat()
+        moment = rfc3339.written(at or time.time())
         for (_, name), document in documents_of(happened).items():
             self.found[name] = document | {"logged_at": moment}
 

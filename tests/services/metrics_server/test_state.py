@@ -32,7 +32,7 @@ def after(happened: Iterable[Event], state: State | None = None) -> State:
 
 
 def counts(state: State) -> dict[Predictor, tuple[object, ...]]:
-    """What is counted of each predictor that has rows."""
+    """The counts of each predictor that has rows."""
     return {
         predictor: (
             {name: count for name, count in board.states.items() if count},
@@ -95,7 +95,7 @@ def scored(documents: Iterable[Document]) -> dict[Predictor, tuple[object, ...]]
 
 
 def log_counts(happened: Iterable[Event]) -> dict[Predictor, dict[tuple[str, ...], int]]:
-    """What `InferenceLog.counts` says of the log of these events."""
+    """The counts of `InferenceLog.counts` for the log of these events."""
     counted: dict[Predictor, dict[tuple[str, ...], int]] = {}
     for document in logged(happened):
         score = document.get("score")
@@ -210,7 +210,7 @@ def test_a_restart_in_the_middle_changes_nothing(
     state = after(happened[: stopped // 2])
     restored(logged(happened[:stopped]), state)
     after(happened[min(stopped, missed) :], state)
-    # What was merged into the log may be known to the log alone until the next look.
+    # A row that was merged into the log may be known to the log alone until the next look.
     restored(logged(happened), state)
     assert counts(state) == counts(after(happened))
 

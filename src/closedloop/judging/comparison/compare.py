@@ -117,7 +117,7 @@ def series(
     *,
     a: float = PRIOR,
 ) -> list[Point]:
-    """How the evidence came about: a point for each discordant row, by time of feedback.
+    """Trace the evidence: a point for each discordant row, by time of feedback.
 
     The rows that agree leave the evidence as it is. The last point is where
     `compare` stands now; the truths are those known now, so a row whose truth

@@ -58,7 +58,7 @@ def pairs(
     *,
     page: int = PAGE,
 ) -> Iterator[Pair]:
-    """Everything scored for both predictors, by request id and row, repeats among it.
+    """Pair the rows scored for both predictors, by request id and row, repeats among them.
 
     Raises NothingLoggedError when one of them has no log.
     """

@@ -1,4 +1,4 @@
-"""Which of two models is better: evidence, decision, and the effect of looking repeatedly.
+"""The better of two models: evidence, decision, and the effect of looking repeatedly.
 
 **Wrong decisions, and how often they come.** alpha is the chance, between two equally
 good models, of ever deciding for one of them, however often one looks. Equally

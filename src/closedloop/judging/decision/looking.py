@@ -25,7 +25,7 @@ Rule = Callable[[Counts, Counts], NDArray[np.bool_]]
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """How often each ending comes within `rows` discordant rows, and the mean number looked at."""
+    """The shares of the endings within `rows` discordant rows, and the mean number looked at."""
 
     rows: int
     promote: float

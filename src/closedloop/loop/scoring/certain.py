@@ -93,7 +93,7 @@ def _same_words(predicted: Said, actual: Said) -> bool:
 
 
 def _column(predicted: Said, actual: Said) -> int | None:
-    """Which of the answer's columns the truth names, where that is certain."""
+    """The column of the answer that the truth names, where that is certain."""
     names = predicted.names
     if actual.label is not None:
         if actual.width or actual.label not in names:

@@ -175,7 +175,7 @@ def _in_order(side: _Side, output: Output, cells: object, names: tuple[str, ...]
 
 @lru_cache(maxsize=256)
 def _places(classes: tuple[str, ...], names: tuple[str, ...]) -> tuple[int, ...] | None:
-    """Where in `names` each class is; empty if they are in order, None if they are others."""
+    """The place in `names` of each class; empty if they are in order, None if they are others."""
     if names == classes:
         return ()
     if set(names) == set(classes):

@@ -21,7 +21,7 @@ _NO_CLASSES = frozenset({
 
 
 class Reason(StrEnum):
-    """Why a row cannot be scored; a metric's label."""
+    """A reason why a row cannot be scored; a metric's label."""
 
     UNDECLARED_NUMBER = "undeclared_number"
     UNDECLARED_ANSWER = "undeclared_answer"

@@ -1,4 +1,4 @@
-"""How long truths take, and how many of an hour's answers are judged by now.
+"""Delays of truths, and the share of an hour's answers that are judged by now.
 
 Both are folds over the rows: a row that changes is taken back and counted anew.
 """
@@ -38,7 +38,7 @@ class Times:
             self._nanoseconds += sign * delay
 
     def delays(self) -> list[int]:
-        """How many truths took at most each of `DELAYS`, and how many there are in all."""
+        """The number of truths that took at most each of `DELAYS`, and that of all."""
         return list(accumulate(self._delays))
 
     @property

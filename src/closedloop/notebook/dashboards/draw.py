@@ -207,7 +207,7 @@ def _format(panel: Panel, value: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """In the largest unit of which it is one at least, as Grafana shows the unit `s`."""
+    """Write seconds in the largest unit of which they are one at least, as Grafana shows `s`."""
     for unit, size in (("days", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
         if abs(seconds) >= size:
             return f"{seconds / size:.3g} {unit}"

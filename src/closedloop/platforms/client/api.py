@@ -261,12 +261,8 @@ class Api:
         """Whether we may do this (SelfSubjectAccessReview), to all objects or to that one."""
         resource, _, subresource = resource.partition("/")
         attributes = {"verb": verb, "group": group, "resource": resource}
-        if subresource:
-            attributes["subresource"] = subresource
-        if namespace:
-            attributes["namespace"] = namespace
-        if name:
-            attributes["name"] = name
+        narrower = {"subresource": subresource, "namespace": namespace, "name": name}
+        attributes |= {key: value for key, value in narrower.items() if value}
         answer = self.connection.request(
             "post",
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",

@@ -77,7 +77,8 @@ class Applier:
         """The object of a manifest as it is applied here."""
         document = dict(manifest.document)
         metadata: Object = dict(document["metadata"])  # type: ignore[call-overload]  # loading checks
-        metadata.pop("creationTimestamp", None)
+        for field in ("creationTimestamp", "managedFields"):  # of an object as it was read
+            metadata.pop(field, None)
         if namespace := self.namespace(manifest):
             metadata["namespace"] = namespace
         document["metadata"] = metadata

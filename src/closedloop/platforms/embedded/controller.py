@@ -7,8 +7,6 @@ keep the broker and Prometheus informed (`broker_sync`, `prometheus_sync`).
 import asyncio
 import contextlib
 import hashlib
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,36 +14,34 @@ import aiohttp
 import structlog
 
 from closedloop.manifests import Manifest
-from closedloop.platforms.embedded import applied, reconcile
-from closedloop.platforms.embedded.desired import Desired, Pod, ServicePort
+from closedloop.platforms.embedded import reconcile
+from closedloop.platforms.embedded.desired import Desired, Pod, ServicePort, prefix_of
 from closedloop.platforms.embedded.envoy import proxy as envoy
 from closedloop.platforms.embedded.envoy import xds
 from closedloop.platforms.embedded.envoy.routing import Routing, plan
 from closedloop.platforms.embedded.events import Events
-from closedloop.platforms.embedded.lifetimes import Lifetimes
 from closedloop.platforms.embedded.monitoring.rules_check import check_rules
 from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
-from closedloop.platforms.embedded.names import prefix, short
 from closedloop.platforms.embedded.parts.broker_sync import BrokerSync
 from closedloop.platforms.embedded.parts.installation import Installation, Site
 from closedloop.platforms.embedded.parts.model_servers import Models
-from closedloop.platforms.embedded.parts.service_urls import ELASTICSEARCH, OF_PARTS, Urls
+from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
+from closedloop.platforms.embedded.parts.service_urls import Urls
 from closedloop.platforms.embedded.run import volumes
 from closedloop.platforms.embedded.run.changes import Changes
 from closedloop.platforms.embedded.run.network import Network
 from closedloop.platforms.embedded.run.pods import LivePod, Surroundings
-from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.run.running import Running
 from closedloop.platforms.parts import PARTS
 from closedloop.platforms.protocol import PlatformError
 
 _log = structlog.get_logger(__name__)
 
-_EVENTS = 30  # kept of each object
 _AGAIN = 1.0  # seconds until Envoy is asked again to take what it refused
 
 
 class Controller:
-    """The platform behind the control API; from `start()` to `stop()`, `run()` in between."""
+    """The platform behind the API server; from `start()` to `stop()`, `run()` in between."""
 
     def __init__(
         self,
@@ -56,21 +52,18 @@ class Controller:
     ) -> None:
         self.changes = Changes()
         self.objects: dict[str, Manifest] = {}
-        self.lifetimes = Lifetimes()
         self.desired = Desired()
         self.routing = Routing()
         self.urls = Urls(network)
         around = surroundings(self.changes.mark)
         self.models = Models(site, around.guardian)
         self.envoy_error = ""
-        self.events_of = Events()
+        self.events = Events()
         self.in_traffic: frozenset[LivePod] = frozenset()  # ready, and Envoy was told so
         self.restarted: dict[str, str] = {}  # workloads that no Deployment describes, and when
         self._site = site
         self._http = http
         self._network = network
-        self._events: dict[str, deque[str]] = {}
-        self._seen: dict[str, tuple[str, str]] = {}
         self._applying = asyncio.Lock()
         self._writing = asyncio.Lock()
         self._files = envoy.Files(site.folder / "envoy")
@@ -125,14 +118,14 @@ class Controller:
         await self.installation.install(part, elasticsearch_url)
         self._aim(self._desired(self.objects))
 
-    async def apply(self, manifests: Sequence[Manifest], *, dry_run: bool = False) -> list[str]:
-        """Create or change objects, in the order given; what happened to each.
+    async def apply(self, manifest: Manifest, *, dry_run: bool = False) -> None:
+        """Create or change an object.
 
         Raises `ManifestError` or `PlatformError` before anything changed; with
         `dry_run` nothing does.
         """
         async with self._applying:
-            objects, happened = applied.merged(self.objects, manifests, self.installation.installed)
+            objects = {**self.objects, manifest.key: manifest}
             desired = self._desired(objects)
             new = {
                 name: groups
@@ -140,41 +133,29 @@ class Controller:
                 if self.desired.rules.get(name) != groups
             }
             await check_rules(new, self._site.parts)
-            if dry_run:
-                return happened
-            self._aim(desired)
-            self.lifetimes.note(self.objects, objects)
-            self.objects = objects
-        for manifest, what in zip(manifests, happened, strict=True):
-            if not what.endswith(" unchanged"):
-                self.note(manifest.key, what.rpartition(" ")[2])
-        return happened
+            if not dry_run:
+                self._aim(desired)
+                self.objects = objects
 
-    async def delete(self, keys: Sequence[str]) -> list[str]:
-        """Delete objects by key, and wait until what they described is gone."""
-        gone = await self.begin_delete(keys)
-        seen = -1
-        while not all(self.is_gone(key) for key in gone):
-            seen = await self.changes.after(seen)
-        for key in gone:
-            self._events.pop(key, None)
-        words = {True: "deleted", False: "absent"}
-        return [f"{short(key)} {words[key in gone]}" for key in keys]
+    async def delete(self, key: str) -> set[str]:
+        """Delete an object, a Namespace with all that is in it; the keys of what is deleted.
 
-    async def begin_delete(self, keys: Sequence[str]) -> set[str]:
-        """Delete objects by key; returns the keys of all that are deleted with them."""
+        What they described still runs; `is_gone` says how long.
+        """
         async with self._applying:
-            there = [key for key in keys if key in self.objects]
-            objects = applied.without(self.objects, there)
-            gone = self.objects.keys() - objects.keys()
+            gone = {key} | {
+                one.key for one in self.objects.values() if f"Namespace/{one.namespace}" == key
+            }
+            objects = {name: one for name, one in self.objects.items() if name not in gone}
             self._aim(self._desired(objects))
-            self.lifetimes.note(self.objects, objects)
             self.objects = objects
         return gone
 
     async def restart_made(self, workload: str, stamp: str) -> None:
         """Replace the pods of a workload, `namespace/name`, that a SeldonDeployment made."""
         async with self._applying:
+            there = {pod.workload for pod in self.desired.pods}
+            self.restarted = {one: at for one, at in self.restarted.items() if one in there}
             self.restarted[workload] = stamp
             self.running.aim(self._restarted(self.desired.pods))
 
@@ -190,30 +171,16 @@ class Controller:
             services = (*self.routing.services.values(), *self.desired.services)
             return all((one.namespace, one.service) != (namespace, name) for one in services)
         return not any(one.owner == key for one in self.running.workloads.values()) and not any(
-            one.prefix == prefix(path) for one in self.routing.routes
+            one.prefix == prefix_of(path) for one in self.routing.routes
         )
-
-    async def restart(self, name: str, *, kill: bool) -> None:
-        await self.running.restart(name, kill=kill)
-        # Whoever asked wants to use it: let it be in traffic again, too.
-        await self._write_files(confirm=True)
 
     def services(self) -> list[ServicePort]:
         """All Services, those of installed parts included."""
-        own = [OF_PARTS[name] for name in OF_PARTS if name in self.running.parts]
+        own = [one.service for one in self.running.parts.values() if one.service]
         if ELASTICSEARCH.host in self.urls.elsewhere:
             own.append(ELASTICSEARCH)
         taken = {one.host for one in self.desired.services}
         return [*self.desired.services, *(one for one in own if one.host not in taken)]
-
-    def events(self, key: str) -> list[str]:
-        """What happened to an object lately, the oldest first."""
-        return list(self._events.get(key, ()))
-
-    def note(self, key: str, text: str) -> None:
-        """Remember that something happened to an object."""
-        events = self._events.setdefault(key, deque(maxlen=_EVENTS))
-        events.append(f"{time.strftime('%H:%M:%S')} {text}")
 
     def _desired(self, objects: Mapping[str, Manifest]) -> Desired:
         return reconcile.desired(
@@ -226,13 +193,13 @@ class Controller:
             volumes.write_all(desired.folders)
         except OSError as error:
             raise PlatformError(f"a ConfigMap cannot be written as files: {error}") from None
+        known = set(_bad_news(self.desired))
         self.desired = desired
         self.running.aim(self._restarted(desired.pods))
         for key, problem in _bad_news(desired):
-            if not any(event.endswith(problem) for event in self.events(key)):
-                self.note(key, problem)
+            if (key, problem) not in known:
                 reason = "FailedCreate" if key.startswith("Deployment/") else "NotReady"
-                self.events_of.record(key, reason, problem, warning=True)
+                self.events.record(key, reason, problem, warning=True)
 
     def _restarted(self, pods: Sequence[Pod]) -> list[Pod]:
         """Pods with the revisions that restarts give them."""
@@ -245,7 +212,6 @@ class Controller:
 
     async def _step(self) -> None:
         draining = {pod for pod in self.running.workload_pods if pod.draining}
-        self._note_pods()
         await self._write_files(confirm=True)
         for workload in list(self.running.workloads.values()):
             needed = self.routing.needs(one.pod for one in workload.pods)
@@ -291,18 +257,6 @@ class Controller:
             self.routing, self.envoy_error, self.in_traffic = routing, error, ready
             self.changes.mark()
 
-    def _note_pods(self) -> None:
-        """Remember what changed of pods, as events of the objects that describe them."""
-        for workload in self.running.workloads.values():
-            for pod in workload.pods:
-                now = _summary(pod)
-                if self._seen.get(pod.name) != now:
-                    self._seen[pod.name] = now
-                    self.note(workload.owner, f"pod {pod.name} is {' '.join(now).strip()}")
-        alive = {pod.name for pod in self.running.workload_pods}
-        for name in self._seen.keys() - alive:
-            del self._seen[name]
-
 
 def _revised(revision: str, stamp: str) -> str:
     return hashlib.sha256(f"{revision} {stamp}".encode()).hexdigest()[: len(revision)]
@@ -314,13 +268,3 @@ def _bad_news(desired: Desired) -> Iterator[tuple[str, str]]:
         yield from ((key, problem) for problem in problems)
     for pod in desired.pods:
         yield from ((pod.owner, reason) for reason in pod.waits_for)
-
-
-def _summary(pod: LivePod) -> tuple[str, str]:
-    if pod.draining:
-        return "leaving", ""
-    if pod.state != "restarting":
-        return pod.state, ""
-    # What the probes say meanwhile changes every moment; how it ended does not.
-    ending = pod.reason.partition(", now ")[0]
-    return pod.state, f"for the {pod.restarts}. time ({ending})"

@@ -26,7 +26,6 @@ from aiohttp import web
 
 from closedloop import paths
 from closedloop.platforms.embedded import state
-from closedloop.platforms.embedded.api import create_app
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.parts.installation import Site
 from closedloop.platforms.embedded.run import logs, network
@@ -95,34 +94,24 @@ async def _serve(site: Site, parent: int | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     net, control = network.claim()
-    secure = _listen(net.control)
     tmp = Path(tempfile.mkdtemp(prefix=_TMP_PREFIX, dir=_TMP))
     guardian = await Guardian.start()
     guardian.remember_folder(tmp)
     try:
-        with control, secure, closing(net), _ending_with(parent, stop):
+        with control, closing(net), _ending_with(parent, stop):
             async with aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=30), trust_env=False
             ) as http:
-                await _run(site, net, control, secure, tmp, guardian, http, stop)
+                await _run(site, net, control, tmp, guardian, http, stop)
     finally:
         await guardian.stop()
         shutil.rmtree(tmp, ignore_errors=True)
-
-
-def _listen(address: str) -> socket.socket:
-    """A socket for the API server, at a free port."""
-    secure = socket.socket()
-    secure.bind((address, 0))
-    secure.listen(128)
-    return secure
 
 
 async def _run(
     site: Site,
     net: Network,
     control: socket.socket,
-    secure: socket.socket,
     tmp: Path,
     guardian: Guardian,
     http: aiohttp.ClientSession,
@@ -137,29 +126,19 @@ async def _run(
         http,
     )
     token = secrets.token_urlsafe(32)
-    runner = web.AppRunner(
-        create_app(controller, token, stop), access_log=None, shutdown_timeout=_LAST_WORDS
-    )
-
     server = Server(controller, token, stop)
     api = web.AppRunner(server.app(), access_log=None, shutdown_timeout=_LAST_WORDS)
 
     async def serve() -> None:
         await controller.start()
-        await runner.setup()
-        await web.SockSite(runner, control).start()
         await api.setup()
-        address, at = secure.getsockname()
+        address, port = control.getsockname()
         context, authority = tls.certificate(address)
-        await web.SockSite(api, secure, ssl_context=context).start()
-        kubeconfig = site.folder / "kubeconfig"
-        tls.write_kubeconfig(kubeconfig, f"https://{address}:{at}", authority, token)
-        host, port = control.getsockname()
-        url = f"http://{host}:{port}"
-        state.write(
-            site.folder, state.DaemonState(os.getpid(), url, token, str(tmp), str(kubeconfig))
-        )
-        _log.info("platform is up", control=url)
+        await web.SockSite(api, control, ssl_context=context).start()
+        kubeconfig, url = site.folder / "kubeconfig", f"https://{address}:{port}"
+        tls.write_kubeconfig(kubeconfig, url, authority, token)
+        state.write(site.folder, state.DaemonState(os.getpid(), str(kubeconfig), str(tmp)))
+        _log.info("platform is up", server=url)
         await stop.wait()
 
     try:
@@ -172,7 +151,6 @@ async def _run(
         state.remove(site.folder)
         # What clients still ask for ends first: an installation would start what nobody stops.
         await api.cleanup()
-        await runner.cleanup()
         await controller.stop()
 
 

@@ -1,12 +1,13 @@
-"""What should run: the reconciler's answer to a set of manifests, as plain data.
+"""The desired state: the reconciler's answer to a set of manifests, as plain data.
 
 The reconciler (pure) makes a `Desired` out of objects; the daemon compares it
-with what runs and closes the gap. Every pod has an address of its own in the
+with the running processes and closes the gap. Every pod has an address of its own in the
 loopback range, so ports are those of the manifest, as in a cluster.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One container: what to run and how to see that it works.
+    """One container: its command, and how to see that it works.
 
     `ports` are the container's own port names, which a PodMonitor means: two
     containers of a pod may each have a port `metrics`. `stop_grace` is seconds
@@ -59,7 +60,7 @@ class Pod:
 
     The placeholder `{pod_ip}` in argv and env is filled in when the pod gets
     its address; replace that text only, since other braces are JSON.
-    `revision` changes with whatever makes it another pod. A workload with n
+    `revision` changes with everything that makes it another pod. A workload with n
     replicas is n equal pods. While it `waits_for` something, no new one starts;
     one that runs goes on.
     """
@@ -115,31 +116,46 @@ class Route:
         return [host for host, _ in self.backends] + mirrored
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerSpec:
-    """A Broker: its delivery defaults are in `delivery`, as in the manifest."""
-
-    namespace: str
-    name: str
-    delivery: Mapping[str, object] = field(default_factory=dict)
+def prefix_of(deployment: str) -> str:
+    """The path at the gateway of SeldonDeployment `namespace/name`, as its operator sets it."""
+    return f"/seldon/{deployment}/"
 
 
 @dataclass(frozen=True, slots=True)
-class TriggerSpec:
-    """A Trigger, with subscriber and dead-letter sink as URLs that can be called."""
+class Delivery:
+    """How hard to try to hand an event to a subscriber, and the URL for one that nobody took.
 
-    namespace: str
+    Times are in seconds. The defaults are a cluster's (`config-br-defaults`),
+    but for the timeout: Knative waits for an answer as long as the connection
+    lives, and a subscriber that hangs must not hold its place for ever.
+    """
+
+    retry: int = 10
+    policy: Literal["linear", "exponential"] = "exponential"
+    delay: float = 0.2
+    timeout: float = 60.0
+    dead_letter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Which events of a broker go to the URL `subscriber`; names are `namespace/name`."""
+
     name: str
     broker: str
     filters: Mapping[str, str]
     subscriber: str
-    delivery: Mapping[str, object]  # dead-letter sink resolved to {"deadLetterSink": {"uri": ...}}
+    delivery: Delivery = Delivery()
     replay: bool = False
+
+    @property
+    def namespace(self) -> str:
+        return self.name.partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class ScrapeTarget:
-    """What Prometheus should scrape: endpoints of a PodMonitor over the pods it selects."""
+    """A task of Prometheus: an endpoint of a PodMonitor over the pods it selects."""
 
     job: str
     namespace: str | None  # None: pods of every namespace
@@ -162,8 +178,8 @@ class Desired:
     pods: tuple[Pod, ...] = ()
     services: tuple[ServicePort, ...] = ()
     routes: tuple[Route, ...] = ()
-    brokers: tuple[BrokerSpec, ...] = ()
-    triggers: tuple[TriggerSpec, ...] = ()
+    brokers: tuple[str, ...] = ()  # namespace/name
+    triggers: tuple[Trigger, ...] = ()
     scrapes: tuple[ScrapeTarget, ...] = ()
     rules: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # file name: groups
     problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

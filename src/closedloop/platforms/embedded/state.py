@@ -14,15 +14,11 @@ MOMENT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class DaemonState:
-    """Where the daemon is: `url` of its control API, the bearer `token`, its short `tmp`, and the
-    `kubeconfig` of its API server.
-    """
+    """Where the daemon is: the `kubeconfig` of its API server, and its short `tmp`."""
 
     pid: int
-    url: str
-    token: str
+    kubeconfig: str
     tmp: str
-    kubeconfig: str = ""
 
 
 def write(folder: Path, state: DaemonState) -> None:
@@ -39,13 +35,7 @@ def read(folder: Path) -> DaemonState | None:
     """The state a daemon left, which may be dead by now; None when there is none to use."""
     try:
         members = json.loads((folder / "daemon.json").read_text(encoding="utf-8"))
-        return DaemonState(
-            int(members["pid"]),
-            str(members["url"]),
-            str(members["token"]),
-            str(members["tmp"]),
-            str(members.get("kubeconfig", "")),
-        )
+        return DaemonState(int(members["pid"]), str(members["kubeconfig"]), str(members["tmp"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

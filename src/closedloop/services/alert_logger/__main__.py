@@ -2,10 +2,9 @@
 
 from prometheus_client import REGISTRY
 
-from closedloop.services.alert_logger.app import create_app
-from closedloop.services.alert_logger.settings import Settings
+from closedloop.services.alert_logger.app import Settings, create_app
 from closedloop.services.kit import service
 
-settings = Settings()
+settings = service.from_environment(Settings)
 service.configure_logs(settings.log_level)
 service.run(create_app(settings, REGISTRY), settings)

@@ -17,12 +17,19 @@ from prometheus_client import CollectorRegistry, Counter
 from closedloop.log.store import Documents
 from closedloop.log.templates import UNAVAILABLE, IndexTemplates
 from closedloop.services.alert_logger.notification import InvalidNotification, alerts_of
-from closedloop.services.alert_logger.settings import Settings
 from closedloop.services.alert_logger.store import TEMPLATES, Refused, Store, Unavailable
 from closedloop.services.kit import service
 from closedloop.services.kit.json_errors import json_error, json_errors
 
 _log = structlog.get_logger(__name__)
+
+
+class Settings(service.Settings):
+    """Each field is the environment variable of the same name in upper case."""
+
+    elasticsearch_url: str = "http://127.0.0.1:9200"
+    elasticsearch_seconds: float = 5.0
+    max_notification_bytes: int = 1 << 20
 
 
 def create_app(settings: Settings, registry: CollectorRegistry) -> web.Application:

@@ -71,8 +71,8 @@ async def receive(request: web.Request, most_bytes: int) -> Incoming:
 
 
 async def read_body(request: web.Request, most_bytes: int) -> tuple[bytes, int, str]:
-    """At most `most_bytes` of the body, how many it has, as far as that is known, and the fault
-    of its encoding, if any: then the body ends before it.
+    """Read at most `most_bytes` of the body; also how many it has, as far as that is known, and
+    the fault of its encoding, if any: then the body ends before it.
     """
     content = request.content
     body = bytearray()

@@ -9,7 +9,7 @@ OTHER: Names = ("other", "other", "other")
 
 
 class PredictorLabels:
-    """At most `most` predictors have labels of their own; they come with accepted events."""
+    """Labels of at most `most` predictors, which come with accepted events."""
 
     def __init__(self, most: int) -> None:
         self._most = most

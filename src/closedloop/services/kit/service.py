@@ -6,13 +6,18 @@ import ipaddress
 import logging
 import sys
 from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings
+
+from closedloop.validation import first_fault
+
+Chosen = TypeVar("Chosen", bound="Settings")
 
 
 class Settings(BaseSettings):
@@ -27,6 +32,13 @@ class Settings(BaseSettings):
     elasticsearch_username: str = ""
     elasticsearch_password: SecretStr = SecretStr("")
 
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.upper() not in (levels := logging.getLevelNamesMapping()):
+            raise ValueError(f"give one of {', '.join(levels)}")
+        return value
+
     @property
     def basic_auth(self) -> tuple[str, str] | None:
         """The credentials, as Elasticsearch's client takes them in `basic_auth`."""
@@ -35,8 +47,17 @@ class Settings(BaseSettings):
         return self.elasticsearch_username, self.elasticsearch_password.get_secret_value()
 
 
+def from_environment(kind: type[Chosen]) -> Chosen:
+    """Read settings; a variable that cannot be used ends the process with one sentence."""
+    try:
+        return kind()
+    except ValidationError as error:
+        variable = str(error.errors(include_url=False)[0]["loc"][0])
+        sys.exit(first_fault(error).replace(variable, variable.upper(), 1))
+
+
 def configure_logs(level: str) -> None:
-    """One JSON object a line on standard error, the standard library's records included."""
+    """Log one JSON object a line to standard error, the standard library's records included."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -108,7 +129,7 @@ def event_loop() -> asyncio.AbstractEventLoop:
 
 
 def addresses(host: str) -> list[str]:
-    """Where to listen: there, and for the address of a pod on its loopback too.
+    """The addresses to listen at: this one, and for that of a pod its loopback too.
 
     A forwarded port ends at the loopback of the pod, not at its address.
     """

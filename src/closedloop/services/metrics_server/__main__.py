@@ -6,7 +6,7 @@ from closedloop.services.kit import service
 from closedloop.services.metrics_server.app import create_app
 from closedloop.services.metrics_server.settings import Settings
 
-settings = Settings()
+settings = service.from_environment(Settings)
 service.configure_logs(settings.log_level)
 # A second series for each counter, which nobody reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it is not annotated

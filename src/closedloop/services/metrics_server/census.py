@@ -1,4 +1,4 @@
-"""Which rows are gone from the log: those that two full reads of it, apart in time, did not find.
+"""Rows gone from the log: those that two full reads of it, apart in time, did not find.
 
 A row that an event changes meanwhile is not among them: its document may be on its way.
 """

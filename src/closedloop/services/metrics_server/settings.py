@@ -34,7 +34,7 @@ class Settings(service.Settings):
     def _three_names_each(cls, value: str) -> str:
         for name in _split(value):
             if len(parts := name.split("/")) != 3 or not all(parts):
-                raise ValueError(f"FILTER has {name!r}: write namespace/deployment/predictor")
+                raise ValueError(f"write namespace/deployment/predictor instead of {name!r}")
         return value
 
     @property

@@ -9,14 +9,14 @@ from closedloop.loop.keys import Predictor, document_id, index_name, kept_apart
 
 
 def first_rows(owner: Predictor, request_id: str) -> list[Key]:
-    """Where the first row of an answer of several rows is: there, or kept apart."""
+    """The keys of the first row of an answer of several rows: the plain one, and kept apart."""
     index, name = index_name(*owner), document_id(request_id, 0, 2)
     return [(index, name), (index, kept_apart(name, owner))]
 
 
 def answer_sizes(known: Known | None, owner: Predictor) -> set[int]:
-    """How many rows the answers have that the document of a first row is of; none where it is
-    not this owner's."""
+    """The sizes of the answers that the document of a first row is of; none where it is not this
+    owner's."""
     if known is None:
         return set()
     try:
@@ -29,6 +29,6 @@ def answer_sizes(known: Known | None, owner: Predictor) -> set[int]:
 
 
 def fitting(sizes: Collection[int], entries: int) -> int | None:
-    """Of the sizes of a request's answers that of feedback with so many entries, if there is one;
-    else the largest; None where there is no answer."""
+    """The size among those of a request's answers that feedback with so many entries fits; else
+    the largest, None where there is no answer."""
     return entries if entries in sizes else max(sizes, default=None)

@@ -73,7 +73,7 @@ class Backlog:
         return batch
 
     async def give_up_in_time(self, every: float = 0.1) -> None:
-        """For ever: answer entries whose deadline has passed."""
+        """Answer entries past their deadline, for ever."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(every)

@@ -11,7 +11,7 @@ from closedloop.services.request_logger.dead_letters import DeadLetter
 
 
 class Answer(StrEnum):
-    """How an event ended."""
+    """The end of an event."""
 
     KEPT = "kept"  # in its index or as a dead letter, acknowledged by Elasticsearch
     UNAVAILABLE = "unavailable"  # Elasticsearch did not take it in time
@@ -69,7 +69,7 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """About how many bytes of memory it takes: the body, as bytes and parsed, and sections."""
+        """The estimated bytes of memory: the body, as bytes and parsed, and sections."""
         rows = 1 if self.observation is None else self.observation.entries
         return 8 * len(self.body) + 1500 * rows
 
@@ -93,7 +93,7 @@ class Entry:
         return self.answer.done()
 
     def wrote_one(self) -> bool:
-        """One of its sections, or its dead letter, is written; whether that was the last one."""
+        """Note that a section of it, or its dead letter, is written; whether it was the last."""
         self._left -= 1
         return not self._left
 

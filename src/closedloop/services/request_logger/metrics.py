@@ -86,7 +86,7 @@ class Metrics:
         )
 
     def received(self, kind: str) -> None:
-        """One of `TYPES`, or `undelivered`."""
+        """Count an event received: one of `TYPES`, or `undelivered`."""
         self._received[kind].inc()
 
     def written(self, documents: int) -> None:

@@ -74,7 +74,7 @@ class Rejoin:
             self._hinted.update(answered)
 
     async def run(self) -> None:
-        """For ever."""
+        """Look again and again, for ever."""
         everything = 0.0
         while True:
             await asyncio.sleep(_EVERY)
@@ -89,7 +89,7 @@ class Rejoin:
                 _log.exception("feedback was not rejoined, trying again")
 
     async def look(self, since: float | None = None) -> None:
-        """Once: hinted requests, and feedback that waits since a moment, in seconds of the epoch.
+        """Bring hinted requests, and feedback that waits since a moment, in seconds of the epoch.
 
         Raises one of `templates.UNAVAILABLE`.
         """

@@ -40,7 +40,7 @@ class Rescore:
         self._declared = declared
 
     async def run(self) -> None:
-        """For ever."""
+        """Look again and again, for ever."""
         loop = asyncio.get_running_loop()
         due = 0.0
         while True:
@@ -56,7 +56,7 @@ class Rescore:
             await asyncio.sleep(_LOOK)
 
     async def look(self) -> None:
-        """Once: write down the declarations, and score the documents that another one scored.
+        """Write down the declarations, and score the documents that another one scored.
 
         Raises one of `templates.UNAVAILABLE`.
         """

@@ -47,7 +47,7 @@ class Writer:
         self._kept: list[Entry] = []  # written, and not yet answered
 
     async def run(self, backlog: Backlog) -> None:
-        """Until the backlog is closed and drained."""
+        """Write until the backlog is closed and drained."""
         loop = asyncio.get_running_loop()
         quiet = self._settings.batch_milliseconds / 1000
         took = 0.0

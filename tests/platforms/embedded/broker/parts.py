@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 import socket
 import subprocess
@@ -11,14 +10,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import requests
 from aiohttp import web
 
-from closedloop.platforms.embedded.desired import BrokerSpec, TriggerSpec
+from closedloop.platforms.embedded.broker.config import to_json
+from closedloop.platforms.embedded.desired import Delivery, Trigger
 from tests.ports import free_port
 
 NATS_SERVER = Path(sys.executable).with_name("nats-server")
@@ -115,10 +114,8 @@ class BrokerProcess(Part):
         module = "closedloop.platforms.embedded.broker"
         return [sys.executable, "-m", module, *(word for pair in options.items() for word in pair)]
 
-    def configure(self, *triggers: TriggerSpec, brokers: tuple[str, ...] = ("default",)) -> None:
-        specs = [asdict(BrokerSpec("seldon-logs", name)) for name in brokers]
-        document = {"brokers": specs, "triggers": [asdict(trigger) for trigger in triggers]}
-        self.config.write_text(json.dumps(document))
+    def configure(self, *triggers: Trigger, brokers: tuple[str, ...] = ("default",)) -> None:
+        self.config.write_text(to_json([f"seldon-logs/{name}" for name in brokers], triggers))
 
     def start(self) -> None:
         super().start()
@@ -186,11 +183,21 @@ class Subscriber:
         return self.answer(headers)
 
 
-def trigger(name: str, subscriber: str, **fields: Any) -> TriggerSpec:
-    """A trigger on the default broker that gives up fast, unless told otherwise."""
-    quick = {"retry": 3, "backoffPolicy": "exponential", "backoffDelay": "PT0.05S"}
-    values = {"broker": "default", "filters": {}, "delivery": quick, **fields}
-    return TriggerSpec("seldon-logs", name, subscriber=subscriber, **values)
+QUICK = Delivery(retry=3, delay=0.05)
+
+
+def trigger(
+    name: str,
+    subscriber: str,
+    *,
+    broker: str = "default",
+    filters: dict[str, str] | None = None,
+    delivery: Delivery = QUICK,
+) -> Trigger:
+    """A trigger that gives up fast, unless told otherwise."""
+    return Trigger(
+        f"seldon-logs/{name}", f"seldon-logs/{broker}", filters or {}, subscriber, delivery
+    )
 
 
 def event(number: int | str, **attributes: str) -> dict[str, str]:

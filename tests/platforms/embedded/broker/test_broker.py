@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from closedloop.platforms.embedded.desired import Delivery
 from tests.platforms.embedded.broker.parts import (
     BrokerProcess,
     Nats,
@@ -52,7 +53,7 @@ def test_a_reload_adds_changes_and_removes_triggers(
 def test_what_nobody_has_delivered_yet_survives_a_changed_subscriber(
     broker: BrokerProcess, subscriber: Subscriber
 ) -> None:
-    delivery = {"retry": 9, "backoffPolicy": "exponential", "backoffDelay": "PT0.2S"}
+    delivery = Delivery(retry=9, delay=0.2)
     broker.configure(trigger("all", "http://127.0.0.1:1/", delivery=delivery))
     broker.start()
     send(broker, *range(20))

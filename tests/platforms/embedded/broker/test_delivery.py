@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from closedloop.platforms.embedded.broker.delivery import (
     MAX_DELAY,
-    Delivery,
     Finished,
     Outcome,
     Progress,
@@ -14,11 +13,11 @@ from closedloop.platforms.embedded.broker.delivery import (
     backoff,
     error_extensions,
     is_retried,
-    parse,
     proceed,
 )
+from closedloop.platforms.embedded.desired import Delivery
 
-SINK = {"uri": "http://127.0.0.1:1/dead"}
+SINK = "http://127.0.0.1:1/dead"
 
 
 def run(delivery: Delivery, *statuses: int) -> tuple[list[float], Finished | None]:
@@ -35,7 +34,7 @@ def run(delivery: Delivery, *statuses: int) -> tuple[list[float], Finished | Non
 
 
 def test_the_default_is_ten_retries_over_two_hundred_seconds() -> None:
-    delays, finished = run(parse({}), *[503] * 11)
+    delays, finished = run(Delivery(), *[503] * 11)
     assert delays == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4]
     assert sum(delays) == pytest.approx(204.6)
     assert finished == Finished("dropped")
@@ -87,19 +86,19 @@ def test_without_a_sink_an_event_is_delivered_or_dropped(statuses: list[int], ho
     ],
 )
 def test_with_a_sink_it_is_tried_there_as_often(statuses: list[int], how: str) -> None:
-    delivery = Delivery(retry=1, dead_letter=SINK["uri"])
+    delivery = Delivery(retry=1, dead_letter=SINK)
     assert run(delivery, *statuses)[1] == Finished(how)  # type: ignore[arg-type] # the table holds the literals
 
 
 @given(statuses=st.lists(st.integers(100, 599), min_size=30, max_size=30), retry=st.integers(0, 8))
 def test_every_event_finishes_within_its_tries(statuses: list[int], retry: int) -> None:
-    delays, finished = run(Delivery(retry=retry, dead_letter=SINK["uri"]), *statuses)
+    delays, finished = run(Delivery(retry=retry, dead_letter=SINK), *statuses)
     assert finished is not None
     assert len(delays) <= 2 * retry + 1
 
 
 def test_the_cause_is_what_the_subscriber_said_last() -> None:
-    step = proceed(Delivery(retry=0, dead_letter=SINK["uri"]), Progress(), Outcome(418, b"no"))
+    step = proceed(Delivery(retry=0, dead_letter=SINK), Progress(), Outcome(418, b"no"))
     assert step == TryAgain(Progress(cause=Outcome(418, b"no")), 0.0)
 
 
@@ -110,44 +109,3 @@ def test_error_data_is_valid_base64_of_the_beginning(body: bytes) -> None:
     assert len(data) <= 1024
     assert base64.b64decode(data, validate=True) == body[:768]
     assert (extensions["knativeerrordest"], extensions["knativeerrorcode"]) == ("http://a/", "500")
-
-
-def test_a_spec_is_read_whole() -> None:
-    spec = {
-        "retry": 8,
-        "backoffPolicy": "linear",
-        "backoffDelay": "PT1M0.5S",
-        "timeout": "PT5S",
-        "deadLetterSink": SINK,
-    }
-    assert parse(spec) == Delivery(8, "linear", 60.5, 5.0, SINK["uri"])
-
-
-def test_what_a_spec_leaves_out_is_not_the_clusters_default() -> None:
-    assert parse({"deadLetterSink": SINK}).retry == 0
-    assert parse({"retry": 3}).delay == 0
-    assert parse({"retry": 3, "backoffDelay": "PT1S"}).delay == 0
-
-
-@pytest.mark.parametrize(
-    ("spec", "field"),
-    [
-        ({"retry": -1}, "delivery.retry"),
-        ({"retry": "3"}, "delivery.retry"),
-        ({"backoffDelay": "0.2"}, "delivery.backoffDelay"),
-        ({"backoffDelay": 0.2}, "delivery.backoffDelay"),
-        ({"backoffDelay": "P"}, "delivery.backoffDelay"),
-        ({"backoffPolicy": "random"}, "delivery.backoffPolicy"),
-        ({"timeout": "soon"}, "delivery.timeout"),
-        ({"format": "json"}, "delivery.format"),
-        ({"retryAfterMax": "PT1S"}, "delivery.retryAfterMax"),
-        ({"deadLetterSink": {"uri": "nowhere"}}, "delivery.deadLetterSink.uri"),
-        ({"deadLetterSink": {"ref": {}}}, "delivery.deadLetterSink"),
-    ],
-)
-def test_a_bad_spec_is_one_sentence_that_names_the_field(
-    spec: dict[str, object], field: str
-) -> None:
-    with pytest.raises(ValueError, match=field) as caught:
-        parse(spec)
-    assert "\n" not in str(caught.value)

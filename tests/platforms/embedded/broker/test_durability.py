@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from closedloop.platforms.embedded.desired import Delivery
 from tests.platforms.embedded.broker.parts import (
     BrokerProcess,
     Nats,
@@ -19,7 +20,7 @@ from tests.platforms.embedded.broker.parts import (
 
 pytestmark = [pytest.mark.embedded, pytest.mark.chaos]
 
-PATIENT = {"retry": 12, "backoffPolicy": "exponential", "backoffDelay": "PT0.05S"}
+PATIENT = Delivery(retry=12, delay=0.05)
 
 
 class Sender:

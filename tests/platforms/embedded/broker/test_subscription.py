@@ -1,5 +1,4 @@
 import base64
-import json
 import socket
 from collections.abc import Callable
 
@@ -8,6 +7,7 @@ import requests
 from aiohttp import web
 
 from closedloop.platforms.embedded.broker.store import ACK_WAIT
+from closedloop.platforms.embedded.desired import Delivery
 from tests.platforms.embedded.broker.parts import (
     BrokerProcess,
     Nats,
@@ -98,7 +98,7 @@ def test_a_body_that_is_no_event_counts_as_502(
     broker: BrokerProcess, subscriber: Subscriber, other: Subscriber
 ) -> None:
     subscriber.answer = lambda _: web.Response(text="thanks")
-    delivery = {"retry": 1, "deadLetterSink": {"uri": other.url}}
+    delivery = Delivery(retry=1, delay=0, dead_letter=other.url)
     broker.configure(trigger("all", subscriber.url, delivery=delivery))
     broker.start()
     send(broker, event(1), body=b"payload")
@@ -116,12 +116,7 @@ def test_a_dead_letter_is_tried_again_too(
 ) -> None:
     subscriber.answer = lambda _: web.Response(status=400, text="x" * 5000)
     other.answer = first_answers(503, 503)
-    delivery = {
-        "retry": 2,
-        "backoffPolicy": "linear",
-        "backoffDelay": "PT0.05S",
-        "deadLetterSink": {"uri": other.url},
-    }
+    delivery = Delivery(retry=2, policy="linear", delay=0.05, dead_letter=other.url)
     broker.configure(trigger("all", subscriber.url, delivery=delivery))
     broker.start()
     send(broker, event(1))
@@ -133,7 +128,7 @@ def test_a_dead_letter_is_tried_again_too(
 def test_nobody_there_ends_at_the_dead_letter_sink(
     broker: BrokerProcess, other: Subscriber
 ) -> None:
-    delivery = {"retry": 1, "deadLetterSink": {"uri": other.url}}
+    delivery = Delivery(retry=1, delay=0, dead_letter=other.url)
     broker.configure(trigger("all", "http://127.0.0.1:1/", delivery=delivery))
     broker.start()
     send(broker, event(1))
@@ -141,19 +136,6 @@ def test_nobody_there_ends_at_the_dead_letter_sink(
     got, _ = other.events[0]
     assert got["ce-knativeerrorcode"] == "500"
     assert base64.b64decode(got["ce-knativeerrordata"]).startswith(b"dispatch error")
-
-
-def test_a_trigger_without_delivery_has_its_brokers(
-    broker: BrokerProcess, subscriber: Subscriber, other: Subscriber
-) -> None:
-    subscriber.answer = lambda _: web.Response(status=400)
-    broker.configure(trigger("all", subscriber.url, delivery={}))
-    document = json.loads(broker.config.read_text())
-    document["brokers"][0]["delivery"] = {"deadLetterSink": {"uri": other.url}}
-    broker.config.write_text(json.dumps(document))
-    broker.start()
-    send(broker, event(1))
-    until(lambda: other.ids == {"e1": 1})
 
 
 def test_a_reply_that_is_an_event_enters_the_broker(
@@ -187,7 +169,7 @@ def test_replies_to_replies_end_when_their_hops_are_spent(
 
 def test_a_try_ends_at_its_timeout(broker: BrokerProcess, other: Subscriber) -> None:
     # The dead letter has no longer than the try.
-    delivery = {"timeout": "PT3S", "deadLetterSink": {"uri": other.url}}
+    delivery = Delivery(retry=0, timeout=3, dead_letter=other.url)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = "http://{}:{}/".format(*silent.getsockname())
         broker.configure(trigger("all", url, delivery=delivery))
@@ -200,7 +182,7 @@ def test_a_try_ends_at_its_timeout(broker: BrokerProcess, other: Subscriber) -> 
 def test_one_failing_event_does_not_hold_up_the_others(
     broker: BrokerProcess, subscriber: Subscriber
 ) -> None:
-    delivery = {"retry": 9, "backoffPolicy": "linear", "backoffDelay": "PT60S"}
+    delivery = Delivery(retry=9, policy="linear", delay=60)
     subscriber.answer = lambda got: web.Response(status=503 if got["ce-id"] == "e0" else 200)
     broker.configure(trigger("all", subscriber.url, delivery=delivery))
     broker.start()
@@ -214,7 +196,7 @@ def test_a_backoff_is_kept_over_a_restart_of_nats(
     broker: BrokerProcess, nats: Nats, subscriber: Subscriber
 ) -> None:
     subscriber.answer = first_answers(503, 503)
-    delivery = {"retry": 5, "backoffPolicy": "exponential", "backoffDelay": "PT1S"}
+    delivery = Delivery(retry=5, delay=1)
     broker.configure(trigger("all", subscriber.url, delivery=delivery))
     broker.start()
     send(broker, event(1))

@@ -1,6 +1,7 @@
-"""Wrong manifests, and the sentence each is refused with."""
+"""Wrong manifests, and the object, the place and the kind of fault that each is refused for."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -28,6 +29,13 @@ def changed(document: Document, path: str, value: Any) -> Document:
     return document
 
 
+def refused(sentences: Sequence[str], *beginnings: str) -> None:
+    """Assert that there is one sentence for each, which begins so and goes on."""
+    assert len(sentences) == len(beginnings), sentences
+    for sentence, beginning in zip(sentences, beginnings, strict=True):
+        assert re.match(rf"{re.escape(beginning)}(:? )\S", sentence), sentence
+
+
 LOGGER = "Deployment seldon-logs/seldon-request-logger"
 AT = "spec.template.spec.containers[0]"
 CONTAINER = "spec.template.spec.containers.0"
@@ -36,93 +44,78 @@ CONTAINER = "spec.template.spec.containers.0"
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
-        ("apiVersion", "apps/v2", "apiVersion is 'apps/v2': give 'apps/v1'"),
-        ("spec.selector", ..., "spec.selector is missing: add it"),
-        ("spec.replicas", "2", "spec.replicas is '2': it must be a valid integer"),
+        ("apiVersion", "apps/v2", "apiVersion is 'apps/v2'"),
+        ("spec.selector", ..., "spec.selector is missing"),
+        ("spec.replicas", "2", "spec.replicas is '2'"),
         (
             "spec.replicas",
             -1,
-            "spec.replicas is -1: it must be greater than or equal to 0",
+            "spec.replicas is -1",
         ),
         (
             "spec.strategy",
             {"type": "Recreate"},
-            "spec.strategy.type is 'Recreate': give 'RollingUpdate'",
+            "spec.strategy.type is 'Recreate'",
         ),
         (
             "spec.selector.matchLabels.app",
             "other",
-            (
-                "spec.selector.matchLabels.app is 'other':"
-                " spec.template.metadata.labels must have the same"
-            ),
+            "spec.selector.matchLabels.app is 'other'",
         ),
         (
             "spec.template.spec.hostNetwork",
             True,
-            "spec.template.spec.hostNetwork is not supported on one machine: remove it",
+            "spec.template.spec.hostNetwork is not supported on one machine",
         ),
         (
             "spec.template.spec.containers",
             [],
-            "spec.template.spec.containers is empty: add an entry",
+            "spec.template.spec.containers is empty",
         ),
         (
             f"{CONTAINER}.image",
             "nginx:1",
-            (
-                f"{AT} has image 'nginx:1':"
-                " only closedloop/components can run in a Deployment on one machine"
-            ),
+            f"{AT} has image 'nginx:1'",
         ),
         (
             f"{CONTAINER}.command",
             ["sh", "-c", "true"],
-            (
-                f"{AT} has image 'closedloop/components:0.1.0':"
-                " closedloop/components needs a command that starts with python"
-            ),
+            f"{AT} has image 'closedloop/components:0.1.0'",
         ),
         (
             f"{CONTAINER}.env.1.value",
             8080,
-            f"{AT}.env[1].value is 8080: it must be a valid string",
+            f"{AT}.env[1].value is 8080",
         ),
         (
             f"{CONTAINER}.env.0.valueFrom.fieldRef.fieldPath",
             "spec.nodeName",
-            (
-                f"{AT}.env[0].valueFrom.fieldRef.fieldPath is"
-                " 'spec.nodeName': give 'status.podIP' or 'metadata.namespace'"
-            ),
+            f"{AT}.env[0].valueFrom.fieldRef.fieldPath is 'spec.nodeName'",
         ),
         (
             f"{CONTAINER}.env.0.value",
             "both",
-            (
-                f"{AT}.env[0] must have a value, or a valueFrom with exactly"
-                " one of fieldRef, configMapKeyRef and secretKeyRef"
-            ),
+            f"{AT}.env[0] must have",
         ),
         (
             f"{CONTAINER}.readinessProbe.httpGet.port",
             "web",
-            (f"{AT}.readinessProbe.httpGet.port is 'web': the container has no such port"),
+            f"{AT}.readinessProbe.httpGet.port is 'web'",
         ),
         (
             f"{CONTAINER}.readinessProbe.exec",
             {"command": ["true"]},
-            (f"{AT}.readinessProbe.exec is not supported on one machine: remove it"),
+            f"{AT}.readinessProbe.exec is not supported on one machine",
         ),
         (
             f"{CONTAINER}.readinessProbe.httpGet",
             ...,
-            f"{AT}.readinessProbe must have either httpGet or tcpSocket",
+            f"{AT}.readinessProbe must have",
         ),
         (
             f"{CONTAINER}.ports.0.containerPort",
             70000,
-            (f"{AT}.ports[0].containerPort is 70000: a port is between 1 and 65535"),
+            f"{AT}.ports[0].containerPort is 70000",
         ),
         (
             f"{CONTAINER}.volumeMounts",
@@ -130,21 +123,18 @@ CONTAINER = "spec.template.spec.containers.0"
                 {"name": "scratch", "mountPath": "/tmp"},
                 {"name": "model-outputs", "mountPath": "/etc/closedloop/model-outputs"},
             ],
-            f"{AT}.volumeMounts[0].name is 'scratch': no such volume",
+            f"{AT}.volumeMounts[0].name is 'scratch'",
         ),
         (
             "metadata.annotations",
             {"seldon.io/no-engine": "true"},
-            (
-                'metadata.annotations["seldon.io/no-engine"] is an annotation that is not supported'
-                " here: remove it"
-            ),
+            'metadata.annotations["seldon.io/no-engine"] is an annotation that is not supported',
         ),
     ],
 )
 def test_deployment(path: str, value: object, sentence: str) -> None:
     document = changed(manifest("request-logger/deployment.yaml"), path, value)
-    assert faults(document) == (f"0.yaml: {LOGGER}: {sentence}",)
+    refused(faults(document), f"0.yaml: {LOGGER}: {sentence}")
 
 
 @pytest.mark.parametrize(
@@ -155,139 +145,124 @@ def test_deployment(path: str, value: object, sentence: str) -> None:
             "Service seldon-logs/seldon-request-logger",
             "spec.type",
             "LoadBalancer",
-            "spec.type is 'LoadBalancer': give 'ClusterIP' or 'NodePort'",
+            "spec.type is 'LoadBalancer'",
         ),
         (
             "request-logger/service.yaml",
             "Service seldon-logs/seldon-request-logger",
             "spec.ports",
             [{"name": "a", "port": 80}, {"name": "b", "port": 80}],
-            "spec.ports[1].port is 80 twice: change one",
+            "spec.ports[1].port is 80 twice",
         ),
         (
             "istio/gateway.yaml",
             "Gateway istio-system/seldon-gateway",
             "spec.selector.istio",
             "ingress",
-            (
-                "spec.selector.istio is 'ingress': no gateway has this label, the one that there is"
-                " has app=istio-ingressgateway, istio=ingressgateway"
-            ),
+            "spec.selector.istio is 'ingress'",
         ),
         (
             "istio/gateway.yaml",
             "Gateway istio-system/seldon-gateway",
             "spec.servers.0.hosts",
             ["models.example"],
-            "spec.servers[0].hosts[0] is 'models.example': give '*'",
+            "spec.servers[0].hosts[0] is 'models.example'",
         ),
         (
             "knative-eventing/broker.yaml",
             "Broker seldon-logs/default",
             "spec.delivery.backoffDelay",
             "200ms",
-            "spec.delivery.backoffDelay is '200ms': a duration is ISO 8601, such as PT0.5S",
+            "spec.delivery.backoffDelay is '200ms'",
         ),
         (
             "knative-eventing/broker.yaml",
             "Broker seldon-logs/default",
             "metadata.annotations",
             {"eventing.knative.dev/broker.class": "Kafka"},
-            (
-                "metadata.annotations[\"eventing.knative.dev/broker.class\"] is 'Kafka':"
-                " give 'MTChannelBasedBroker'"
-            ),
+            ("metadata.annotations[\"eventing.knative.dev/broker.class\"] is 'Kafka'"),
         ),
         (
             "knative-eventing/broker.yaml",
             "Broker seldon-logs/default",
             "spec.delivery.deadLetterSink",
             {"uri": "/dead-letters"},
-            (
-                "spec.delivery.deadLetterSink must have a ref to a Service or a uri that starts"
-                " with http://"
-            ),
+            "spec.delivery.deadLetterSink must have",
         ),
         (
             "request-logger/trigger.yaml",
             "Trigger seldon-logs/seldon-request-logger",
             "spec.filters",
             [],
-            "spec.filters is not supported on one machine: remove it",
+            "spec.filters is not supported on one machine",
         ),
         (
             "request-logger/trigger.yaml",
             "Trigger seldon-logs/seldon-request-logger",
             "spec.filter",
             {"attributes": {"Ce-Type": "x"}},
-            (
-                "spec.filter.attributes.Ce-Type is no attribute: names are lower-case letters and"
-                " digits"
-            ),
+            "spec.filter.attributes.Ce-Type is no attribute",
         ),
         (
             "request-logger/trigger.yaml",
             "Trigger seldon-logs/seldon-request-logger",
             "spec.subscriber.ref.kind",
             "Deployment",
-            "spec.subscriber.ref.kind is 'Deployment': give 'Service'",
+            "spec.subscriber.ref.kind is 'Deployment'",
         ),
         (
             "request-logger/trigger.yaml",
             "Trigger seldon-logs/seldon-request-logger",
             "metadata.annotations",
             {"closedloop.dev/replay": "yes"},
-            "metadata.annotations[\"closedloop.dev/replay\"] is 'yes': write true or false",
+            "metadata.annotations[\"closedloop.dev/replay\"] is 'yes'",
         ),
         (
             "monitoring/podmonitor-seldon.yaml",
             "PodMonitor monitoring/seldon-models",
             "spec.podMetricsEndpoints.0.interval",
             "1 s",
-            (
-                "spec.podMetricsEndpoints[0].interval is '1 s':"
-                " a duration of Prometheus is such as 30s or 1m30s"
-            ),
+            "spec.podMetricsEndpoints[0].interval is '1 s'",
         ),
         (
             "monitoring/rules.yaml",
             "PrometheusRule monitoring/closedloop",
             "spec.groups.0.rules.0",
             {"expr": "up"},
-            "spec.groups[0].rules[0] must have either record or alert",
+            "spec.groups[0].rules[0] must have",
         ),
     ],
 )
 def test_other_kinds(file: str, title: str, path: str, value: object, sentence: str) -> None:
-    assert faults(changed(manifest(file), path, value)) == (f"0.yaml: {title}: {sentence}",)
+    refused(faults(changed(manifest(file), path, value)), f"0.yaml: {title}: {sentence}")
 
 
 WEBHOOK: list[tuple[Callable[[], Document], str]] = [
     (
         lambda: seldon_deployment(predictor("a", traffic=50), predictor("b", traffic=40)),
-        "spec.predictors have traffic 90: Traffic must sum to 100 for multiple predictors",
+        "spec.predictors have traffic 90",
     ),
     (
         lambda: seldon_deployment(predictor(traffic=50)),
-        "spec.predictors[0].traffic is 50: Traffic must sum be 100 for a single predictor when set",
+        "spec.predictors[0].traffic is 50",
     ),
     (
         lambda: seldon_deployment(predictor(shadow=True)),
-        "spec.predictors[0].shadow is true: Shadow can not exist as only predictor",
+        "spec.predictors[0].shadow is true",
     ),
     (
         lambda: seldon_deployment(
             predictor(), predictor("b", shadow=True), predictor("c", shadow=True)
         ),
-        "spec.predictors[2].shadow is true: Multiple shadows are not allowed",
+        "spec.predictors[2].shadow is true",
     ),
     (
         lambda: seldon_deployment(predictor(graph={"name": "classifier", "logger": {}})),
-        "spec.predictors[0].graph.logger.mode is missing: add it",
+        "spec.predictors[0].graph.logger.mode is missing",
     ),
     (
         lambda: seldon_deployment(predictor(graph={"name": "classifier", "logger": {"mode": ""}})),
-        ("spec.predictors[0].graph.logger.mode is '': give 'all', 'request' or 'response'"),
+        "spec.predictors[0].graph.logger.mode is ''",
     ),
     (
         lambda: seldon_deployment(
@@ -296,31 +271,25 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
                 componentSpecs=[],
             )
         ),
-        (
-            "spec.predictors[0].graph.modelUri is missing:"
-            " Predictive unit modelUri required when using standalone servers"
-        ),
+        "spec.predictors[0].graph.modelUri is missing",
     ),
     (
         lambda: seldon_deployment(predictor(graph={"name": "other"})),
-        "spec.predictors[0].graph.name is 'other': Can't find container for Predictive Unit",
+        "spec.predictors[0].graph.name is 'other'",
     ),
     (
         lambda: seldon_deployment(predictor(graph={"name": "classifier", "type": "ROUTER"})),
-        "spec.predictors[0].graph.type is 'ROUTER': give 'MODEL'",
+        "spec.predictors[0].graph.type is 'ROUTER'",
     ),
     (
         lambda: seldon_deployment(
             predictor(graph={"name": "classifier", "children": [{"name": "x"}]})
         ),
-        "spec.predictors[0].graph.children is not supported on one machine: remove it",
+        "spec.predictors[0].graph.children is not supported on one machine",
     ),
     (
         lambda: seldon_deployment(predictor(graph={"name": "classifier", "modelUri": "gs://x"})),
-        (
-            "spec.predictors[0].graph.modelUri is supported with implementation SKLEARN_SERVER"
-            " only: an own image brings its model"
-        ),
+        "spec.predictors[0].graph.modelUri is supported with",
     ),
     (
         lambda: seldon_deployment(
@@ -333,27 +302,15 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
                 componentSpecs=[],
             )
         ),
-        (
-            "spec.predictors[0].graph.modelUri is 's3://mine': no model was trained here for it"
-            " (there is one for: file:///usr/local/share/closedloop/models,"
-            " file:///usr/local/share/closedloop/models/diabetes,"
-            " file:///usr/local/share/closedloop/models/breast-cancer)"
-        ),
+        "spec.predictors[0].graph.modelUri is 's3://mine'",
     ),
     (
         lambda: seldon_deployment(_sklearn({"image": "seldonio/sklearnserver:1.17.1"})),
-        (
-            "spec.predictors[0].componentSpecs[0].spec.containers say how SKLEARN_SERVER runs:"
-            " only closedloop/iris with the command python -m closedloop.models.serve"
-            " closedloop.models.sklearn_server.SKLearnServer is supported, or none of them"
-        ),
+        "spec.predictors[0].componentSpecs[0].spec.containers say how",
     ),
     (
         lambda: seldon_deployment(_sklearn({}, {"name": "warm-up"})),
-        (
-            "spec.predictors[0].componentSpecs[0].spec.initContainers[0].name is 'warm-up':"
-            " only classifier-model-initializer of a prepackaged server is supported"
-        ),
+        "spec.predictors[0].componentSpecs[0].spec.initContainers[0].name is 'warm-up'",
     ),
     (
         lambda: seldon_deployment(
@@ -363,33 +320,27 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
                 ]
             )
         ),
-        (
-            "spec.predictors[0].componentSpecs[0].spec.containers[0].image is 'me/own:1':"
-            " only closedloop/iris can serve a model on one machine"
-        ),
+        "spec.predictors[0].componentSpecs[0].spec.containers[0].image is 'me/own:1'",
     ),
     (
         lambda: seldon_deployment(
             predictor(svcOrchSpec={"env": [{"name": "LOGGER_KAFKA_BROKER", "value": "x"}]})
         ),
-        (
-            "spec.predictors[0].svcOrchSpec.env[0].name is 'LOGGER_KAFKA_BROKER': only"
-            " LOG_LEVEL, REQUEST_LOGGER_DEFAULT_ENDPOINT are supported here"
-        ),
+        "spec.predictors[0].svcOrchSpec.env[0].name is 'LOGGER_KAFKA_BROKER'",
     ),
     (
         lambda: seldon_deployment(predictor(), annotations={"seldon.io/rest-timeout": "soon"}),
-        "spec.annotations[\"seldon.io/rest-timeout\"] is 'soon': must be a number",
+        "spec.annotations[\"seldon.io/rest-timeout\"] is 'soon'",
     ),
     (
         lambda: seldon_deployment(predictor(), protocol="v2"),
-        "spec.protocol is 'v2': give 'seldon'",
+        "spec.protocol is 'v2'",
     ),
     (
         lambda: seldon_deployment(predictor(annotations={"seldon.io/no-engine": "true"})),
         (
-            'spec.predictors[0].annotations["seldon.io/no-engine"] is an annotation that is not'
-            " supported here: remove it"
+            'spec.predictors[0].annotations["seldon.io/no-engine"]'
+            " is an annotation that is not supported"
         ),
     ),
 ]
@@ -412,7 +363,7 @@ def _sklearn(container: dict[str, object], *initializers: Document) -> Document:
 
 @pytest.mark.parametrize(("document", "sentence"), WEBHOOK, ids=[text for _, text in WEBHOOK])
 def test_seldon_deployment(document: Callable[[], Document], sentence: str) -> None:
-    assert faults(document()) == (f"0.yaml: SeldonDeployment ns/iris: {sentence}",)
+    refused(faults(document()), f"0.yaml: SeldonDeployment ns/iris: {sentence}")
 
 
 def test_duplicate_predictors_are_named_both() -> None:

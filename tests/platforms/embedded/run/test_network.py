@@ -24,7 +24,7 @@ def test_control_port_taken_everywhere_is_a_clear_error(monkeypatch: pytest.Monk
         other.bind(("0.0.0.0", 0))  # noqa: S104 - the case is a program that listens everywhere
         other.listen()
         port = other.getsockname()[1]
-        monkeypatch.setattr(network, "CONTROL_PORT", port)
+        monkeypatch.setattr(network, "API_PORT", port)
         with pytest.raises(PlatformError, match=f"port {port} on all addresses"):
             claim()
 

@@ -23,7 +23,7 @@ def deployment(name: str, *, replicas: int = 1, code: str = SERVE) -> dict[str, 
     labels = {"app": name}
     host = {"name": "HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     container = {
-        "name": "main",
+        "name": name,
         "image": "closedloop/components:0.1.0",
         "command": ["python", "-c", code],
         "env": [host],

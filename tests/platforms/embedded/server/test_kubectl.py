@@ -155,13 +155,13 @@ def test_describe_tells_of_pods_and_events(kubectl: Kubectl, echoing: Path, mode
     assert "ScalingReplicaSet" in deployment
     pod = kubectl("describe", "pod", "-l", "app=echo")
     assert re.search(r"Controlled By: +ReplicaSet/echo-", pod)
-    assert "Started container main" in pod
+    assert "Started container echo" in pod
     assert re.search(r"State: +Available", kubectl("describe", "sdep", "sklearn", "-n", "seldon"))
 
 
 def test_events(kubectl: Kubectl, echoing: Path) -> None:
     assert re.search(
-        r"Normal +Started +pod/echo-\S+ +Started container main", kubectl("get", "events")
+        r"Normal +Started +pod/echo-\S+ +Started container echo", kubectl("get", "events")
     )
 
 
@@ -220,6 +220,22 @@ def test_patches(kubectl: Kubectl, echoing: Path) -> None:
     assert labels == {"a": "2", "b": "3"}
     refused = kubectl("delete", "sts", "elasticsearch", "-n", "seldon-logs", fails=True)
     assert "is made by an installed part" in refused
+
+
+def test_what_kubectl_makes_itself_comes_in_protobuf(kubectl: Kubectl) -> None:
+    assert kubectl("auth", "can-i", "delete", "pods") == "yes\n"
+    kubectl("create", "namespace", "made")
+    kubectl("create", "configmap", "one", "--from-literal=a=b", "-n", "made")
+    kubectl("create", "secret", "generic", "two", "--from-literal=c=d", "-n", "made")
+    assert kubectl.json("get", "cm", "one", "-n", "made")["data"] == {"a": "b"}
+    assert kubectl.json("get", "secret", "two", "-n", "made")["data"] == {"c": "ZA=="}
+    image = "--image=closedloop/components:0.1.0"
+    command = ("--", "python", "-c", "import time; time.sleep(600)")
+    kubectl("create", "deployment", "made", image, "-n", "made", *command)
+    kubectl("rollout", "status", "deployment/made", "-n", "made", WAIT)
+    kubectl("expose", "deployment", "made", "--port=80", "-n", "made")
+    kubectl("delete", "namespace", "made")
+    assert "NotFound" in kubectl("get", "namespace", "made", fails=True)
 
 
 def test_a_crash_is_seen(kubectl: Kubectl, tmp_path: Path) -> None:

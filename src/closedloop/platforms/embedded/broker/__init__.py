@@ -3,6 +3,6 @@
     ingress ──► store (JetStream stream) ──► pull ──► subscription ──► attempt ──► subscriber
                                                           └── dead-letter sink
 
-`cloudevent`, `filters`, `delivery` and `config` are pure; `store` and `pull`
+`cloudevent`, `delivery` and `config` are pure; `store` and `pull`
 know JetStream, `attempt` and `app` know HTTP, `broker` holds them together.
 """

@@ -1,4 +1,4 @@
-"""The broker's HTTP interface: Knative's ingress, and what the platform needs beside it."""
+"""The broker's HTTP interface: Knative's ingress, and the platform's own paths beside it."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ from closedloop.services.kit import service
 BROKER: web.AppKey[Broker] = web.AppKey("broker", Broker)
 
 # NATS sets the limit that counts; this one keeps a sender from filling the memory. An
-# event in structured mode may be a third longer than what is stored of it.
+# event in structured mode may be a third longer than its stored form.
 _MAX_BODY = 32 << 20
 
 _ALLOW = {"Allow": "POST, OPTIONS"}

@@ -52,7 +52,7 @@ async def post(
 def judge(
     status: int, headers: Mapping[str, str], body: bytes
 ) -> tuple[Outcome, CloudEvent | None]:
-    """What an answer means (Knative's broker filter, `writeResponse`).
+    """The meaning of an answer (Knative's broker filter, `writeResponse`).
 
     A success must have an empty body or be a CloudEvent, the reply; anything
     else counts as status 502.

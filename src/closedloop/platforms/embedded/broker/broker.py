@@ -9,10 +9,11 @@ import structlog
 from nats.errors import Error as NatsError
 
 from closedloop.platforms.embedded.broker.cloudevent import CloudEvent, admit, to_message
-from closedloop.platforms.embedded.broker.config import Config, Trigger, read
+from closedloop.platforms.embedded.broker.config import Config, read
 from closedloop.platforms.embedded.broker.counts import Counts, TriggerCounts
 from closedloop.platforms.embedded.broker.store import Store, StoreUnavailable, consumer_name
 from closedloop.platforms.embedded.broker.subscription import Subscription
+from closedloop.platforms.embedded.desired import Trigger
 
 _REPLAY = "_replay"
 _WATCH_EVERY = 1.0
@@ -25,7 +26,7 @@ class UnknownTrigger(LookupError):
 
 
 class Broker:
-    """What the process does between its HTTP interface and NATS.
+    """The work of the process between its HTTP interface and NATS.
 
     The configuration file is the truth: events of brokers and consumers of
     triggers that are not in it are deleted.
@@ -122,7 +123,7 @@ class Broker:
             return events
 
     def status(self) -> dict[str, object]:
-        """What `/-/status` shows."""
+        """The content of `/-/status`."""
         return {
             "ready": self.why_not_ready() is None,
             "reason": self.why_not_ready(),
@@ -180,7 +181,7 @@ class Broker:
             for name, trigger in config.triggers.items()
             if trigger.broker in config.brokers
         }
-        # First what can fail and harms nothing, then the change.
+        # First the steps that can fail and harm nothing, then the change.
         for name, trigger in wanted.items():
             await self._store.ensure_consumer(consumer_name(name), trigger.broker)
         self._config = config
@@ -203,7 +204,7 @@ class Broker:
         await self._clear_away(wanted)
 
     async def _clear_away(self, wanted: dict[str, Trigger]) -> None:
-        """Delete what nobody wants; take up replays that a restart interrupted."""
+        """Delete consumers and events of nobody; take up replays that a restart interrupted."""
         triggers = {consumer_name(name): trigger for name, trigger in wanted.items()}
         for name, info in (await self._store.consumers()).items():
             trigger = triggers.get(name.removesuffix(_REPLAY))
@@ -265,7 +266,7 @@ class Broker:
 
 
 def _end_with(task: asyncio.Task[None]) -> None:
-    """End the process when a task of its whole life failed: who supervises it starts it anew."""
+    """End the process when a task of its whole life failed: its supervisor starts it anew."""
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("the broker cannot go on", exc_info=error)
         raise SystemExit(1)

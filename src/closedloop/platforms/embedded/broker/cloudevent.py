@@ -25,7 +25,7 @@ MAX_TTL = 255
 
 _REQUIRED = ("specversion", "id", "source", "type")
 _NAME = re.compile(r"[a-z0-9]+")
-# What Go's time.Parse takes for RFC 3339.
+# The texts that Go's time.Parse takes for RFC 3339.
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)T(\d{1,2}):(\d\d:\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 )
@@ -37,7 +37,7 @@ _CONTEXT_PREFIXES = ("knative-", "x-b3-")
 
 
 class InvalidCloudEvent(ValueError):
-    """Not an event, or not one that may enter; the message says what, which value, what to do.
+    """Not an event, or none that may enter; the message names fault, value and remedy.
 
     `reason` is `malformed` or `ttl`, fit for a metric label.
     """

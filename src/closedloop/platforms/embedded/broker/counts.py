@@ -1,4 +1,4 @@
-"""What the broker counts, for `/metrics` and `/-/status`."""
+"""The broker's counts, for `/metrics` and `/-/status`."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ REFUSALS = ("bad_path", "malformed", "method", "store", "too_large", "ttl", "unk
 
 @dataclass(slots=True)
 class TriggerCounts:
-    """Of one trigger: events by what became of them, tries again, and events still to come.
+    """Of one trigger: events by their end, tries again, and events still to come.
 
     `pending` counts events that were not yet looked at, in flight or waiting
     for another try.

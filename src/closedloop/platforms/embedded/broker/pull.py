@@ -1,6 +1,6 @@
 """Messages of one durable consumer, leased until they are acknowledged.
 
-What was fetched is kept alive by progress reports, however long its delivery
+A fetched message is kept alive by progress reports, however long its delivery
 takes; when this process dies the reports stop, and NATS delivers again after
 `ACK_WAIT`.
 """
@@ -70,7 +70,7 @@ class Pull:
                 _log.debug("could not acknowledge", consumer=self._consumer, error=repr(error))
 
     async def give_back(self, key: Key, delay: float = 0.0) -> None:
-        """The message shall come again after `delay` seconds, to whoever pulls then."""
+        """The message shall come again after `delay` seconds."""
         if message := self._release(key):
             try:
                 await message.nak(delay)
@@ -78,7 +78,7 @@ class Pull:
                 _log.debug("could not give back", consumer=self._consumer, error=repr(error))
 
     async def close(self) -> None:
-        """Give back what is leased and stop asking."""
+        """Give back all leased messages and stop asking."""
         if self._renewal is not None:
             self._renewal.cancel()
         for key in list(self._leased):

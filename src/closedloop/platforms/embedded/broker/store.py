@@ -29,7 +29,7 @@ from nats.js.errors import NotFoundError
 
 STREAM = "events"
 
-# After a broker died, NATS delivers again what it held once this has passed.
+# After a broker died, NATS delivers its messages again once this has passed.
 ACK_WAIT = 5.0
 
 # Our own tries to store one event end well within this time; NATS keeps the ids
@@ -52,10 +52,10 @@ class EventTooLarge(Exception):
 
 
 class Store:
-    """A connection that is renewed for ever, and what the broker keeps behind it.
+    """A connection that is renewed for ever, and the broker's stream behind it.
 
     `connected` and `disconnected` follow the connection; `serving` is set by
-    who has made sure, after a connect, that stream and consumers exist.
+    its user once stream and consumers exist after a connect.
     `hold` is seconds for which a publish waits for NATS to come back.
     """
 
@@ -94,7 +94,7 @@ class Store:
         await self._on_connected()
 
     async def close(self) -> None:
-        """Send what is buffered, if NATS is there, and close the connection."""
+        """Send the rest, if NATS is there, and close the connection."""
         self._closing = True
         if self.client.is_connected:
             try:
@@ -169,7 +169,7 @@ class Store:
 
     async def pull(self, consumer: str) -> JetStreamContext.PullSubscription:
         """A subscription that fetches the messages of a consumer."""
-        # No limit of bytes: what is fetched at a time is limited already.
+        # No limit of bytes: a fetch is limited already.
         return await self._js.pull_subscribe_bind(
             consumer=consumer, stream=STREAM, pending_bytes_limit=0
         )

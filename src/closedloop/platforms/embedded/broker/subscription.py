@@ -14,7 +14,6 @@ from closedloop.platforms.embedded.broker.cloudevent import (
     from_message,
     with_extensions,
 )
-from closedloop.platforms.embedded.broker.config import Trigger
 from closedloop.platforms.embedded.broker.counts import TriggerCounts
 from closedloop.platforms.embedded.broker.delivery import (
     Finished,
@@ -22,11 +21,12 @@ from closedloop.platforms.embedded.broker.delivery import (
     Progress,
     TryAgain,
     error_extensions,
+    matches,
     proceed,
 )
-from closedloop.platforms.embedded.broker.filters import matches
 from closedloop.platforms.embedded.broker.pull import Key, Pull
 from closedloop.platforms.embedded.broker.store import EventTooLarge, Store, StoreUnavailable
+from closedloop.platforms.embedded.desired import Trigger
 
 IN_FLIGHT = 256
 

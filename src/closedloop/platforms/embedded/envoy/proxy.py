@@ -75,9 +75,9 @@ class Files:
     async def write(
         self, content: xds.Files, *, admin: str | None, http: aiohttp.ClientSession, log: Path
     ) -> None:
-        """Replace what changed; with `admin`, wait until each step is in effect.
+        """Replace the files that changed; with `admin`, wait until each step is in effect.
 
-        Without it nobody knows what Envoy takes: the next call with it writes
+        Without it nobody knows whether Envoy takes them: the next call with it writes
         that again. Raises `Rejected` when Envoy refuses a step or does not take
         it in time; every further call tries it again.
         """

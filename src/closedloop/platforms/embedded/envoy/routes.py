@@ -6,7 +6,7 @@ from closedloop.platforms.embedded.desired import Route
 
 NAME = "gateway"
 
-# What Istio gives a route whose VirtualService is silent (pilot's `retry.go`).
+# Istio's retries for a route whose VirtualService is silent (pilot's `retry.go`).
 # A plain 503 of the upstream is not retried: Istio leaves it out since 1.24.
 _RETRY: Mapping[str, object] = {
     "retry_on": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
@@ -26,7 +26,7 @@ _MILLION = 1_000_000
 
 
 def route_configuration(routes: Iterable[Route]) -> dict[str, object]:
-    """All routes for any host; what none of them matches is answered 404."""
+    """All routes for any host; a path that none of them matches is answered 404."""
     return {
         "name": NAME,
         "virtual_hosts": [

@@ -1,4 +1,4 @@
-"""Which routes and services are in effect: like what is desired, but never ahead of the pods."""
+"""The routes and services in effect: those that are desired, but never ahead of the pods."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from closedloop.platforms.embedded.run.endpoints import Addressed, endpoints, se
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What Envoy is told: routes, services by service host, and the addresses behind them."""
+    """Envoy's task: routes, services by service host, and the addresses behind them."""
 
     routes: tuple[Route, ...] = ()
     services: Mapping[str, ServicePort] = field(default_factory=dict)
@@ -31,7 +31,7 @@ def plan(
     pods: Sequence[Addressed],
     before: Routing,
 ) -> Routing:
-    """What should be in effect next.
+    """The routing that should be in effect next.
 
     A new or changed route comes into effect when every service that it leads
     to has a ready pod; until then the one before stays, together with the

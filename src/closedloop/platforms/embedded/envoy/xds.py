@@ -1,6 +1,6 @@
 """Envoy's configuration, as files that it watches.
 
-`bootstrap` is what Envoy starts with; `render` gives the content of the three
+Envoy starts with `bootstrap`; `render` gives the content of the three
 files it watches. Envoy notices a file only when it is replaced by renaming
 another over it. A route to a cluster that Envoy does not know yet answers 503,
 so a change is written in the steps that `transition` gives.
@@ -30,7 +30,7 @@ _TYPES = {
 
 
 def bootstrap(directory: Path, *, admin: Address | None = None) -> dict[str, object]:
-    """What Envoy starts with: the watched files are in `directory`, an absolute path.
+    """Envoy's first configuration: the watched files are in `directory`, an absolute path.
 
     Without `admin` there is no admin interface; with it, it has no password.
     """

@@ -1,9 +1,9 @@
 """The executor's HTTP API, path by path and header by header.
 
 Source: `executor/api/rest` of Seldon Core 1.17.1 for the Seldon protocol and
-a graph of one MODEL node. Left out is what only people and other protocols ask
-for: documentation, metadata, the status of a node, CORS. Not in the original:
-a limit for request bodies.
+a graph of one MODEL node. Left out are paths for people and other protocols:
+documentation, metadata, the status of a node, CORS. Not in the original is a
+limit for request bodies.
 """
 
 import json

@@ -3,7 +3,7 @@
 As in Seldon's executor (`executor/logger`): a bounded queue, ten workers, a
 wait for room that ends in a dropped event, one attempt for each, no order
 between events, answers gunzipped and requests not, no event of a media type
-that Go cannot parse. What the real one lacks: counters, a timeout for the sink
+that Go cannot parse. Not in the real one: counters, a timeout for the sink
 (a sink that hangs holds a worker of the real one for good) and a queue that is
 drained at the end.
 """
@@ -25,13 +25,13 @@ from closedloop.loop import events
 
 WORKERS = 10
 
-# The URL is built before the executor knows its host name, so this is what it sends.
+# The URL is built before the executor knows its host name, so it sends this.
 SOURCE = "http://:8000/"
 
 # A few bytes of gzip can be gigabytes of nothing.
 _LARGEST = 256 * 2**20
 
-# What Go's mime.ParseMediaType takes.
+# The media types that Go's mime.ParseMediaType takes.
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(
     rf"{_WORD}(?:/{_WORD})?\s*"
@@ -131,7 +131,7 @@ class Dispatcher:
         self._workers = [asyncio.create_task(self._work(self._session)) for _ in range(WORKERS)]
 
     async def stop(self, grace: float) -> None:
-        """Send what is queued, for at most `grace` seconds; what is left then counts as dropped."""
+        """Send the queue, for at most `grace` seconds; the rest counts as dropped."""
         try:
             async with asyncio.timeout(grace):
                 if self._waiting:

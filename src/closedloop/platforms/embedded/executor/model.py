@@ -12,7 +12,7 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from prometheus_client import Histogram
 
-# What belongs to one connection and is made anew for the next.
+# Headers that belong to one connection and are made anew for the next.
 _PER_CONNECTION = frozenset(
     {
         "connection",
@@ -37,7 +37,7 @@ class ModelUnreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What survives of a model's answer."""
+    """The part of a model's answer that survives."""
 
     status: int
     body: bytes

@@ -1,4 +1,4 @@
-"""What one executor is told by its environment: its predictor, its model, where events go."""
+"""The environment of one executor: its predictor, its model, where events go."""
 
 import re
 from typing import Literal
@@ -10,7 +10,7 @@ from closedloop.validation import first_fault
 
 
 class ConfigurationError(Exception):
-    """The environment does not describe an executor; one sentence says what to change."""
+    """The environment does not describe an executor; one sentence says how to change it."""
 
 
 class Settings(service.Settings):
@@ -18,7 +18,7 @@ class Settings(service.Settings):
 
     `predictor_version` is the predictor's annotation, since the executor's
     metrics do not read the label. `logger_mode` is empty for a node without a
-    logger. `stop_grace` is how many seconds it may take to send what is queued
+    logger. `stop_grace` is how many seconds it may take to send the queue
     once it is told to stop; `sink_timeout` how many seconds one event may take,
     which for the real executor is for ever; `max_body` how many bytes a request
     may have; `rest_timeout_ms` 0 for no limit.

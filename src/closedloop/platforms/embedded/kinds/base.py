@@ -1,8 +1,8 @@
-"""What every kind is made of: strict models, metadata, and rules beyond a field's type.
+"""The parts of every kind: strict models, metadata, and rules beyond a field's type.
 
 A field that no model names is refused. A field that a cluster needs and that
 means nothing on one machine is named all the same, with the type `ClusterOnly`:
-its value is accepted whatever it is, and changes nothing.
+any value is accepted, and changes nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ _MEANINGFUL_DOMAINS = (
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong at one place of an object: `message` follows the field's path."""
+    """A fault at one place of an object: `message` follows the field's path."""
 
     path: Path
     message: str
@@ -44,7 +44,7 @@ class Strict(BaseModel):
 
 
 class Metadata(Strict):
-    """Metadata of an object; what only a server writes is accepted and not looked at."""
+    """Metadata of an object; fields that only a server writes are accepted and not read."""
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)
     namespace: str = Field(default="default", pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
@@ -58,7 +58,7 @@ class Metadata(Strict):
 
 
 class Manifested(Strict):
-    """An object: subclasses say what is in it beside its metadata."""
+    """An object: subclasses have its fields beside the metadata."""
 
     # Annotations that this kind understands; a value of None is any value.
     annotations: ClassVar[Mapping[str, str | None]] = {}
@@ -105,7 +105,7 @@ class Manifested(Strict):
 def annotation_faults(
     given: Mapping[str, str], known: Mapping[str, str | None], path: Path
 ) -> Iterator[Fault]:
-    """A fault for each annotation that would change what a cluster does and is not known here."""
+    """A fault for each annotation with an effect on a cluster and none here."""
     for name, value in given.items():
         domain = name.rpartition("/")[0]
         if not any(domain == d or domain.endswith("." + d) for d in _MEANINGFUL_DOMAINS):

@@ -16,7 +16,7 @@ from closedloop.platforms.embedded.kinds.base import (
     Strict,
 )
 
-# What an API server takes as a key, which becomes the name of a file.
+# A key that an API server takes, which becomes the name of a file.
 _KEY = re.compile(r"(?!\.\.)(?!\.\Z)[-._a-zA-Z0-9]{1,253}")
 
 
@@ -42,7 +42,7 @@ class ConfigMap(Manifested):
         return self.data
 
     def files(self) -> dict[str, bytes]:
-        """What is mounted, by key."""
+        """The files to mount, by key."""
         decoded = {name: base64.b64decode(text) for name, text in self.binary_data.items()}
         return {name: text.encode() for name, text in self.data.items()} | decoded
 
@@ -98,7 +98,7 @@ class PortSpec(Strict):
 
 
 class ServiceSpec(Strict):
-    """What a Service wants. A node port and a cluster address mean nothing on one machine."""
+    """The spec of a Service. A node port and a cluster address mean nothing on one machine."""
 
     selector: dict[str, str] = Field(min_length=1)
     ports: list[PortSpec] = Field(min_length=1)

@@ -23,7 +23,7 @@ class Strategy(Strict):
 
 
 class DeploymentSpec(Strict):
-    """What a Deployment wants."""
+    """The spec of a Deployment."""
 
     replicas: int = Field(default=1, ge=0)
     selector: LabelSelector

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -14,13 +15,23 @@ REPLAY = "closedloop.dev/replay"
 _ATTRIBUTE = re.compile(r"^[a-z0-9]+$")
 # The part of ISO 8601 that Knative's own duration library reads: no years and months.
 _DURATION = re.compile(
-    r"^P(?=.)(\d+W)?(\d+D)?(T(?=.)(\d+(\.\d+)?H)?(\d+(\.\d+)?M)?(\d+(\.\d+)?S)?)?$"
+    r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?"
+    r"(?:T(?=.)(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?"
 )
+_SECONDS = (604_800, 86_400, 3_600, 60, 1)
+
+
+def seconds(duration: str) -> float:
+    """The length of an ISO 8601 duration. Raises ValueError."""
+    match = _DURATION.fullmatch(duration)
+    if match is None:
+        raise ValueError("a duration is ISO 8601, such as PT0.5S")
+    pairs = zip(_SECONDS, match.groups(default="0"), strict=True)
+    return sum(unit * float(number) for unit, number in pairs)
 
 
 def _duration(value: str) -> str:
-    if not _DURATION.match(value):
-        raise ValueError("a duration is ISO 8601, such as PT0.5S")
+    seconds(value)
     return value
 
 
@@ -44,7 +55,7 @@ class Destination(Strict):
 
 
 class Delivery(Strict):
-    """How hard to try, and where to put what could not be delivered."""
+    """How hard to try, and where to put events that could not be delivered."""
 
     retry: int | None = Field(default=None, ge=0)
     backoff_policy: Literal["linear", "exponential"] | None = None
@@ -56,11 +67,19 @@ class Delivery(Strict):
 def destination_faults(destination: Destination, path: Path) -> Iterator[Fault]:
     """A destination needs a ref, a whole URL, or a ref and a path below it."""
     uri = destination.uri
-    whole = uri is not None and uri.startswith(("http://", "https://"))
+    whole = uri is not None and _is_url(uri)
     if destination.ref is None and not whole:
         yield Fault(path, "must have a ref to a Service or a uri that starts with http://")
     elif destination.ref is not None and whole:
         yield Fault((*path, "uri"), f"is {uri!r}: beside a ref only a path is supported")
+
+
+def _is_url(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def delivery_faults(delivery: Delivery | None, path: Path) -> Iterator[Fault]:
@@ -70,7 +89,7 @@ def delivery_faults(delivery: Delivery | None, path: Path) -> Iterator[Fault]:
 
 
 class BrokerSpec(Strict):
-    """What a Broker wants."""
+    """The spec of a Broker."""
 
     delivery: Delivery | None = None
 
@@ -97,7 +116,7 @@ class Filter(Strict):
 
 
 class TriggerSpec(Strict):
-    """What a Trigger wants."""
+    """The spec of a Trigger."""
 
     broker: str
     filter: Filter = Filter()

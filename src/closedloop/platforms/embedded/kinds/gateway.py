@@ -28,7 +28,7 @@ class Server(Strict):
 
 
 class GatewaySpec(Strict):
-    """What a Gateway wants."""
+    """The spec of a Gateway."""
 
     selector: dict[str, str] = Field(min_length=1)
     servers: list[Server] = Field(min_length=1, max_length=1)

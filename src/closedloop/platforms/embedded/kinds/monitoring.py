@@ -1,4 +1,4 @@
-"""PodMonitor and PrometheusRule: what Prometheus scrapes, and what it evaluates."""
+"""PodMonitor and PrometheusRule: the targets and the rules of Prometheus."""
 
 import re
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Endpoint(Strict):
 
 
 class PodMonitorSpec(Strict):
-    """What a PodMonitor wants."""
+    """The spec of a PodMonitor."""
 
     selector: LabelSelector
     namespace_selector: NamespaceSelector = NamespaceSelector()
@@ -82,7 +82,7 @@ class Group(Strict):
 
 
 class PrometheusRuleSpec(Strict):
-    """What a PrometheusRule wants."""
+    """The spec of a PrometheusRule."""
 
     groups: list[Group] = Field(min_length=1)
 

@@ -141,7 +141,7 @@ class Container(Strict):
 
 
 class PodSpec(Strict):
-    """What runs together under one address."""
+    """Containers that run together under one address."""
 
     containers: list[Container] = Field(min_length=1)
     volumes: list[Volume] = Field(default=[])

@@ -26,12 +26,12 @@ from closedloop.validation import Path
 REST_TIMEOUT = "seldon.io/rest-timeout"
 QUEUE_SIZE = "seldon.io/executor-logger-queue-size"
 WRITE_TIMEOUT = "seldon.io/executor-logger-write-timeout-ms"
-SAME_MODELS = "closedloop.dev/same-models-since"  # what a promotion notes
+SAME_MODELS = "closedloop.dev/same-models-since"  # a promotion's note
 # The gateway here and the executors are on one machine: a connection does not break on the way.
 _RETRIES = ("seldon.io/istio-retries", "seldon.io/istio-retries-timeout")
 
 _NUMERIC = (QUEUE_SIZE, WRITE_TIMEOUT, REST_TIMEOUT)
-# A prepackaged server from an image of ours: what Seldon's does, with the packages of our models.
+# A prepackaged server from an image of ours: Seldon's, with the packages of our models.
 OWN_SERVER_IMAGE = "closedloop/iris"
 OWN_SERVER = (
     "python",
@@ -39,7 +39,7 @@ OWN_SERVER = (
     "closedloop.models.serve",
     "closedloop.models.sklearn_server.SKLearnServer",
 )
-# What the executor here reads of its environment, beside what the operator sets.
+# Variables of the executor that a manifest may set.
 _EXECUTOR_ENV = ("LOG_LEVEL", "REQUEST_LOGGER_DEFAULT_ENDPOINT")
 
 
@@ -52,7 +52,7 @@ class Parameter(Strict):
 
 
 class Logger(Strict):
-    """What of a node's traffic is sent as events, and where to."""
+    """The calls of a node that are sent as events, and where to."""
 
     mode: Literal["all", "request", "response"]
     url: str | None = None
@@ -87,7 +87,7 @@ class ComponentMetadata(Strict):
 
 
 class Initializer(Strict):
-    """What brings a prepackaged server's model in a cluster; here the models are in a folder."""
+    """The init container that brings a model in a cluster; here the models are in a folder."""
 
     name: str
     image: ClusterOnly = None
@@ -139,7 +139,7 @@ class Predictor(Strict):
 
 
 class SeldonDeploymentSpec(Strict):
-    """What a SeldonDeployment wants."""
+    """The spec of a SeldonDeployment."""
 
     name: ClusterOnly = None  # deprecated: the operator goes by metadata.name
     predictors: list[Predictor] = Field(min_length=1)

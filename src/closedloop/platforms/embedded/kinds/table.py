@@ -1,4 +1,4 @@
-"""The one table of kinds: how each is called, what may be done to it, and which fields matter.
+"""The one table of kinds: their names, their verbs, and the fields that matter.
 
 To add a kind, add an entry here; where users write it, also the model of its
 fields, in a module beside this one.
@@ -35,7 +35,7 @@ _PATCHABLE = ("patch", *_DELETABLE)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind: how it is named in paths and on the command line, and what may be done to it.
+    """A kind: its names in paths and on the command line, and the verbs for its objects.
 
     `model` has the fields with an effect here: one that it does not name is
     refused. A kind without a model is written by controllers only. `older` are

@@ -37,7 +37,7 @@ class ConfigMapSource(Strict):
 
 
 class EmptyDir(Strict):
-    """Scratch space; how much of it, and on what, is for a cluster to say."""
+    """Scratch space; its size and its medium are for a cluster to say."""
 
     size_limit: ClusterOnly = None
     medium: ClusterOnly = None

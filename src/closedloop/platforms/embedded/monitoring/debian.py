@@ -43,7 +43,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """The two programs; the flags of Prometheus' own name what the package keeps elsewhere."""
+    """The two programs; Prometheus' flags name the folders of the package."""
 
     prometheus: Program
     alertmanager: Program

@@ -5,14 +5,28 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from closedloop.machine import write_whole
-from closedloop.platforms.embedded.desired import Probe, Process
+from closedloop.platforms.embedded.desired import Probe, Process, ServicePort
 from closedloop.platforms.embedded.monitoring import prometheus as configuration
 from closedloop.platforms.embedded.monitoring.debian import Programs
 from closedloop.platforms.embedded.run.network import port_of_part
 from closedloop.platforms.embedded.run.part import Part
 
-PROMETHEUS_LABELS = {"app.kubernetes.io/name": "prometheus"}
-ALERTMANAGER_LABELS = {"app.kubernetes.io/name": "alertmanager"}
+PROMETHEUS = ServicePort(
+    "monitoring",
+    "monitoring-kube-prometheus-prometheus",
+    "http-web",
+    9090,
+    "http-web",
+    {"app.kubernetes.io/name": "prometheus"},
+)
+ALERTMANAGER = ServicePort(
+    "monitoring",
+    "monitoring-kube-prometheus-alertmanager",
+    "http-web",
+    9093,
+    "http-web",
+    {"app.kubernetes.io/name": "alertmanager"},
+)
 
 
 def prometheus(
@@ -41,7 +55,8 @@ def prometheus(
             liveness=Probe(port, "/-/healthy", period=10, timeout=5),
             ports={"http-web": port},
         ),
-        labels=PROMETHEUS_LABELS,
+        labels=PROMETHEUS.selector,
+        service=PROMETHEUS,
         note="a new target's first sample comes within 7 s",
         url=f"http://{address}:{port}",
     )
@@ -71,7 +86,8 @@ def alertmanager(address: str, folder: Path, programs: Programs, url: str) -> Pa
             liveness=Probe(port, "/-/healthy", period=10, timeout=5),
             ports={"http-web": port},
         ),
-        labels=ALERTMANAGER_LABELS,
+        labels=ALERTMANAGER.selector,
+        service=ALERTMANAGER,
         url=f"http://{address}:{port}",
     )
 

@@ -13,7 +13,7 @@ from closedloop.platforms.protocol import PlatformError
 async def check_rules(rules: Mapping[str, Mapping[str, object]], parts: Path) -> None:
     """Have promtool read rule files, given by name with their content.
 
-    Raises `PlatformError` with what it says of the first bad one. Where there
+    Raises `PlatformError` with its words on the first bad one. Where there
     is no promtool, Prometheus itself will refuse them.
     """
     unpacked = parts / "debian" / "usr" / "bin" / "promtool"

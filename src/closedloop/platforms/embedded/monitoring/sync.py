@@ -11,15 +11,15 @@ from closedloop.platforms.embedded.desired import Desired
 from closedloop.platforms.embedded.monitoring import prometheus
 from closedloop.platforms.embedded.monitoring.programs import write
 from closedloop.platforms.embedded.run.changes import Changes
-from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.run.running import Running
 
 _log = structlog.get_logger(__name__)
 
-_AGAIN = 1.0  # seconds until what failed is tried again
+_AGAIN = 1.0  # seconds until a failed reload is tried again
 
 
 class PrometheusSync:
-    """Writes the files and has Prometheus read them; `error` says what it refused."""
+    """Writes the files and has Prometheus read them; `error` says why it refused them."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class PrometheusSync:
                 await asyncio.sleep(_AGAIN)
 
     def write(self) -> None:
-        """Write what changed; targets are seen at once, the rest needs a reload."""
+        """Write the files that changed; targets are seen at once, the rest needs a reload."""
         part = self._running.parts.get("alertmanager")
         desired = self._desired()
         files = prometheus.render(
@@ -77,7 +77,7 @@ class PrometheusSync:
             if error:
                 _log.error("Prometheus does not take its configuration", error=error)
             self._changes.mark()
-        # What it refuses once it refuses again: wait until it is another.
+        # It would refuse the same again: wait for another.
         self._dirty = bool(error) and not refused
         return not self._dirty
 

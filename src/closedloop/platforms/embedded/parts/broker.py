@@ -1,17 +1,21 @@
-"""Our broker, and the file by which it learns of Brokers and Triggers."""
+"""Our broker: where it comes from and how it is started."""
 
-import json
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 from closedloop import __version__
-from closedloop.platforms.embedded.desired import BrokerSpec, Probe, Process, TriggerSpec
+from closedloop.platforms.embedded.desired import Probe, Process, ServicePort
 from closedloop.platforms.embedded.run.network import port_of_part
 from closedloop.platforms.embedded.run.part import Part
 
-LABELS = {"eventing.knative.dev/brokerRole": "ingress"}
+SERVICE = ServicePort(
+    "knative-eventing",
+    "broker-ingress",
+    "http",
+    80,
+    "http",
+    {"eventing.knative.dev/brokerRole": "ingress"},
+)
 
 
 def part(address: str, config: Path, nats: str) -> Part:
@@ -33,17 +37,7 @@ def part(address: str, config: Path, nats: str) -> Part:
             liveness=Probe(port, "/live", period=10, timeout=5),
             ports={"http": port},
         ),
-        labels=LABELS,
+        labels=SERVICE.selector,
+        service=SERVICE,
         url=f"http://{address}:{port}",
-    )
-
-
-def configuration(brokers: Iterable[BrokerSpec], triggers: Iterable[TriggerSpec]) -> str:
-    """The broker's file, as JSON."""
-    return json.dumps(
-        {
-            "brokers": [asdict(one) for one in brokers],
-            "triggers": [asdict(one) for one in triggers],
-        },
-        indent=1,
     )

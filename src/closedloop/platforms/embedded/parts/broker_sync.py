@@ -8,21 +8,21 @@ import aiohttp
 import structlog
 
 from closedloop.machine import write_whole
+from closedloop.platforms.embedded.broker.config import to_json
 from closedloop.platforms.embedded.desired import Desired
-from closedloop.platforms.embedded.parts.broker import configuration
 from closedloop.platforms.embedded.run.changes import Changes
-from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.run.running import Running
 
 _log = structlog.get_logger(__name__)
 
-_EMPTY = configuration((), ())
-_AGAIN = 1.0  # seconds until what failed is tried again
+_EMPTY = to_json((), ())
+_AGAIN = 1.0  # seconds until a failed request is tried again
 
 
 class BrokerSync:
     """Writes the file, tells the broker, and has events delivered again after a loss.
 
-    `error` says why what is desired is not in effect, or is empty.
+    `error` says why the desired state is not in effect, or is empty.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class BrokerSync:
         self._running = running
         self._changes = changes
         self._http = http
-        self._loaded = ""  # what the broker said it took
+        self._loaded = ""  # the configuration that the broker took
         self._losses = 0  # restarts of the search server that were answered
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(_EMPTY, encoding="utf-8")
 
     @property
     def in_effect(self) -> bool:
-        """Whether the broker is ready and serves exactly what is desired."""
+        """Whether the broker is ready and serves exactly the desired state."""
         pod = self._running.part_pods.get("broker")
         return pod is not None and pod.ready and self._loaded == self._wanted()
 
@@ -76,7 +76,7 @@ class BrokerSync:
         return not error
 
     async def _replay(self) -> bool:
-        """After the search server lost its data: deliver again what the broker kept."""
+        """After the search server lost its data: deliver the events again that the broker kept."""
         server = self._running.part_pods.get("elasticsearch")
         broker = self._running.part_pods.get("broker")
         if server is None or broker is None or not (server.ready and broker.ready):
@@ -86,17 +86,16 @@ class BrokerSync:
             return True
         for trigger in self._desired().triggers:
             if trigger.replay:
-                name = f"{trigger.namespace}/{trigger.name}"
-                if error := await self._post(f"/-/replay?trigger={name}"):
-                    _log.warning("events cannot be replayed yet", trigger=name, error=error)
+                if error := await self._post(f"/-/replay?trigger={trigger.name}"):
+                    _log.warning("events cannot be replayed yet", trigger=trigger.name, error=error)
                     return False
-                _log.info("events are delivered again", trigger=name)
+                _log.info("events are delivered again", trigger=trigger.name)
         self._losses = losses
         return True
 
     def _wanted(self) -> str:
         desired = self._desired()
-        return configuration(desired.brokers, desired.triggers)
+        return to_json(desired.brokers, desired.triggers)
 
     async def _post(self, path: str) -> str:
         """POST to the broker: why it failed, or the empty string."""

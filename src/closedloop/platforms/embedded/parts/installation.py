@@ -1,27 +1,23 @@
-"""What installing each part means on one machine."""
+"""The installation of each part on one machine."""
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
 from closedloop.manifests import load_values
+from closedloop.platforms.embedded.desired import ServicePort
 from closedloop.platforms.embedded.monitoring import alertmanager, debian
 from closedloop.platforms.embedded.monitoring import programs as monitoring
 from closedloop.platforms.embedded.monitoring.programs import write
 from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
 from closedloop.platforms.embedded.parts import broker, nats, osmem
-from closedloop.platforms.embedded.parts.service_urls import (
-    ALERTMANAGER,
-    ELASTICSEARCH,
-    PROMETHEUS,
-    Urls,
-    without_password,
-)
-from closedloop.platforms.embedded.running import Running
+from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
+from closedloop.platforms.embedded.parts.service_urls import Urls, without_password
+from closedloop.platforms.embedded.run.running import Running
 from closedloop.platforms.protocol import PlatformError
 
 
@@ -35,7 +31,7 @@ class Site:
 
 
 class Installation:
-    """Installs parts, one at a time; what is there stays."""
+    """Installs parts, one at a time; a part that is there stays."""
 
     def __init__(
         self,
@@ -87,10 +83,9 @@ class Installation:
     async def _elasticsearch(self, url: str) -> None:
         own = self._urls.elsewhere.get(ELASTICSEARCH.host)
         if own or "elasticsearch" in self._running.parts:
-            # It stays, with what was logged to it, though another be named now.
+            # It stays, with all that was logged to it, though another be named now.
             if url and url != own:
-                one = ELASTICSEARCH
-                there = without_password(self._urls.url_of(one.namespace, one.service, one.port))
+                there = without_password(self._url(ELASTICSEARCH))
                 raise PlatformError(
                     f"elasticsearch is at {there} already: `closedloop down` first,"
                     f" or unset CLOSEDLOOP_ELASTICSEARCH_URL={without_password(url)}"
@@ -124,29 +119,16 @@ class Installation:
         values = load_values(self._site.manifests / "monitoring" / "values.yaml")
         programs = await debian.programs(self._site.parts)
         write(folder / "alertmanager.yml", alertmanager.render(values, url_of=self._urls.url_of))
-        urls = {
-            one.service: self._urls.url_of(one.namespace, one.service, one.port)
-            for one in (PROMETHEUS, ALERTMANAGER)
-        }
         if "alertmanager" not in self._running.parts:
-            await self._running.add(
-                lambda at: monitoring.alertmanager(at, folder, programs, urls[ALERTMANAGER.service])
-            )
+            url = self._url(monitoring.ALERTMANAGER)
+            await self._running.add(lambda at: monitoring.alertmanager(at, folder, programs, url))
         self._prometheus_sync.values = values
         self._prometheus_sync.write()
         if "prometheus" not in self._running.parts:
+            home = self._url(monitoring.PROMETHEUS)
             await self._running.add(
-                lambda at: monitoring.prometheus(
-                    at, folder, programs, values, urls[PROMETHEUS.service]
-                )
+                lambda at: monitoring.prometheus(at, folder, programs, values, home)
             )
 
-
-# Which parts, as `status` names them, an installation consists of.
-ROWS: Mapping[str, tuple[str, ...]] = {
-    "istio": ("envoy",),
-    "monitoring": ("prometheus", "alertmanager"),
-    "seldon-core": ("seldon-core",),
-    "knative-eventing": ("nats", "broker"),
-    "elasticsearch": ("elasticsearch",),
-}
+    def _url(self, one: ServicePort) -> str:
+        return self._urls.url_of(one.namespace, one.service, one.port)

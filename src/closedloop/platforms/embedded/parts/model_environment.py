@@ -3,7 +3,7 @@
 Seldon's wrapper pins an urllib3, a numpy and a prometheus_client of its time;
 beside ours they would ruin both, so it gets an environment of its own, from
 the same lock as the image in `docker/iris`. This package is linked into it,
-not copied: what runs is always the checkout's code, and one folder of parts
+not copied: the code that runs is always the checkout's, and one folder of parts
 serves one checkout.
 """
 
@@ -34,7 +34,7 @@ _MODELS = Path("share") / "closedloop" / "models"
 
 
 def _silent(_: str) -> None:
-    """The progress of who does not ask."""
+    """No report of progress."""
 
 
 async def model_environment(
@@ -47,7 +47,7 @@ async def model_environment(
 
     It lies at `<parts>/models-<hash>`. Several processes may ask at once; one
     makes it and the others wait. `progress` gets a line now and then; `guardian`
-    ends what runs for it should we be killed. Raises `PlatformError`.
+    ends its programs should we be killed. Raises `PlatformError`.
     """
     try:
         lock = requirements.read_bytes()
@@ -152,7 +152,7 @@ def _link(target: Path, link: Path) -> None:
 
 @asynccontextmanager
 async def _aside(folder: Path, name: str) -> AsyncIterator[Path]:
-    """A new folder to build in; what earlier, interrupted builds left is removed first."""
+    """A new folder to build in; the leftovers of interrupted builds are removed first."""
     prefix = f".{name}-"
     for left in folder.glob(f"{prefix}*"):
         await _remove(left)
@@ -161,7 +161,7 @@ async def _aside(folder: Path, name: str) -> AsyncIterator[Path]:
     try:
         yield building
     finally:
-        # Here and now: who was interrupted may not get to wait for it.
+        # Here and now: after an interruption nothing may wait for it.
         shutil.rmtree(building, ignore_errors=True)
 
 

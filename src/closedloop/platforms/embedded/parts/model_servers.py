@@ -12,7 +12,7 @@ from closedloop.platforms.embedded.run.process import Guardian
 
 _log = structlog.get_logger(__name__)
 
-# Where our image for models has its own, and whatever release of Seldon's examples is named: they
+# Where our image for models has its own, and any release of Seldon's examples: they
 # are the models that are trained here, each in a folder under that of all.
 _OURS = "file:///usr/local/share/closedloop/models"
 _FOLDERS = {
@@ -23,7 +23,7 @@ _FOLDERS = {
 
 
 class Models:
-    """What `install("seldon-core")` prepares."""
+    """The environment and the models that `install("seldon-core")` prepares."""
 
     def __init__(self, site: Site, guardian: Guardian | None) -> None:
         self._site = site

@@ -8,7 +8,7 @@ from closedloop.platforms.embedded.run.network import port_of_part
 from closedloop.platforms.embedded.run.part import Part, package_version, script
 
 # The defaults would be port 4222 of all addresses, and most of the disk. An event may
-# have 16 MiB and its attributes; what waits on one connection is what all triggers ask for.
+# have 16 MiB and its attributes; one connection holds the events of all triggers.
 _CONFIG = """listen: {listen}
 http: {monitor}
 jetstream {{ store_dir: {store}, max_mem: 64MB, max_file: 2GB, sync_interval: "200ms" }}

@@ -2,11 +2,14 @@
 
 import os
 
-from closedloop.platforms.embedded.desired import Probe, Process
+from closedloop.platforms.embedded.desired import Probe, Process, ServicePort
 from closedloop.platforms.embedded.run.network import port_of_part
 from closedloop.platforms.embedded.run.part import Part, package_version
 from closedloop.platforms.protocol import PlatformError
 
+SERVICE = ServicePort(
+    "seldon-logs", "elasticsearch", "http", 9200, "http", {"app": "elasticsearch"}
+)
 NOTE = "its data is in memory only: a restart loses it, and the broker delivers again what it kept"
 
 
@@ -39,6 +42,7 @@ def part(address: str) -> Part:
             liveness=Probe(port, None, period=10, timeout=5),
             ports={"http": port},
         ),
-        labels={"app": "elasticsearch"},
+        labels=SERVICE.selector,
+        service=SERVICE,
         note=NOTE,
     )

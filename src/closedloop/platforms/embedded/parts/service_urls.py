@@ -1,42 +1,12 @@
-"""Services of the platform's own, and the URL of every Service as seen from this machine."""
+"""The URL of every Service as seen from this machine."""
 
 from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
 from closedloop.platforms.embedded.desired import ServicePort
-from closedloop.platforms.embedded.monitoring import programs as monitoring
-from closedloop.platforms.embedded.parts import broker
 from closedloop.platforms.embedded.run.network import Network
 from closedloop.platforms.protocol import PlatformError
 
-ELASTICSEARCH = ServicePort(
-    "seldon-logs", "elasticsearch", "http", 9200, "http", {"app": "elasticsearch"}
-)
-PROMETHEUS = ServicePort(
-    "monitoring",
-    "monitoring-kube-prometheus-prometheus",
-    "http-web",
-    9090,
-    "http-web",
-    monitoring.PROMETHEUS_LABELS,
-)
-ALERTMANAGER = ServicePort(
-    "monitoring",
-    "monitoring-kube-prometheus-alertmanager",
-    "http-web",
-    9093,
-    "http-web",
-    monitoring.ALERTMANAGER_LABELS,
-)
-BROKER = ServicePort("knative-eventing", "broker-ingress", "http", 80, "http", broker.LABELS)
-
-# What a part's installation brings with it on a cluster, by the part that is behind it.
-OF_PARTS = {
-    "elasticsearch": ELASTICSEARCH,
-    "prometheus": PROMETHEUS,
-    "alertmanager": ALERTMANAGER,
-    "broker": BROKER,
-}
 _GATEWAY = ("istio-system", "istio-ingressgateway")
 _GATEWAY_PORTS = (80, "http2", "http", None)
 

@@ -1,4 +1,4 @@
-"""From manifests to what should run on one machine. Pure: objects in, plain data out."""
+"""From manifests to the desired state of one machine. Pure: objects in, plain data out."""
 
 from closedloop.platforms.embedded.reconcile.assemble import desired
 from closedloop.platforms.embedded.reconcile.read import read

@@ -1,19 +1,19 @@
-"""The whole of it: from manifests to what should run. Pure, and fails only as a whole."""
+"""The whole of it: from manifests to the desired state. Pure, and fails only as a whole."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from closedloop.manifests import Manifest, ManifestError
-from closedloop.platforms.embedded.desired import Desired
+from closedloop.platforms.embedded.desired import Desired, ServicePort
+from closedloop.platforms.embedded.kinds.core import Service
 from closedloop.platforms.embedded.reconcile import deployments, eventing, monitoring, seldon
-from closedloop.platforms.embedded.reconcile import service_ports as services
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.read import read
+from closedloop.platforms.embedded.reconcile.read import of_kind, read
 from closedloop.platforms.embedded.reconcile.runtime import Runtime
 from closedloop.platforms.embedded.reconcile.urls import UrlOf
 
 
 def desired(objects: Iterable[Manifest], *, url_of: UrlOf, runtime: Runtime) -> Desired:
-    """What a set of objects asks of this machine.
+    """The desired state of this machine for a set of objects.
 
     `url_of(namespace, service, port)` gives the URL, without a trailing slash,
     at which a Service's port can be called from here, and raises `LookupError`
@@ -21,13 +21,13 @@ def desired(objects: Iterable[Manifest], *, url_of: UrlOf, runtime: Runtime) -> 
     such as `broker-ingress` in `knative-eventing`.
 
     Raises `ManifestError` with a sentence for each field, value, image or kind
-    that one machine does not support. A reference to what is not there is no
+    that one machine does not support. A reference to an absent object is no
     error but a problem of the result: it may come later.
     """
     context = Context(read(objects), runtime, url_of)
     result = Desired(
         pods=(*deployments.pods(context), *seldon.pods(context)),
-        services=(*services.service_ports(context), *seldon.service_ports(context)),
+        services=(*_service_ports(context), *seldon.service_ports(context)),
         routes=tuple(seldon.routes(context)),
         brokers=tuple(eventing.brokers(context)),
         triggers=tuple(eventing.triggers(context)),
@@ -39,3 +39,18 @@ def desired(objects: Iterable[Manifest], *, url_of: UrlOf, runtime: Runtime) -> 
     if context.faults:
         raise ManifestError(context.faults)
     return result
+
+
+def _service_ports(context: Context) -> Iterator[ServicePort]:
+    """The ports of all Services in manifests."""
+    for service in of_kind(context.objects, Service):
+        for port in service.spec.ports:
+            target = port.target_port
+            yield ServicePort(
+                namespace=service.namespace,
+                service=service.name,
+                name=port.name,
+                port=port.port,
+                target=target if isinstance(target, (int, str)) else port.port,
+                selector=service.spec.selector,
+            )

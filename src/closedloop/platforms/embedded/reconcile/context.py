@@ -1,4 +1,4 @@
-"""What every step of reconciling needs, and where each notes what it found missing."""
+"""The objects for every step of reconciling, and where each notes what is missing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ from closedloop.validation import Path
 
 @dataclass(slots=True)
 class Context:
-    """The objects by what refers to them, and the two kinds of bad news.
+    """The objects, and the two kinds of bad news.
 
-    `faults` are sentences about what this machine can never run: they fail the
-    whole. `problems`, by object, are references to what is not there yet.
-    `folders` collects what is in the volumes.
+    `faults` are sentences about things that this machine can never run: they fail the
+    whole. `problems`, by object, are references to objects that are not there yet.
+    `folders` collects the files of the volumes.
     """
 
     objects: list[Manifested]
@@ -50,7 +50,7 @@ class Context:
         return self._texts.get(namespace, {})
 
     def files(self, namespace: str, config_map: str) -> Mapping[str, bytes] | None:
-        """What a ConfigMap holds, by key; None when there is no such ConfigMap."""
+        """The content of a ConfigMap, by key; None when there is no such ConfigMap."""
         found = self._config_maps.get(f"{namespace}/{config_map}")
         return None if found is None else found.files()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from closedloop.platforms.embedded.desired import BrokerSpec, TriggerSpec
+from closedloop.platforms.embedded import desired
 from closedloop.platforms.embedded.kinds.base import Manifested
 from closedloop.platforms.embedded.kinds.eventing import (
     REPLAY,
@@ -10,6 +10,7 @@ from closedloop.platforms.embedded.kinds.eventing import (
     Delivery,
     Destination,
     Trigger,
+    seconds,
 )
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.read import of_kind
@@ -19,32 +20,32 @@ from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
 _PORT = 80
 
 
-def brokers(context: Context) -> Iterator[BrokerSpec]:
+def brokers(context: Context) -> Iterator[str]:
     """All Brokers. One whose dead-letter sink is not there takes events all the same."""
     for one in of_kind(context.objects, Broker):
-        delivery, _ = _delivery(context, one, one.spec.delivery, one.namespace)
-        yield BrokerSpec(one.namespace, one.name, delivery)
+        _delivery(context, one, one.spec.delivery, one.namespace)
+        yield one.path
 
 
-def triggers(context: Context) -> Iterator[TriggerSpec]:
+def triggers(context: Context) -> Iterator[desired.Trigger]:
     """The Triggers whose broker, subscriber and dead-letter sink are there.
 
     A Trigger's delivery replaces its Broker's as a whole (Knative's `trigger.go`).
     """
     for one in of_kind(context.objects, Trigger):
-        namespace = one.namespace
-        broker = context.brokers.get(f"{namespace}/{one.spec.broker}")
+        path = f"{one.namespace}/{one.spec.broker}"
+        broker = context.brokers.get(path)
         if broker is None:
-            context.problem(one, f"Broker {namespace}/{one.spec.broker} does not exist")
-        subscriber = _url(context, one, one.spec.subscriber, namespace)
-        wanted = one.spec.delivery or (broker.spec.delivery if broker else None)
-        delivery, complete = _delivery(context, one, wanted, namespace)
-        if broker is None or subscriber is None or not complete:
+            context.problem(one, f"Broker {path} does not exist")
+        subscriber = _url(context, one, one.spec.subscriber, one.namespace)
+        of_broker = broker.spec.delivery if broker else None
+        wanted = one.spec.delivery if _says_anything(one.spec.delivery) else of_broker
+        delivery = _delivery(context, one, wanted, one.namespace)
+        if broker is None or subscriber is None or delivery is None:
             continue
-        yield TriggerSpec(
-            namespace=namespace,
-            name=one.name,
-            broker=one.spec.broker,
+        yield desired.Trigger(
+            name=one.path,
+            broker=path,
             filters=one.spec.filter.attributes,
             subscriber=subscriber,
             delivery=delivery,
@@ -52,21 +53,32 @@ def triggers(context: Context) -> Iterator[TriggerSpec]:
         )
 
 
+def _says_anything(delivery: Delivery | None) -> bool:
+    return delivery is not None and delivery != Delivery()
+
+
 def _delivery(
     context: Context, one: Manifested, delivery: Delivery | None, namespace: str
-) -> tuple[dict[str, object], bool]:
-    """A delivery with its dead-letter sink as a URL, and whether that could be had."""
-    if delivery is None:
-        return {}, True
-    fields: dict[str, object] = delivery.model_dump(
-        by_alias=True, exclude_none=True, exclude={"dead_letter_sink"}
+) -> desired.Delivery | None:
+    """A delivery with its dead-letter sink as a URL; None when that cannot be had.
+
+    Where nothing is said a cluster's default holds; in a delivery that says
+    something, an absent retry is none and an absent backoff no delay.
+    """
+    if delivery is None or not _says_anything(delivery):
+        return desired.Delivery()
+    sink = delivery.dead_letter_sink
+    url = None if sink is None else _url(context, one, sink, namespace)
+    if sink is not None and url is None:
+        return None
+    backoff = delivery.backoff_policy and delivery.backoff_delay
+    return desired.Delivery(
+        retry=delivery.retry or 0,
+        policy=delivery.backoff_policy or "exponential",
+        delay=seconds(backoff) if backoff else 0.0,
+        timeout=seconds(delivery.timeout) if delivery.timeout else desired.Delivery().timeout,
+        dead_letter=url,
     )
-    if delivery.dead_letter_sink is None:
-        return fields, True
-    url = _url(context, one, delivery.dead_letter_sink, namespace)
-    if url is None:
-        return fields, False
-    return fields | {"deadLetterSink": {"uri": url}}, True
 
 
 def _url(context: Context, one: Manifested, destination: Destination, namespace: str) -> str | None:

@@ -1,4 +1,4 @@
-"""PodMonitors and PrometheusRules: what to scrape and what to evaluate."""
+"""PodMonitors and PrometheusRules: targets to scrape and rules to evaluate."""
 
 from collections.abc import Iterator, Mapping
 

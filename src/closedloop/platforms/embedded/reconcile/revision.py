@@ -17,7 +17,7 @@ def revision(
     """Ten hexadecimal digits.
 
     Labels and annotations of the template count, as in a Deployment: changing
-    them rolls the pods. Replicas, traffic and what only a cluster looks at do not.
+    them rolls the pods. Replicas, traffic and fields for a cluster do not.
     """
     content = json.dumps(
         [[asdict(process) for process in processes], list(images), dict(labels), dict(annotations)],

@@ -1,4 +1,4 @@
-"""How an image becomes a command: what stands in for a container runtime.
+"""How an image becomes a command: the stand-in for a container runtime.
 
 Three images are known. The tag is not looked at: the code is the checkout's.
 """
@@ -21,7 +21,7 @@ _IRIS_CLASS = "closedloop.models.iris_classifier.IrisClassifier"
 _SKLEARN_CLASS = "closedloop.models.sklearn_server.SKLearnServer"
 
 
-# Of helm values and versions, only what is needed is looked at; the rest is the chart's.
+# Of helm values and versions only these are read; the rest is the chart's.
 class _RequestLogger(BaseModel, alias_generator=to_camel):
     default_endpoint: str
     work_queue_size: PositiveInt = 10_000
@@ -86,7 +86,7 @@ class Runtime:
         return (self.python, *command[1:], *args)
 
     def executor(self) -> tuple[str, ...]:
-        """The command line of what stands in for Seldon's executor."""
+        """The command line of the stand-in for Seldon's executor."""
         return (self.python, "-m", "closedloop.platforms.embedded.executor")
 
     def own_model(self, image: str) -> tuple[str, ...]:
@@ -121,9 +121,9 @@ def runtime_from(
     models: Mapping[str, str],
     volumes: str,
 ) -> Runtime:
-    """A runtime with what `seldon-core/values.yaml` and `versions.yaml` say.
+    """A runtime with the settings of `seldon-core/values.yaml` and `versions.yaml`.
 
-    Raises `ManifestError` when the values lack what is needed or have it wrong.
+    Raises `ManifestError` when a value is missing or wrong.
     """
     try:
         chart = _Values.model_validate(values)

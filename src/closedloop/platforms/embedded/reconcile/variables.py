@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from closedloop.platforms.embedded.kinds.pod import POD_IP, Container, EnvVar
 
-# Filled in by whoever gives the pod its address.
+# Replaced when the pod gets its address.
 POD_IP_PLACEHOLDER = "{pod_ip}"
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
@@ -21,7 +21,7 @@ Texts = Mapping[tuple[str, str], Mapping[str, str]]  # (kind, name) -> keys, of 
 
 @dataclass(slots=True)
 class Environment:
-    """Variables, and what they refer to that is not there."""
+    """Variables, and their references to absent objects."""
 
     values: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""ConfigMaps as folders: what is in them, and the paths by which containers name them.
+"""ConfigMaps as folders: their files, and the paths by which containers name them.
 
 One machine has no mount namespaces: a process cannot have its own
 `/etc/closedloop`. So a volume is a folder of the platform's, and wherever a
@@ -19,7 +19,7 @@ from closedloop.platforms.embedded.kinds.volume import ConfigMapSource
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.validation import Path
 
-# What a path may follow and be followed by, so that it is this path and not part of another.
+# The surroundings in which a text is this path and not part of another.
 _BEFORE, _AFTER = r"(?<![\w.~)}-])", r"(?![\w.-])"
 
 
@@ -39,7 +39,7 @@ class Mounts:
         return self._pattern.sub(lambda match: self.folders[match.group()], text)
 
     def unnamed(self, texts: Iterable[str]) -> list[str]:
-        """The mount paths that none of these texts names: what a program could not find."""
+        """The mount paths that none of these texts names: a program could not find them."""
         said: set[str] = set()
         if self._pattern is not None:
             said = {path for text in texts for path in self._pattern.findall(text)}
@@ -59,9 +59,9 @@ def mounts(context: Context, one: Manifested, spec: PodSpec, container: Containe
 
 
 def fill(context: Context, one: Manifested, spec: PodSpec) -> tuple[str, ...]:
-    """Note what is in the volumes of a pod; returns what keeps a new pod from starting.
+    """Note the files of a pod's volumes; returns the reasons why a new pod cannot start.
 
-    A pod that runs already goes on with what was there last, as on a cluster.
+    A pod that runs already goes on with the last files, as on a cluster.
     """
     missing = []
     namespace = one.namespace

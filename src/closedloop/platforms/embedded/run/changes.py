@@ -1,10 +1,10 @@
-"""Something changed: what every loop and every waiting client of the daemon waits for."""
+"""Changes, for which the daemon's loops and its waiting clients wait."""
 
 import asyncio
 
 
 class Changes:
-    """Counts changes; whoever has seen `n` of them can wait for the next."""
+    """Counts changes; after `n` of them one can wait for the next."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -10,7 +10,7 @@ LIMIT = 8 * 1024 * 1024  # bytes of one file
 
 
 def rotate(log: Path, limit: int = LIMIT) -> bool:
-    """Move what `log` holds to `<log>.1` if it is over `limit` bytes.
+    """Move the content of `log` to `<log>.1` if it is over `limit` bytes.
 
     The file is emptied in place, because the process that appends to it keeps
     it open; a line written in between may be lost.
@@ -35,6 +35,12 @@ def keep_previous(log: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         log.replace(previous(log))
     log.with_name(log.name + ".1").unlink(missing_ok=True)
+
+
+def remove(log: Path) -> None:
+    """Remove a log, with those that came before it."""
+    for file in (log, log.with_name(log.name + ".1"), previous(log)):
+        file.unlink(missing_ok=True)
 
 
 def tail(log: Path, lines: int) -> str:

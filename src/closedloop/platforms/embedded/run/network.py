@@ -1,6 +1,6 @@
 """Addresses and ports of one platform, all of them in the loopback range 127.0.0.0/8.
 
-A platform takes a random 127.X.Y.0/24. Its control API listens at .1 on a
+A platform takes a random 127.X.Y.0/24. Its API server listens at .1 on a
 port that is the same for every platform, so that two platforms cannot take
 the same network. Every pod gets one of the other addresses, every Service port
 a port of 127.0.0.1. Such a port is bound by Envoy, some time after it was
@@ -14,7 +14,7 @@ import socket
 from closedloop.machine import why_taken
 from closedloop.platforms.protocol import PlatformError
 
-CONTROL_PORT = 7003
+API_PORT = 7003
 GATEWAY_PORT = 8003
 
 _HELD = "127.1.0.1"
@@ -24,7 +24,7 @@ _SERVICE_PORTS = range(20000, 32000)
 
 
 def claim(chance: random.Random | None = None) -> tuple["Network", socket.socket]:
-    """Take a free network; returns it with the bound socket of its control API.
+    """Take a free network; returns it with the bound socket of its API server.
 
     Raises `PlatformError` when none can be had.
     """
@@ -36,7 +36,7 @@ def claim(chance: random.Random | None = None) -> tuple["Network", socket.socket
         try:
             # Closing connections of an earlier platform are no obstacle, a listener is.
             control.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            control.bind((network.control, CONTROL_PORT))
+            control.bind((network.control, API_PORT))
             control.listen(128)
         except OSError as error:
             control.close()
@@ -44,8 +44,8 @@ def claim(chance: random.Random | None = None) -> tuple["Network", socket.socket
             continue
         return network, control
     raise PlatformError(
-        f"no address 127.X.Y.1 has port {CONTROL_PORT} free ({failure}):"
-        f" stop the program that listens at port {CONTROL_PORT} on all addresses"
+        f"no address 127.X.Y.1 has port {API_PORT} free ({failure}):"
+        f" stop the program that listens at port {API_PORT} on all addresses"
     )
 
 
@@ -63,7 +63,7 @@ class Network:
 
     @property
     def control(self) -> str:
-        """The address of the control API."""
+        """The address of the API server."""
         return f"{self._prefix}.1"
 
     def take_address(self) -> str:
@@ -97,7 +97,7 @@ class Network:
         return self._gateway
 
     def close(self) -> None:
-        """Let other platforms have the ports; whoever listens on one should be gone."""
+        """Let other platforms have the ports; nothing should listen on them any more."""
         while self._holds:
             self._holds.pop().close()
 

@@ -1,4 +1,4 @@
-"""What a part is: one program of others, run as a pod of its own."""
+"""A part: one program of others, run as a pod of its own."""
 
 import shutil
 import sysconfig
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
-from closedloop.platforms.embedded.desired import Pod, Process
+from closedloop.platforms.embedded.desired import Pod, Process, ServicePort
 from closedloop.platforms.protocol import PlatformError
 
 
@@ -15,7 +15,8 @@ from closedloop.platforms.protocol import PlatformError
 class Part:
     """A program with an address of its own, which Services find by its labels.
 
-    `url` is where it can be called directly, for what has no Service.
+    `service` is the Service that its installation brings with it on a cluster.
+    `url` is where it can be called directly, for a part without a Service.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Part:
     namespace: str
     process: Process
     labels: Mapping[str, str] = field(default_factory=dict)
+    service: ServicePort | None = None
     note: str = ""
     url: str = ""
 

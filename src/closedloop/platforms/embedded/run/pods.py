@@ -14,7 +14,7 @@ from closedloop.platforms.embedded.run.supervisor import Pace, State, Supervised
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all processes of one platform have in common."""
+    """The settings that all processes of one platform have in common."""
 
     logs: Path
     tmp: Path
@@ -50,7 +50,7 @@ class LivePod:
                 _placed(process, address),
                 host=address,
                 env=environment(_placed(process, address).env, tmp=surroundings.tmp),
-                log=log_file(surroundings.logs, pod.workload, name, process.name),
+                log=log_file(surroundings.logs, pod, name, process.name),
                 cwd=surroundings.tmp,
                 guardian=surroundings.guardian,
                 pace=surroundings.pace,
@@ -96,7 +96,7 @@ class LivePod:
             await one.stop()
 
     def kill(self) -> None:
-        """End every process at once; what is not stopped as well starts again."""
+        """End every process at once; one that is not stopped as well starts again."""
         for one in self.processes:
             one.kill()
 
@@ -120,10 +120,11 @@ class LivePod:
         self._changed()
 
 
-def log_file(logs: Path, workload: str, pod: str, process: str) -> Path:
+def log_file(logs: Path, pod: Pod, name: str, process: str) -> Path:
     """Where a process logs: `<part>.log`, or `<namespace>.<pod>.<container>.log`."""
-    namespace, _, name = workload.partition("/")
-    return logs / (f"{name}.log" if name == process else f"{namespace}.{pod}.{process}.log")
+    if not pod.owner:
+        return logs / f"{process}.log"
+    return logs / f"{pod.workload.partition('/')[0]}.{name}.{process}.log"
 
 
 def _placed(process: Process, address: str) -> Process:

@@ -60,7 +60,7 @@ class Guardian:
 class Child:
     """A running process and its process group, whose id is the process's own.
 
-    `output` is what it writes where that goes to no log.
+    `output` is its standard output and error where they go to no log.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, guardian: Guardian | None) -> None:
@@ -70,7 +70,7 @@ class Child:
         self._guardian = guardian
 
     async def wait(self) -> int:
-        """The exit status, negative for a signal; whatever is left of its group is killed."""
+        """The exit status, negative for a signal; the rest of its group is killed."""
         status = await self._process.wait()
         self.signal(signal.SIGKILL)
         if self._guardian:

@@ -240,7 +240,7 @@ class Supervised:
         return await check(probe, self._host) if probe else ""
 
     def _seen(self, state: State, reason: str) -> None:
-        # What a probe saw of a process that is being ended does not count any more.
+        # The result of a probe of a process that is being ended does not count any more.
         if not self._asked:
             self._set(state, reason)
 

@@ -1,8 +1,8 @@
-"""The files of volumes, changed under the eyes of who reads them as the kubelet does it.
+"""The files of volumes, replaced under the eyes of their readers, as the kubelet does it.
 
 A folder shows each file as a link through `..data`, itself a link to a folder
 of this moment's files. One rename turns `..data` to the next such folder, so
-that a reader sees all of what was, or all of what is.
+that a reader sees all of the old files, or all of the new ones.
 """
 
 import os
@@ -65,5 +65,5 @@ def _holds(folder: Path, files: Files) -> bool:
 
 
 def _mode(file: File) -> int:
-    """Nobody can write to a mounted ConfigMap, and whose pod it is can read it."""
+    """Nobody can write to a mounted ConfigMap; the pod's own user can read it."""
     return (file.mode & ~0o222) | 0o400

@@ -1,14 +1,14 @@
-"""The pods of one workload, brought step by step from what they are to what they should be."""
+"""The pods of one workload, brought step by step to the state that is desired."""
 
 from collections.abc import Callable, Container, Sequence
 
+from closedloop.loop.rfc3339 import now
 from closedloop.platforms.embedded.desired import Pod
-from closedloop.platforms.embedded.lifetimes import now
 from closedloop.platforms.embedded.run.pods import LivePod
 
 
 class Workload:
-    """What a Deployment is on a cluster: n equal pods, replaced without a gap.
+    """A Deployment, as on a cluster: n equal pods, replaced without a gap.
 
     `start` makes and starts a pod; `stop` ends one, and takes it out of `pods`
     when it is gone.
@@ -50,7 +50,7 @@ class Workload:
 
     @property
     def waits_for(self) -> tuple[str, ...]:
-        """What keeps pods that are missing from being started."""
+        """The reasons why pods that are missing are not started."""
         missing = self.target[len(self.updated) :]
         return tuple(dict.fromkeys(reason for pod in missing for reason in pod.waits_for))
 
@@ -71,7 +71,7 @@ class Workload:
         if any(one.pod.revision not in self._revisions for one in self.pods):
             self._rolled_out = None
         elif self.settled and not self.rolled_out:
-            self._rolled_out = (self._revisions, now())
+            self._rolled_out = (self._revisions, now("microseconds"))
         # Equal pods that are ready come first, so that of too many the others go.
         fresh = sorted(self.updated, key=lambda one: not one.ready)
         surplus = fresh[len(self.target) :]

@@ -85,8 +85,11 @@ def _all(file: Path) -> Iterator[str]:
 
 
 def _after(lines: Iterator[str], since: datetime | None) -> Iterator[str]:
-    """Lines from a time on; one that does not say when it was written goes with the one before."""
-    keep = since is None
+    """Lines from a time on; one that does not say when it was written goes with the one before.
+
+    Those before the first that says it are kept.
+    """
+    keep = True
     for line in lines:
         if since is not None and (found := _TIME.search(line[:_TIME_WITHIN])):
             when = datetime.fromisoformat(found[0])

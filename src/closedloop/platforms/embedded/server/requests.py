@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
+from closedloop.platforms.embedded.server import protobuf
 from closedloop.platforms.embedded.server.errors import Refusal
 from closedloop.platforms.embedded.server.store import Object
 
@@ -44,12 +45,12 @@ def target(path: str) -> Target | None:
 
 
 async def body(request: web.Request) -> Any:
-    """The body: JSON, or YAML which JSON is a part of; None without one. Raises `Refusal`."""
+    """The body, which is JSON, YAML or protobuf; None without one. Raises `Refusal`."""
     raw = await request.read()
     if not raw:
         return None
-    if "protobuf" in request.content_type:
-        raise Refusal(415, "this server reads JSON and YAML: send application/json")
+    if request.content_type == protobuf.CONTENT_TYPE:
+        return protobuf.decode(raw)
     try:
         if "yaml" in request.content_type:
             return yaml.load(raw, Loader=_Loader)  # noqa: S506 - a safe loader

@@ -115,7 +115,7 @@ class Writer:
             self._check_preconditions(kind, there, how)
             if kind.kind == "Event":
                 if not how.dry_run:
-                    self._platform.events_of.forget(int(key[2].rpartition(".")[2], 16))
+                    self._platform.events.forget(int(key[2].rpartition(".")[2], 16))
                     self._mirror.look()
                 return there
             if key in self._mirror.pods:
@@ -125,7 +125,7 @@ class Writer:
             if how.dry_run or "deletionTimestamp" in there["metadata"]:
                 return there
             path = f"{key[0]}/{key[1]}/{key[2]}" if key[1] else f"{key[0]}/{key[2]}"
-            gone = await self._platform.begin_delete([path])
+            gone = await self._platform.delete(path)
             at = now()
             for one in gone:
                 self._mark(one, at)
@@ -240,7 +240,7 @@ class Writer:
     async def _admit(self, new: Object, *, dry_run: bool) -> None:
         manifest = Manifest("", _without_server(new))
         try:
-            await self._platform.apply([manifest], dry_run=dry_run)
+            await self._platform.apply(manifest, dry_run=dry_run)
         except ManifestError as error:
             raise _invalid(manifest, error.sentences) from None
         except PlatformError as error:

@@ -119,6 +119,17 @@ def test_defaults_of_the_server_are_nobody_s_and_stay() -> None:
     assert _apply(first, _deployment(image="y"), "me")["spec"]["replicas"] == 1
 
 
+def test_the_time_of_a_manager_is_that_of_its_last_change_of_a_value() -> None:
+    def applied(live: Any, image: str, time: str) -> dict[str, Any]:
+        return apply(live, _deployment(image=image), "me", force=False, custom=False, time=time)
+
+    first = applied(None, "x:1", "1")
+    again = applied(first, "x:1", "2")
+    changed = applied(again, "x:2", "3")
+    times = [one["metadata"]["managedFields"][0]["time"] for one in (first, again, changed)]
+    assert times == ["1", "1", "3"]
+
+
 names = st.sampled_from(("a", "b", "c"))
 objects = st.recursive(
     st.integers(0, 3), lambda inner: st.dictionaries(names, inner, max_size=3), max_leaves=8

@@ -2,7 +2,7 @@
 
 Sources: `seldondeployment_controller.go`, `seldondeployment_engine.go`,
 `seldondeployment_prepackaged_servers.go` and `defaults.go` of the operator,
-tag v1.17.1. Left out is what nothing here speaks: gRPC and MLServer.
+tag v1.17.1. Left out are gRPC and MLServer, which nothing here speaks.
 """
 
 from closedloop.platforms.embedded.reconcile.seldon.network import routes, service_ports

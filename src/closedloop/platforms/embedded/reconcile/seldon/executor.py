@@ -1,4 +1,4 @@
-"""The executor's container: what the operator passes to Seldon's own in flags and variables."""
+"""The executor's container, with the settings that the operator passes to Seldon's own."""
 
 from collections.abc import Mapping
 

@@ -7,15 +7,16 @@ from typing import Any
 from closedloop.loop.rfc3339 import now
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.desired import ServicePort
-from closedloop.platforms.embedded.parts.service_urls import ELASTICSEARCH, without_password
+from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
+from closedloop.platforms.embedded.parts.service_urls import without_password
 from closedloop.platforms.embedded.run import network as addresses
 from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.run.workload import Workload
 from closedloop.platforms.embedded.server.mirror import (
+    controllers,
     names,
     network,
     pods,
-    statuses,
     workloads,
 )
 from closedloop.platforms.embedded.server.mirror.keeper import Keeper
@@ -74,7 +75,7 @@ class Following:
         if owner_kind != "Deployment" and owner is not None and one.target:
             stamp = self._platform.restarted.get(one.name, "")
             thing = workloads.deployment(one, one.target[0], owner, stamp)
-            thing["status"] = statuses.deployment(self._platform, len(one.target), one)
+            thing["status"] = controllers.deployment(self._platform, len(one.target), one)
             self._keeper.make(thing)
         deployment = self._store.get(key)
         newest = {pod.revision for pod in one.target}
@@ -112,7 +113,7 @@ class Following:
         if before != now:
             direction = "up" if now > before else "down"
             text = f"Scaled {direction} replica set {set_name} from {before} to {now}"
-            self._platform.events_of.record(key, "ScalingReplicaSet", text)
+            self._platform.events.record(key, "ScalingReplicaSet", text)
 
     def _pod(
         self, live: LivePod, name: str, namespace: str, template: Mapping[str, Any], owner: Object

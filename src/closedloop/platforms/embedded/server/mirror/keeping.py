@@ -5,11 +5,11 @@ import contextlib
 
 from closedloop.manifests import Manifest
 from closedloop.platforms.embedded.controller import Controller
-from closedloop.platforms.embedded.pod_events import PodEvents
 from closedloop.platforms.embedded.run.pods import LivePod
-from closedloop.platforms.embedded.server.mirror import cluster, happenings, statuses
+from closedloop.platforms.embedded.server.mirror import cluster, controllers, happenings
 from closedloop.platforms.embedded.server.mirror.following import Following
 from closedloop.platforms.embedded.server.mirror.keeper import Keeper
+from closedloop.platforms.embedded.server.mirror.pod_events import PodEvents
 from closedloop.platforms.embedded.server.store import Key, Object, Store, key_of
 
 # What the server writes into metadata of an object that users describe.
@@ -29,7 +29,7 @@ class Mirror:
         self._store = store
         self._keeper = Keeper(store)
         self._following = Following(platform, store, self._keeper)
-        self._pod_events = PodEvents(platform.events_of)
+        self._pod_events = PodEvents(platform.events)
         self._events: dict[int, tuple[Key, int]] = {}  # by number, with their counts
         self._written: dict[Key, Manifest] = {}
         self._looked = -1  # the change after which the store was brought up to date
@@ -82,7 +82,7 @@ class Mirror:
 
     def _users(self) -> None:
         """Objects that were applied, with their status."""
-        broker = statuses.broker_problem(self._platform)
+        broker = controllers.broker_problem(self._platform)
         for manifest in self._platform.objects.values():
             key = (manifest.kind, manifest.namespace, manifest.name)
             there = self._store.get(key)
@@ -106,7 +106,7 @@ class Mirror:
         return self._store.put({**document, "metadata": metadata, **status})
 
     def _status(self, there: Object, broker: str) -> Object:
-        found = statuses.of(self._platform, there, broker)
+        found = controllers.of(self._platform, there, broker)
         if found is None:
             return there
         if "deletionTimestamp" in there["metadata"] and there["kind"] == "Namespace":
@@ -115,7 +115,7 @@ class Mirror:
 
     def _write_events(self) -> None:
         written = set()
-        for one in self._platform.events_of.recent():
+        for one in self._platform.events.recent():
             known = self._events.get(one.number)
             if known is not None and known[1] == one.count:
                 written.add(one.number)
@@ -137,7 +137,8 @@ class Mirror:
 
     def _finish(self) -> None:
         """Take out what was deleted and is gone; a namespace once nothing is in it."""
-        for key in self._store.all_keys():
+        # Namespaces after what is in them: no other change may come.
+        for key in sorted(self._store.all_keys(), key=lambda key: key[0] == "Namespace"):
             there = self._store.get(key)
             if there is None or key in self.made or "deletionTimestamp" not in there["metadata"]:
                 continue
@@ -153,5 +154,5 @@ class Mirror:
     def _forget_events(self, namespace: str) -> None:
         for key in self._store.all_keys():
             if key[:2] == ("Event", namespace):
-                self._platform.events_of.forget(int(key[2].rpartition(".")[2], 16))
+                self._platform.events.forget(int(key[2].rpartition(".")[2], 16))
                 self._store.remove(key)

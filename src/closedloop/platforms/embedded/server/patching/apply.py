@@ -95,15 +95,20 @@ def with_owners(
     api_version: str,
     time: str,
 ) -> Object:
-    """The object with its `managedFields`; the time of an entry is that of its last change."""
+    """The object with its `managedFields`.
+
+    The time of an entry is when its manager last changed a field of its own, or the value of one.
+    """
     was: Sequence[Object] = (before or {}).get("metadata", {}).get("managedFields") or []
     known = {(one.get("manager", ""), one.get("operation", "")): one for one in was}
+    changed = before is None or _content(before) != _content(thing)
     entries = []
     for one, fields in owners.items():
         if not fields:
             continue
         tree = encode(fields)
-        if one in known and known[one].get("fieldsV1") == tree:
+        same = one in known and known[one].get("fieldsV1") == tree
+        if same and not (one == writer and changed):
             entries.append(known[one])
             continue
         entries.append(
@@ -119,6 +124,14 @@ def with_owners(
             }
         )
     return {**thing, "metadata": {**thing["metadata"], "managedFields": entries}}
+
+
+def _content(thing: Mapping[str, Any]) -> Object:
+    """What managers write into an object."""
+    metadata = {
+        name: thing["metadata"].get(name) or {} for name in ("labels", "annotations", "finalizers")
+    }
+    return {**thing, "metadata": metadata, "status": None}
 
 
 def _left(candidates: Fields, kept: Fields) -> list[Path]:

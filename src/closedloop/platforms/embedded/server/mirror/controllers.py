@@ -1,12 +1,12 @@
-"""The status of the objects that users write."""
+"""The status that controllers write into the objects of users."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from closedloop.platforms.embedded import status
 from closedloop.platforms.embedded.controller import Controller
-from closedloop.platforms.embedded.names import prefix
+from closedloop.platforms.embedded.desired import prefix_of
 from closedloop.platforms.embedded.run.workload import Workload
+from closedloop.platforms.embedded.server.mirror import status
 from closedloop.platforms.embedded.server.store import Object
 
 
@@ -32,7 +32,7 @@ def of(platform: Controller, thing: Object, broker: str) -> Object | None:
         case "Trigger":
             found: Object = status.of_eventing("; ".join(problems) or broker)
             for one in platform.desired.triggers:
-                if (one.namespace, one.name) == (namespace, name):
+                if one.name == f"{namespace}/{name}":
                     found["subscriberUri"] = one.subscriber
             return found
         case "Service":
@@ -74,7 +74,7 @@ def _timed(one: Object, before: Mapping[str, Any] | None, now: str) -> Object:
 
 
 def _seldon_deployment(platform: Controller, key: str, problems: tuple[str, ...]) -> Object:
-    at = prefix(key.partition("/")[2])
+    at = prefix_of(key.partition("/")[2])
     wanted = [one for one in platform.desired.routes if one.prefix == at]
     live = [one for one in platform.routing.routes if one.prefix == at]
     service = wanted[0].backends[0][0] if wanted else ""

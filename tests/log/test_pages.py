@@ -54,7 +54,7 @@ def test_no_document_is_skipped_where_a_page_ends_between_two_of_one_key(
 
 
 letters = st.characters(codec="utf-8", categories=["L", "M", "N", "P", "S", "Zs"])
-# What sorts apart only late, and what UTF-16 sorts otherwise than UTF-8.
+# Ids that sort apart only late, and those that UTF-16 sorts otherwise than UTF-8.
 ids = st.text(letters, min_size=1, max_size=12) | st.builds(
     lambda head, tail: head + tail,
     st.sampled_from(["abcdefgh", "日本語日本語", "😀😀", "é" * 30]),

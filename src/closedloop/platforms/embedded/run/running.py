@@ -2,8 +2,8 @@
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from closedloop.platforms.embedded.desired import Pod
 from closedloop.platforms.embedded.run import logs
@@ -17,6 +17,7 @@ from closedloop.platforms.protocol import PlatformError
 # Seconds for which a pod without new traffic finishes what it has.
 _DRAIN = 0.5
 _PART_DEADLINE = 60.0
+_GONE = 20  # pods that are no more, and whose logs are kept
 
 
 class Running:
@@ -31,6 +32,7 @@ class Running:
         self._changes = changes
         self._serial = itertools.count(1)
         self._stopping: dict[LivePod, asyncio.Task[None]] = {}
+        self._gone: deque[LivePod] = deque()
         self._renewing: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -61,7 +63,9 @@ class Running:
         except PlatformError as error:
             del self.parts[part.name], self.part_pods[part.name]
             await self._end(pod)
-            raise PlatformError(f"{error}\n{self.logs(part.name, 20)}".rstrip()) from None
+            raise PlatformError(
+                f"{error}\n{logs.tail(pod.processes[0].log, 20)}".rstrip()
+            ) from None
         return pod
 
     def aim(self, pods: Sequence[Pod]) -> None:
@@ -99,12 +103,6 @@ class Running:
                 " its log says why"
             ) from None
 
-    async def restart(self, name: str, *, kill: bool, timeout: float = 120) -> None:
-        """Restart a part, or a workload `namespace/name`, and wait until it is ready again."""
-        pods = self.find(name)
-        await asyncio.gather(*(pod.restart(kill=kill) for pod in pods))
-        await self.ready(pods, timeout)
-
     def evict(self, pod: LivePod, *, kill: bool) -> None:
         """Have another pod take the place of this one, which ends, at once if `kill`."""
         for name, part in self.part_pods.items():
@@ -120,30 +118,6 @@ class Running:
                 if pod in workload.pods:
                     self._stop(workload, pod, drain=False)
         self._changes.mark()
-
-    def find(self, name: str) -> list[LivePod]:
-        """The pods of a part, of a workload `namespace/name`, or of what made workloads.
-
-        Raises `PlatformError` when there is none of that name.
-        """
-        if name in self.part_pods:
-            return [self.part_pods[name]]
-        pods = [pod for one in self._workloads_of(name) for pod in one.pods if not pod.draining]
-        if not pods:
-            raise PlatformError(f"nothing runs by the name {name}: name one of {self._names()}")
-        return pods
-
-    def logs(self, name: str, lines: int) -> str:
-        """The last lines of a part or workload, each log under its name when there are several.
-
-        Raises `PlatformError` when nothing of that name ever logged.
-        """
-        files = self._log_files(name)
-        if not files:
-            raise PlatformError(f"nothing logs by the name {name}: name one of {self._names()}")
-        if len(files) == 1:
-            return logs.tail(files[0], lines)
-        return "\n".join(f"==> {file.stem} <==\n{logs.tail(file, lines)}" for file in files)
 
     async def stop(self) -> None:
         """End everything: workloads first, since they use the parts."""
@@ -168,32 +142,19 @@ class Running:
             await self._end(pod)
             workload.pods.remove(pod)
             del self._stopping[pod]
+            self._forget_logs(pod)
             self._changes.mark()
 
         if pod not in self._stopping:
             self._stopping[pod] = asyncio.create_task(drain_and_stop(), name=f"stop {pod.name}")
 
+    def _forget_logs(self, pod: LivePod) -> None:
+        """Keep the logs of a pod that ended until many others have: somebody may ask why."""
+        self._gone.append(pod)
+        while len(self._gone) > _GONE:
+            for process in self._gone.popleft().processes:
+                logs.remove(process.log)
+
     async def _end(self, pod: LivePod) -> None:
         await pod.stop()
         self._network.give_back(pod.address)
-
-    def _workloads_of(self, name: str) -> list[Workload]:
-        """The workload of this name, or those of the SeldonDeployment of this name."""
-        if name in self.workloads:
-            return [self.workloads[name]]
-        return [one for one in self.workloads.values() if one.owner.partition("/")[2] == name]
-
-    def _log_files(self, name: str) -> list[Path]:
-        if name in self.parts or "/" not in name:
-            file = self._surroundings.logs / f"{Path(name).name}.log"
-            return [file] if file.exists() else []
-        workloads = self._workloads_of(name)
-        if workloads:
-            pods = [pod for one in workloads for pod in one.pods]
-            return sorted({process.log for pod in pods for process in pod.processes})
-        # Its pods are gone, their logs are not.
-        gone = self._surroundings.logs.glob(f"{name.replace('/', '.')}-*.log")
-        return sorted(file for file in gone if not file.name.endswith(".previous.log"))
-
-    def _names(self) -> str:
-        return ", ".join([*self.parts, *self.workloads]) or "none, since nothing runs"

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closedloop.platforms.embedded.broker.filters import matches
+from closedloop.platforms.embedded.broker.delivery import matches
 
 NAMES = st.sampled_from(["type", "source", "endpoint", "requestid"])
 VALUES = st.sampled_from(["", "a", "A", "b"])

@@ -1,23 +1,9 @@
 """The `status` of objects: what a cluster would write into them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.run.workload import Workload
-
-# The conditions that an object of a kind can have; other kinds have none.
-CONDITIONS: Mapping[str, tuple[str, ...]] = {
-    "Deployment": ("Available", "Progressing"),
-    "SeldonDeployment": (
-        "Ready",
-        "DeploymentsReady",
-        "ServicesReady",
-        "istioVirtualServicesReady",
-    ),
-    "Broker": ("Ready",),
-    "Trigger": ("Ready",),
-    "Pod": ("Ready",),
-}
 
 Status = dict[str, object]
 
@@ -111,25 +97,6 @@ def of_eventing(why_not: str, url: str = "") -> Status:
     return status | ({"address": {"url": url}} if url else {})
 
 
-def of_pod(pod: LivePod) -> Status:
-    """`v1` PodStatus."""
-    return {
-        "phase": "Running" if pod.was_ready or pod.ready else "Pending",
-        "podIP": pod.address,
-        "conditions": [condition("Ready", pod.ready, "Containers", pod.reason)],
-        "containerStatuses": [
-            {
-                "name": one.process.name,
-                "ready": one.state == "ready",
-                "restartCount": one.restarts,
-                "state": one.state,
-                **({"message": one.reason} if one.reason else {}),
-            }
-            for one in pod.processes
-        ],
-    }
-
-
 def condition(kind: str, true: bool, reason: str, message: str) -> dict[str, str]:
     """A condition as in Kubernetes; reason and message are why it is not true."""
     if true:
@@ -140,16 +107,6 @@ def condition(kind: str, true: bool, reason: str, message: str) -> dict[str, str
         "reason": f"{reason}NotReady",
         "message": message or "it is being made ready",
     }
-
-
-def met(status: object, kind: str) -> bool:
-    """Whether a status has the condition `kind` with status True, in any spelling of its case."""
-    if not isinstance(status, Mapping) or not isinstance(status.get("conditions"), list):
-        return False
-    return any(
-        one["type"].lower() == kind.lower() and one["status"] == "True"
-        for one in status["conditions"]
-    )
 
 
 def reasons(pods: Iterable[LivePod]) -> str:
