@@ -21,3 +21,11 @@ def test_a_name_past_63_characters_is_a_hash() -> None:
     assert len(hashed) == 39
     assert hashed != seldon.predictor_service(fits + "b", "default")
     assert not seldon.is_hashed("seldon-models")
+
+
+def test_objects_of_a_deployment_are_selected_by_a_label_that_fits() -> None:
+    assert seldon.selector("iris") == "seldon-deployment-id=iris"
+    key, _, value = seldon.selector("a" * 64).partition("=")
+    assert key == seldon.DEPLOYMENT_ID
+    assert value == seldon.deployment_id("a" * 64)
+    assert seldon.is_hashed(value)

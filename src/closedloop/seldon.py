@@ -27,6 +27,11 @@ def deployment_id(sdep: str) -> str:
     return _short(sdep)
 
 
+def selector(sdep: str) -> str:
+    """The label selector of all that the operator makes of a SeldonDeployment."""
+    return f"{DEPLOYMENT_ID}={deployment_id(sdep)}"
+
+
 def deployment(sdep: str, predictor: str, containers: Sequence[str], named: str = "") -> str:
     """The Deployment of a predictor's first component; `named` is that component's own name."""
     return _short(f"{sdep}-{predictor}-0-{named or '-'.join(containers)}")

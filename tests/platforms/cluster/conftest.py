@@ -42,7 +42,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # The kernel's limits of the machine of the tests.
     monkeypatch.setattr(preflight, "_PROC", tmp_path / "none")
     # Whatever else runs on the machine of the tests.
-    monkeypatch.setattr(preflight, "_is_free", lambda _: True)
+    monkeypatch.setattr(preflight, "why_taken", lambda *_: "")
     # Whatever room is left beside what other tests write.
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100 << 30))
     return folder

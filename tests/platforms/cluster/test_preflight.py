@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from closedloop.machine import why_taken
 from closedloop.paths import manifests_folder
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.cluster import preflight
@@ -41,7 +42,7 @@ def test_everything_is_reported_at_once(
 ) -> None:
     programs.change(docker={**programs.state["docker"], "MemTotal": 4 << 30, "NCPU": 1})
     programs.fail("helm version", "broken", times=9)
-    monkeypatch.setattr(preflight, "_is_free", lambda port: port != 8003)
+    monkeypatch.setattr(preflight, "why_taken", lambda _, port: "in use" if port == 8003 else "")
     with pytest.raises(PlatformError) as caught:
         on_kind().apply("namespaces")
     lines = str(caught.value).splitlines()
@@ -99,9 +100,12 @@ def test_too_few_watches_are_a_warning(
     assert not found.fatal
 
 
-def test_a_port_that_is_taken_is_found() -> None:
+def test_a_port_that_is_taken_is_found(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "why_taken", why_taken)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert not preflight._is_free(taken.getsockname()[1])
+        port = taken.getsockname()[1]
+        (found,) = _sentences(kind, {"a/b": port})
+    assert f"port {port} of 127.0.0.1, for a/b, is taken" in found
 
 
 def test_a_cluster_of_others_with_our_name(kind: Kind, programs: StandIns) -> None:
@@ -113,7 +117,7 @@ def test_ports_of_our_own_cluster_are_not_looked_at(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind.create(lambda: None)
-    monkeypatch.setattr(preflight, "_is_free", lambda _: False)
+    monkeypatch.setattr(preflight, "why_taken", lambda *_: "in use")
     assert _sentences(kind, {"a/b": 1}) == []
 
 

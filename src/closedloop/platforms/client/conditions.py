@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from closedloop import seldon
 from closedloop.platforms.protocol import PlatformError
 
 Object = Mapping[str, Any]
 
 DELETED = "Deleted"
-SELDON_ID = "seldon-deployment-id"
 # The conditions that every platform gives an object of these kinds; what else is
 # in the status of one can be waited for, too.
 CONDITIONS: Mapping[str, tuple[str, ...]] = {
@@ -32,8 +32,6 @@ CONDITIONS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _ROLLED_OUT = {"available", "ready"}
-_SHADOW = "seldon.io/shadow"
-_LONGEST_NAME = 63
 
 
 def is_same(one: str, other: str) -> bool:
@@ -96,19 +94,19 @@ def is_reconciled(deployment: Object, workloads: Sequence[Object]) -> bool:
         own = workload["metadata"]["name"]
         known = [one for one in wanted if own.startswith(one)]
         if not known:
-            if own.startswith("seldon-") and _is_hashed(own):
+            if seldon.is_hashed(own):
                 continue  # a name too long to be told from its predictor's
             return False  # of a predictor that is no longer there
         prefix = max(known, key=len)
         matched.add(prefix)
         if not _is_deployed(workload) or not _has_role(workload, wanted[prefix]):
             return False
-    return all(prefix in matched or len(prefix) >= _LONGEST_NAME - 10 for prefix in wanted)
+    return all(prefix in matched or len(prefix) >= seldon.LONGEST - 10 for prefix in wanted)
 
 
 def _has_role(workload: Object, predictor: Object) -> bool:
     labels = workload["spec"]["template"]["metadata"].get("labels") or {}
-    if (labels.get(_SHADOW) == "true") != bool(predictor.get("shadow")):
+    if (labels.get(seldon.SHADOW) == "true") != bool(predictor.get("shadow")):
         return False
     has = {each["name"]: each.get("image") for each in _containers(workload["spec"]["template"])}
     return all(
@@ -121,10 +119,6 @@ def _has_role(workload: Object, predictor: Object) -> bool:
 
 def _containers(template: Object) -> Sequence[Object]:
     return (template.get("spec") or {}).get("containers") or []
-
-
-def _is_hashed(name: str) -> bool:
-    return len(name.removeprefix("seldon-")) == 32
 
 
 def _listed(thing: Object | None) -> Sequence[Object]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from closedloop import seldon
 from closedloop.platforms.client.api import Api
-from closedloop.platforms.client.conditions import SELDON_ID
 from closedloop.platforms.protocol import PlatformError
 
 Object = dict[str, Any]
@@ -59,7 +59,7 @@ def pods_of(api: Api, thing: Object) -> list[Object]:
     if thing["kind"] == "Pod":
         return [thing]
     if thing["kind"] == "SeldonDeployment":
-        labels = f"{SELDON_ID}={thing['metadata']['name']}"
+        labels = seldon.selector(thing["metadata"]["name"])
         return api.list("Pod", namespace, labels=labels)[0]
     selector = (thing.get("spec") or {}).get("selector") or {}
     if not isinstance(selector, dict):

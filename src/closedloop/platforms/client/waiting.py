@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
+from closedloop import seldon
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.conditions import (
     DELETED,
-    SELDON_ID,
     demand_known,
     is_reconciled,
     is_same,
@@ -182,6 +182,6 @@ def _holds(api: Api, thing: Object, condition: str) -> bool:
     if "observedGeneration" in thing["status"]:
         return True  # it says which spec it is about; Seldon's operator does not
     own = thing["metadata"]
-    labels = f"{SELDON_ID}={own['name']}"
+    labels = seldon.selector(own["name"])
     workloads, _ = api.list("Deployment", own.get("namespace", ""), labels=labels)
     return is_reconciled(thing, workloads)

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from closedloop import seldon
 from closedloop.platforms import parts
 from closedloop.platforms.client.api import Api
-from closedloop.platforms.client.conditions import SELDON_ID, met
+from closedloop.platforms.client.conditions import met
 from closedloop.platforms.client.connection import NoSuchKind
 from closedloop.platforms.client.diagnosis import containers, describe, is_ready, pods_of
 from closedloop.platforms.client.waiting import wait, wait_for_new_pods
@@ -35,7 +36,7 @@ def find(api: Api, name: str) -> list[Object]:
         paths = [(kind, namespace, own) for kind in KINDS]
     found = [thing for kind, *place in paths if (thing := api.get(kind, place[1], place[0]))]
     if not found and own:
-        found = api.list("Deployment", namespace, labels=f"{SELDON_ID}={own}")[0]
+        found = api.list("Deployment", namespace, labels=seldon.selector(own))[0]
     if not found:
         raise NothingRuns(
             f"nothing runs by the name {name}: `closedloop status` lists what there is, and parts"

@@ -169,11 +169,3 @@ def build(image: str, dockerfile: Path, checkout: Path) -> None:
         # An image and nothing else: kind takes what is said about it for another platform's.
         env={"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},
     )
-
-
-def build_by_hand(image: str, folder: str) -> str:
-    """The commands with which a person would build an image and give it to the cluster."""
-    return (
-        f"docker build --tag {image} --file docker/{folder}/Dockerfile ."
-        f" && kind load docker-image {image} --name {NAME}"
-    )

@@ -3,12 +3,12 @@
 import json
 import re
 import shutil
-import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from closedloop.machine import why_taken
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.cluster.commands import run
 from closedloop.platforms.cluster.kind import Kind
@@ -185,21 +185,11 @@ def _cluster(kind: Kind, ports: Mapping[str, int]) -> Iterator[Finding]:
             )
         return  # its ports are taken by itself
     for service, port in ports.items():
-        if not _is_free(port):
+        if why_taken("127.0.0.1", port):
             yield Finding(
                 f"port {port} of 127.0.0.1, for {service}, is taken: stop what listens there"
                 f" (Linux: ss -ltnp 'sport = :{port}')"
             )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _server(api: Api, pinned: Kubernetes) -> Iterator[Finding]:

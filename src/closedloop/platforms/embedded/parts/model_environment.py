@@ -110,7 +110,7 @@ def _uv() -> Path:
     except (ImportError, FileNotFoundError):
         found = shutil.which("uv")
         if found is None:
-            raise PlatformError("uv is missing: install closedloop[embedded]") from None
+            raise PlatformError("uv is missing: install closedloop again") from None
         return Path(found)
 
 

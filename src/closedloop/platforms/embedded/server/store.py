@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -149,15 +149,6 @@ def key_of(thing: Mapping[str, Any]) -> Key:
 
 def key_in(kind: Kind, namespace: str, name: str) -> Key:
     return kind.kind, namespace if kind.namespaced else "", name
-
-
-def by_owner(objects: Iterable[Object], uid: str) -> list[Object]:
-    """The objects that have an owner of this uid."""
-    return [
-        one
-        for one in objects
-        if any(each.get("uid") == uid for each in one["metadata"].get("ownerReferences") or ())
-    ]
 
 
 def _wish(thing: Mapping[str, Any]) -> Object:
