@@ -208,7 +208,7 @@ def same(
         typer.Option(help="Something that was not covered, for the page. Repeatable."),
     ] = None,
 ) -> None:
-    """Compare what two runs recorded, number by number: one line for each difference.
+    """Compare the records of two runs, number by number: one line for each difference.
 
     Exit status 0 means that all numbers are the same, but for those that a
     notebook says vary; 1 that some are not.

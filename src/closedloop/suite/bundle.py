@@ -19,7 +19,7 @@ Files = Iterator[tuple[str, bytes]]
 def write_bundle(platform: Platform, archive: Path, run: Path | None = None) -> int:
     """Write `archive` (tar.gz) about the platform and the folder of a run; returns its files.
 
-    What cannot be read becomes a file that says why. Raises `SuiteError` when
+    A source that cannot be read becomes a file that says why. Raises `SuiteError` when
     `run` is no folder.
     """
     if run is not None and not run.is_dir():

@@ -1,4 +1,4 @@
-"""What the suite cannot do."""
+"""The error for a request that the suite cannot meet."""
 
 
 class SuiteError(Exception):

@@ -185,7 +185,7 @@ class Run:
                 self._trouble(error)
 
     def _complete(self, begun: float) -> None:
-        """Write pages, figures and the report of what ran."""
+        """Write pages, figures and the report of the notebooks that ran."""
         known = {outcome.notebook for outcome in self._report.outcomes}
         self._report.outcomes += [
             Outcome(notebook.stem, "not run")

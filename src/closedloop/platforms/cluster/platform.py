@@ -138,7 +138,7 @@ class ClusterPlatform(KubernetesPlatform):
         for program in _PROGRAMS:
             yield file(f"versions/{program[0]}.txt", partial(run, program, timeout=20))
 
-    # What the methods above stand on; each made when first needed.
+    # The clients behind the methods above; each made when first needed.
 
     @property
     def _api(self) -> Api:
@@ -220,7 +220,7 @@ class ClusterPlatform(KubernetesPlatform):
             self._target.provide(named, to_stderr)
 
     def _guard(self, part: str) -> None:
-        """Say who may call the pods of others' software, in namespaces that are all ours."""
+        """Apply the policies about callers of others' software, in namespaces that are all ours."""
         for namespace in parts.demand(part).namespaces:
             found = self._api.get("Namespace", namespace)
             loaded = [one for one in load(self._manifests, _POLICIES) if one.namespace == namespace]
@@ -233,7 +233,7 @@ class ClusterPlatform(KubernetesPlatform):
                 )
 
     def _publish(self, part: str) -> None:
-        """Give what a part's namespaces publish its ports on this machine."""
+        """Give the published Services of a part's namespaces their ports on this machine."""
         if self._target.kind is None:
             return
         namespaces = set(parts.demand(part).namespaces)
@@ -287,7 +287,7 @@ def _warn(sentence: str) -> None:
 def from_environment(
     context: str | None = None, registry: str | None = None, offline: Path | None = None
 ) -> ClusterPlatform:
-    """With what is not given from `$CLOSEDLOOP_CONTEXT`, `_REGISTRY` and `_OFFLINE`.
+    """With defaults from `$CLOSEDLOOP_CONTEXT`, `_REGISTRY` and `_OFFLINE`.
 
     Notebooks run in processes of their own and know a platform by its name only.
     """

@@ -38,7 +38,7 @@ class EmbeddedPlatform(KubernetesPlatform):
         self._api: tuple[DaemonState, Api] | None = None
 
     def start(self, report: Report) -> None:
-        """Nothing: what is installed or applied first starts the daemon."""
+        """Do nothing: the first installation or apply starts the daemon."""
 
     def install(self, part: str) -> list[PartStatus]:
         elasticsearch = os.environ.get("CLOSEDLOOP_ELASTICSEARCH_URL", "").rstrip("/")
@@ -54,7 +54,7 @@ class EmbeddedPlatform(KubernetesPlatform):
         return Applier(self._started()).apply(loaded)
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:
-        loaded = [*reversed(self._load(manifests))]  # users before what they use
+        loaded = [*reversed(self._load(manifests))]  # users before the things they use
         api = self._server()
         if api is None:
             return [f"{one.kind}/{one.name} absent" for one in loaded]
