@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from closedloop.manifests import ManifestError
 from closedloop.paths import NoCheckout
 from closedloop.platforms.protocol import PlatformError
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.interrupts import INTERRUPTED
 
 _KNOWN = (PlatformError, ManifestError, NoCheckout, SuiteError, TimeoutError)

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 from closedloop import paths
 from closedloop.cli.options import PlatformName, PlatformOption, open_platform
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 TEST_PARAMETERS = "test-parameters.yaml"
 QUICK_PARAMETERS = "quick-parameters.yaml"

@@ -111,7 +111,7 @@ class Platform(Protocol):
         """Every workload; empty where nothing runs."""
         ...
 
-    def evidence(self) -> Iterator[tuple[str, bytes]]:
+    def dump(self) -> Iterator[tuple[str, bytes]]:
         """Files for `closedloop bundle`: a name and the content of each, without passwords.
 
         Objects, events, logs and versions; empty where nothing runs.

@@ -11,7 +11,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from closedloop.platforms.protocol import PartStatus, Platform
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 Files = Iterator[tuple[str, bytes]]
 
@@ -41,7 +41,7 @@ def _files(platform: Platform, run: Path | None, archive: Path) -> Files:
     yield "versions/python.txt", _versions().encode()
     yield _file("status.txt", lambda: _table(platform.status()))
     try:
-        yield from platform.evidence()
+        yield from platform.dump()
     except Exception as error:  # noqa: BLE001 - the run's files are wanted all the more
         yield "platform.txt", f"cannot be read: {error}\n".encode()
     if run is not None:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 # The folders of a checkout that a wheel carries (`pyproject.toml`).
 CARRIED = ("manifests", "notebooks", "img", "docker/iris/requirements.txt")

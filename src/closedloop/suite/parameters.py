@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 RUN = "run.json"
 # Parameters in which two runs of one suite may differ: they say where it runs.

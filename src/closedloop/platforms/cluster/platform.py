@@ -13,7 +13,7 @@ from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, 
 from closedloop.platforms import parts
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import NoSuchKind
-from closedloop.platforms.client.evidence import file
+from closedloop.platforms.client.dump import file
 from closedloop.platforms.client.platform import KubernetesPlatform
 from closedloop.platforms.cluster import access, plan
 from closedloop.platforms.cluster.applying import ClusterApplier
@@ -131,8 +131,8 @@ class ClusterPlatform(KubernetesPlatform):
                     _warn(reason)
             self._forget()
 
-    def evidence(self) -> Iterator[tuple[str, bytes]]:
-        yield from super().evidence()
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        yield from super().dump()
         if self._target.exists():
             yield file("helm-releases.yaml", self._target.helm.releases)
         for program in _PROGRAMS:
@@ -257,9 +257,9 @@ class ClusterPlatform(KubernetesPlatform):
             return ()
         return super()._workloads(api)
 
-    def _evident(self, api: Api) -> list[str]:
+    def _dumped(self, api: Api) -> list[str]:
         # A guest may not ask which namespaces there are.
-        return self._namespaces() if self._guest is not None else super()._evident(api)
+        return self._namespaces() if self._guest is not None else super()._dumped(api)
 
     def _forget(self) -> None:
         for name in ("_forwarder", "_relay"):

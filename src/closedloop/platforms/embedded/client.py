@@ -80,8 +80,8 @@ class EmbeddedPlatform(KubernetesPlatform):
     def status(self) -> list[PartStatus]:
         return [*super().status(), *self._elsewhere()]
 
-    def evidence(self) -> Iterator[tuple[str, bytes]]:
-        yield from super().evidence()
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        yield from super().dump()
         log = self._lifecycle.folder / "daemon.log"
         if log.is_file():
             yield "logs/daemon.log", log.read_bytes()
@@ -148,7 +148,7 @@ class EmbeddedPlatform(KubernetesPlatform):
         found = workloads.everything(api, [""])
         return sorted(found, key=lambda one: order.get(one["metadata"]["namespace"], len(order)))
 
-    def _evident(self, api: Api) -> list[str]:  # noqa: ARG002
+    def _dumped(self, api: Api) -> list[str]:  # noqa: ARG002
         return [""]
 
     def _urls(self, found: Sequence[Mapping[str, Any]]) -> dict[str, str]:

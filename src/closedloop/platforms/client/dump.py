@@ -1,4 +1,4 @@
-"""The evidence of a failure, as files: objects, events, logs, versions."""
+"""A dump for the search of a fault, as files: objects, events, logs, versions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -48,7 +48,7 @@ _FORBIDDEN = 403
 _OF_THE_CLUSTER = {"Node", "Namespace", "CustomResourceDefinition"}
 
 
-def evidence(api: Api, namespaces: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def dump(api: Api, namespaces: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Pairs of a file's name and its content; an unreadable source becomes a file that says so."""
     pods: list[Object] = []
     for kind in _KINDS:
