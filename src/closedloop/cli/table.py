@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from closedloop.log.mapping import DEAD_LETTERS
+from closedloop.loop.keys import DEAD_LETTERS
 from closedloop.loop.scoring.said import ADVICE
 from closedloop.platforms.protocol import PartStatus
 

@@ -15,11 +15,10 @@ from elasticsearch import Elasticsearch
 
 from closedloop.log.operations import FIRST_WRITE
 from closedloop.log.templates import Template, template
-from closedloop.loop.keys import INDEX_PATTERN, OWNER
+from closedloop.loop.keys import DEAD_LETTERS, INDEX_PATTERN, OWNER
 from closedloop.loop.output import Outputs, read_outputs
 from closedloop.loop.scoring.verdict import SUMS
 
-DEAD_LETTERS = "closedloop-dead-letters"
 OUTPUTS = "closedloop-outputs"
 """The declarations by which the log is scored: a document for each, named as it is in the file."""
 
