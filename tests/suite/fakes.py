@@ -32,6 +32,12 @@ class FakePlatform:
             raise PlatformError(f"{part} does not start: see its log")
         return self.status()
 
+    def build(self, folder: Path, *, registry: str = "") -> str:
+        return f"closedloop/model-{folder.name}:1"
+
+    def merge(self, kind: str, name: str, namespace: str, patch: Object) -> None:
+        self.calls.append(f"merge {kind} {namespace}/{name}")
+
     def apply(self, *manifests: str | Path | Object) -> list[str]:
         self.up = True
         self.calls.append(f"apply {' '.join(str(m) for m in manifests)}")

@@ -56,8 +56,20 @@ class Platform(Protocol):
         """
         ...
 
+    def build(self, folder: Path, *, registry: str = "") -> str:
+        """The image of the model in a folder, made unless it is there; `closedloop.models.own`
+        says what the folder holds.
+
+        A cluster that is not ours takes it from `registry`, where it is pushed.
+        """
+        ...
+
     def apply(self, *manifests: str | Path | Object) -> list[str]:
         """Create or update objects; returns `kind/name` of each, with what happened to it."""
+        ...
+
+    def merge(self, kind: str, name: str, namespace: str, patch: Object) -> None:
+        """Change some fields of an object, and leave the others as they are (JSON merge patch)."""
         ...
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:

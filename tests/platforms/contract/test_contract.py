@@ -56,6 +56,16 @@ def test_apply_says_what_happened_to_each_object(empty: Platform) -> None:
     assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "3"}
 
 
+def test_a_merge_leaves_what_others_applied_and_stays_when_they_apply_again(
+    empty: Platform,
+) -> None:
+    empty.apply(config(a="1"))
+    empty.merge("ConfigMap", "words", NAMESPACE, {"data": {"b": "2"}})
+    assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "1", "b": "2"}
+    empty.apply(config(a="3"))
+    assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "3", "b": "2"}
+
+
 def test_objects_come_in_their_order_and_go_in_the_reverse(empty: Platform) -> None:
     both = deployment(), service()
     assert empty.apply(*both) == ["Service/echo created", "Deployment/echo created"]

@@ -13,7 +13,7 @@ from closedloop.platforms.client.conditions import is_same
 from closedloop.platforms.client.diagnosis import diagnose
 from closedloop.platforms.client.evidence import evidence
 from closedloop.platforms.client.waiting import wait
-from closedloop.platforms.protocol import PartStatus, PlatformError
+from closedloop.platforms.protocol import Object, PartStatus, PlatformError
 
 # Where the walkthrough's models are.
 MODELS = "seldon"
@@ -52,6 +52,9 @@ class KubernetesPlatform(ABC):
 
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
         return self._demand().list(kind, namespace)[0]
+
+    def merge(self, kind: str, name: str, namespace: str, patch: Object) -> None:
+        self._demand().merge(kind, name, namespace, patch)
 
     def wait(
         self,
