@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import requests
 import yaml
 
 from closedloop.loop.output import InvalidOutput, Output
@@ -122,9 +123,20 @@ def judged(output: Output, answer: Mapping[str, object], truth: object) -> Verdi
     return judge(output, read_answer(output, said.rows[0], said.names), actual, None)
 
 
-def demand_scored(verdict: Verdict, folder: Path, answer: object, truth: object) -> None:
-    """Raise `OwnModelError` where the declaration does not fit an answer and its truth."""
-    about = f"the answer {answer} and its truth {truth!r}"
+def first_verdict(
+    output: Output, folder: Path, answer: requests.Response, truth: object
+) -> Verdict:
+    """The verdict on the answer to one row, which is right or wrong.
+
+    Raises `OwnModelError` where the model of `folder` failed, or its declaration does not fit.
+    """
+    if answer.status_code != requests.codes.ok:
+        raise OwnModelError(
+            f"the model of {folder} answers the first row with status {answer.status_code}:"
+            f" {' '.join(answer.text.split())[:300]}: correct its predict"
+        )
+    verdict = judged(output, answer.json(), truth)
+    about = f"the answer {answer.text.strip()[:300]} and its truth {truth!r}"
     if verdict.state != "scored":
         raise OwnModelError(f"{about} do not fit {folder / OUTPUT}: {ADVICE[verdict.reason]}")
     if verdict.correct is None:
@@ -132,6 +144,18 @@ def demand_scored(verdict: Verdict, folder: Path, answer: object, truth: object)
             f"{about} are neither right nor wrong by {folder / OUTPUT}: declare a tolerance, by"
             " which two models can be compared"
         )
+    return verdict
+
+
+def distinct(folders: Sequence[Path]) -> list[str]:
+    """The predictors' names of models' folders. Raises `OwnModelError` for two of one name."""
+    names = [label(folder) for folder in folders]
+    if len(set(names)) < len(names):
+        raise OwnModelError(
+            f"{' and '.join(map(str, folders))} have one name, {names[0]}, and predictors are named"
+            " after their folders: rename one"
+        )
+    return names
 
 
 def link(grafana: str, dashboard: str, **variables: str) -> str:

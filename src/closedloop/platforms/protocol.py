@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # it takes a second to import
+    from kubernetes.client import ApiClient
 
 
 class Report(Protocol):
@@ -68,10 +71,6 @@ class Platform(Protocol):
         """Create or update objects; returns `kind/name` of each, with what happened to it."""
         ...
 
-    def merge(self, kind: str, name: str, namespace: str, patch: Object) -> None:
-        """Change some fields of an object, and leave the others as they are (JSON merge patch)."""
-        ...
-
     def delete(self, *manifests: str | Path | Object) -> list[str]:
         """Delete objects and wait until what they described is gone; absent ones are no error."""
         ...
@@ -82,6 +81,13 @@ class Platform(Protocol):
 
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
         """All objects of a kind, of one namespace or of all."""
+        ...
+
+    def kubernetes(self) -> "ApiClient":
+        """A client of the API server, for the APIs of `kubernetes.client`: `CoreV1Api` and others.
+
+        Their errors are `kubernetes.client.ApiException`.
+        """
         ...
 
     def wait(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 import yaml
+from kubernetes.client import CoreV1Api
 
 from closedloop.notebook.waiting import until
 from closedloop.platforms.protocol import Platform, PlatformError
@@ -56,11 +57,12 @@ def test_apply_says_what_happened_to_each_object(empty: Platform) -> None:
     assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "3"}
 
 
-def test_a_merge_leaves_what_others_applied_and_stays_when_they_apply_again(
+def test_a_patch_leaves_what_others_applied_and_stays_when_they_apply_again(
     empty: Platform,
 ) -> None:
     empty.apply(config(a="1"))
-    empty.merge("ConfigMap", "words", NAMESPACE, {"data": {"b": "2"}})
+    core = CoreV1Api(empty.kubernetes())
+    core.patch_namespaced_config_map("words", NAMESPACE, {"data": {"b": "2"}})
     assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "1", "b": "2"}
     empty.apply(config(a="3"))
     assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "3", "b": "2"}

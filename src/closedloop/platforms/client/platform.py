@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from kubernetes.client import ApiClient
+
 from closedloop.platforms import parts
 from closedloop.platforms.client import routes, workloads
 from closedloop.platforms.client.api import Api
@@ -13,7 +15,7 @@ from closedloop.platforms.client.conditions import is_same
 from closedloop.platforms.client.diagnosis import diagnose
 from closedloop.platforms.client.evidence import evidence
 from closedloop.platforms.client.waiting import wait
-from closedloop.platforms.protocol import Object, PartStatus, PlatformError
+from closedloop.platforms.protocol import PartStatus, PlatformError
 
 # Where the walkthrough's models are.
 MODELS = "seldon"
@@ -53,8 +55,8 @@ class KubernetesPlatform(ABC):
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
         return self._demand().list(kind, namespace)[0]
 
-    def merge(self, kind: str, name: str, namespace: str, patch: Object) -> None:
-        self._demand().merge(kind, name, namespace, patch)
+    def kubernetes(self) -> ApiClient:
+        return ApiClient(self._demand().configuration)
 
     def wait(
         self,
