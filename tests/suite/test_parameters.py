@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.parameters import (
     Parameter,
     assign,

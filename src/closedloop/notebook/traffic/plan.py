@@ -244,8 +244,10 @@ def _check(
     for name, said in (("labels", labels), ("truths", truths)):
         if said is not None and len(said) != len(rows):
             raise ValueError(f"there are {len(said)} {name} for {len(rows)} rows: give one a row")
-    if sum(said is not None for said in (labels, right, truths)) > 1:
-        raise ValueError("of labels, right and truths two are given: truth comes from one of them")
+    sources = {"labels": labels, "right": right, "truths": truths}
+    named = [name for name, said in sources.items() if said is not None]
+    if len(named) > 1:
+        raise ValueError(f"{' and '.join(named)} are given: truth comes from one of them")
     if n is None and seconds is None:
         raise ValueError("neither n nor seconds is given: say when the traffic ends")
     for name, value in (("n", n), ("seconds", seconds), ("rate", rate)):

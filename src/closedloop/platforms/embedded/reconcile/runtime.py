@@ -59,7 +59,7 @@ _NONE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 class Unsupported(ValueError):
-    """An image, command or model that this machine cannot run; the message says what it can."""
+    """An image, command or model that cannot run here; the message names those that can."""
 
 
 @dataclass(frozen=True, slots=True)
