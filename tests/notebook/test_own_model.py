@@ -125,8 +125,8 @@ def test_a_first_answer_that_does_not_fit_is_one_sentence(
 
 def test_the_deployment_is_one_that_the_operator_takes() -> None:
     made = deployment("mine", {"old": "r.example/old:1", "new": "r.example/new:2"})
-    (read_,) = read([Manifest("mine", made), *(Manifest("t", t) for t in [])])
-    assert (read_.namespace, read_.name) == ("seldon", "mine")
+    (one,) = read([Manifest("mine", made)])
+    assert (one.namespace, one.name) == ("seldon", "mine")
     first, second = made["spec"]["predictors"]
     assert ("shadow" in first, second["shadow"]) == (False, True)
     images = [p["componentSpecs"][0]["spec"]["containers"][0]["image"] for p in (first, second)]

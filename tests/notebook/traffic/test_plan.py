@@ -200,7 +200,6 @@ def bad(
         ({"rows": []}, "rows is empty"),
         ({"labels": [1]}, "1 labels for 3 rows"),
         ({"labels": [1, 2, 3], "right": 0.5}, "labels and right are given"),
-        ({"truths": [1]}, "1 truths for 3 rows"),
         ({"n": None}, "when the traffic ends"),
         ({"rate": 0}, "rate is 0"),
         ({"share": 2}, "share is 2"),
