@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import nbformat
+from kubernetes.client import ApiClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from closedloop.platforms.protocol import Object, PartStatus, PlatformError, Report
@@ -45,6 +46,9 @@ class FakePlatform:
 
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
         return []
+
+    def kubernetes(self) -> ApiClient:
+        raise PlatformError("there is no API server")
 
     def wait(
         self,
@@ -89,6 +93,13 @@ def code(source: str, *tags: str) -> nbformat.NotebookNode:
     cell: nbformat.NotebookNode = new_code_cell(source)
     if tags:
         cell.metadata["tags"] = list(tags)
+    return cell
+
+
+def slide(source: str, kind: str) -> nbformat.NotebookNode:
+    """A markdown cell of a slide type."""
+    cell: nbformat.NotebookNode = new_markdown_cell(source)
+    cell.metadata["slideshow"] = {"slide_type": kind}
     return cell
 
 

@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # it takes a second to import
+    from kubernetes.client import ApiClient
 
 
 class Report(Protocol):
@@ -70,6 +73,13 @@ class Platform(Protocol):
 
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
         """All objects of a kind, of one namespace or of all."""
+        ...
+
+    def kubernetes(self) -> "ApiClient":
+        """A client of the API server, for the APIs of `kubernetes.client`: `CoreV1Api` and others.
+
+        Their errors are `kubernetes.client.ApiException`.
+        """
         ...
 
     def wait(
