@@ -197,7 +197,7 @@ class Run:
             executed = folder / notebook.name
             if not executed.exists():
                 continue
-            html = page(executed, notebook.parent)
+            html = page(executed, notebook.parent, folder)
             executed.with_suffix(".html").write_text(html, encoding="utf-8")
             self._report.figures[notebook.stem] = figures_of(executed)
             self._report.results[notebook.stem] = results(executed)
