@@ -7,7 +7,7 @@ from playwright.sync_api import Browser
 
 from closedloop.notebook.display import show
 from closedloop.paths import checkout_root
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.pdf import write_pdfs
 from closedloop.suite.slides import write_slides
 from tests.suite.browser import PROPORTIONAL, fonts

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

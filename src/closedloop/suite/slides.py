@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 from nbconvert import SlidesExporter
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.html import TEMPLATES, preprocessors, render
 from closedloop.suite.tags import INJECTED
 
