@@ -33,6 +33,7 @@ _STYLE = """
 .jp-OutputArea .jp-OutputArea-output .highlight pre,
 .jp-OutputArea .jp-OutputArea-output .highlight pre span {
   font-family: var(--jp-code-font-family); }
+.jp-OutputArea .jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
 .jp-OutputArea .closedloop-file { margin: 0 .4em; font-size: .8em; }
 """
 
