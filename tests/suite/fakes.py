@@ -33,6 +33,9 @@ class FakePlatform:
             raise PlatformError(f"{part} does not start: see its log")
         return self.status()
 
+    def build(self, folder: Path, *, registry: str = "") -> str:
+        return f"closedloop/model-{folder.name}:1"
+
     def apply(self, *manifests: str | Path | Object) -> list[str]:
         self.up = True
         self.calls.append(f"apply {' '.join(str(m) for m in manifests)}")

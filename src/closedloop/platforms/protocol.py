@@ -59,6 +59,14 @@ class Platform(Protocol):
         """
         ...
 
+    def build(self, folder: Path, *, registry: str = "") -> str:
+        """The image of the model in a folder, made unless it is there; `closedloop.models.own`
+        says what the folder holds.
+
+        A cluster that is not ours takes it from `registry`, where it is pushed.
+        """
+        ...
+
     def apply(self, *manifests: str | Path | Object) -> list[str]:
         """Create or update objects; returns `kind/name` of each, with its change."""
         ...
