@@ -18,6 +18,8 @@ def request_logging(recorded: Recorded) -> None:
     assert recorded["feedback tags"] == {"user": "Seldon Admin", "date": "11/07/2020"}
     assert recorded["correct"] is True
     assert recorded["dead letter reason"] == "bad_payload"
+    assert recorded["ready"] == "True"
+    assert "Started" in recorded["events of the pod"]
 
 
 def feedback_metrics(recorded: Recorded) -> None:
@@ -111,6 +113,8 @@ def two_models(recorded: Recorded) -> None:
     assert recorded["second decision"] == "promote"
     assert recorded["failed while promoting"] == 0
     assert (recorded["serving"], recorded["shadow"]) == ("logistic", "perceptron")
+    assert recorded["the shadow saw fewer"] is True
+    assert recorded["failed while weighing"] == 0
 
 
 def history(recorded: Recorded) -> None:

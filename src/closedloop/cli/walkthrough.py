@@ -175,17 +175,25 @@ def slides(
             show_default=False,
         ),
     ] = None,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Print each deck as PDF, too; needs the extra `pdf`.")
+    ] = False,
 ) -> None:
-    """Write a deck of slides for each notebook; a browser opens them without a network."""
+    """Write a deck of slides for each notebook; a browser opens them without a network.
+
+    The key S opens the speaker's view with its notes. To run cells on the slides,
+    open the notebook in `jupyter lab` and press its slides button.
+    """
     from closedloop.suite.choice import notebooks_in
+    from closedloop.suite.pdf import write_pdfs
     from closedloop.suite.slides import write_slides
 
     originals = paths.checkout_root() / "notebooks"
     source = executed or originals
     target = out or (executed or paths.out_folder()) / "slides"
     decks = write_slides(notebooks_in(source), target, images=originals)
-    for deck in decks:
-        typer.echo(deck)
+    for written in [*decks, *(write_pdfs(decks) if pdf else [])]:
+        typer.echo(written)
 
 
 def same(

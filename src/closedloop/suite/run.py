@@ -202,7 +202,7 @@ class Run:
             executed = folder / f"{name}.ipynb"
             if not executed.exists():
                 continue
-            html = page(executed, notebook.parent)
+            html = page(executed, notebook.parent, folder)
             executed.with_suffix(".html").write_text(html, encoding="utf-8")
             self._report.figures[name] = figures_of(executed)
             self._report.results[name] = results(executed)
