@@ -135,7 +135,9 @@ def test_a_talkative_run_tells_of_waits_and_texts_and_shows_pictures_as_they_com
     assert place == sorted(place)
 
 
-def test_a_failing_cell(tmp_path: Path) -> None:
+def test_a_failing_cell_is_told_and_logs_are_saved_before_the_platform_stops(
+    tmp_path: Path,
+) -> None:
     bad = notebook(tmp_path / "01_bad.ipynb", "print('so far')\n1 / (n - 2)", "'never'")
     case = Case(tmp_path, bad, notebook(tmp_path / "02_next.ipynb"))
     assert case.run() == 1
@@ -153,11 +155,6 @@ def test_a_failing_cell(tmp_path: Path) -> None:
     assert "ZeroDivisionError: division by zero" in case.junit
     assert "1 / (n - 2)" in case.summary
     assert (case.folder / "bundle.tar.gz").exists()
-
-
-def test_logs_are_saved_before_the_platform_is_stopped(tmp_path: Path) -> None:
-    case = Case(tmp_path, notebook(tmp_path / "01_bad.ipynb", "raise ValueError('no')"))
-    case.run()
     calls = case.platform.calls
     assert calls.index("logs seldon-logs/logger") < calls.index("down")
     saved = case.folder / "logs" / "seldon-logs_logger.log"
@@ -219,12 +216,6 @@ def test_keep_leaves_the_platform_and_prints_urls(tmp_path: Path) -> None:
     assert "http://127.0.0.1:8003" in case.out.getvalue()
 
 
-def test_a_platform_that_was_up_before_stays_up(tmp_path: Path) -> None:
-    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb"), platform=FakePlatform(up=True))
-    assert case.run() == 0
-    assert "down" not in case.platform.calls
-
-
 def test_a_platform_that_does_not_answer_is_left_alone(tmp_path: Path) -> None:
     class Silent(FakePlatform):
         def status(self) -> list[PartStatus]:
@@ -245,20 +236,22 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     assert case.platform.calls == []
 
 
-def test_the_notebook_runs_in_its_own_folder(tmp_path: Path) -> None:
-    (tmp_path / "beside.txt").write_text("here")
-    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb", "assert open('beside.txt').read()"))
-    assert case.run() == 0
-
-
-def test_relative_paths_of_the_environment_mean_the_same_in_a_notebook(
+def test_a_notebook_runs_in_its_own_folder_where_relative_paths_mean_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = f"from closedloop import paths\nassert str(paths.home()) == {str(tmp_path / 'h')!r}"
-    case = Case(tmp_path, notebook(tmp_path / "notebooks" / "01_a.ipynb", source))
+    """And a platform that was up before stays up."""
+    source = (
+        "from closedloop import paths\n"
+        f"assert str(paths.home()) == {str(tmp_path / 'h')!r}\n"
+        "assert open('beside.txt').read()"
+    )
+    path = tmp_path / "notebooks" / "01_a.ipynb"
+    case = Case(tmp_path, notebook(path, source), platform=FakePlatform(up=True))
+    path.with_name("beside.txt").write_text("here")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CLOSEDLOOP_HOME", "h")
     assert case.run() == 0, case.err.getvalue()
+    assert "down" not in case.platform.calls
 
 
 @pytest.fixture
@@ -280,7 +273,9 @@ def signal_when() -> Iterator[Callable[[Path, signal.Signals], None]]:
         thread.join()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)]
+)
 def test_an_interrupted_run_leaves_nothing(
     number: signal.Signals,
     tmp_path: Path,

@@ -59,7 +59,10 @@ class EmbeddedPlatform(KubernetesPlatform):
 
     def apply(self, *manifests: str | Path | Object) -> list[str]:
         loaded = self._load(manifests)
-        return Applier(self._started()).apply(loaded)
+        applier = Applier(self._started())
+        if len(loaded) > 1:  # all or nothing, and every fault at once
+            applier.check(loaded)
+        return applier.apply(loaded)
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:
         loaded = [*reversed(self._load(manifests))]  # users before the things they use
