@@ -66,7 +66,7 @@ def home() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """What tells a process in another folder where things lie, where a relative path would not.
+    """The variables that tell a process in another folder where things lie.
 
     Raises `NoCheckout`.
     """
@@ -78,7 +78,7 @@ def environment() -> dict[str, str]:
 
 
 def parts_folder() -> Path:
-    """What was installed and outlives a run: packages, the model servers' environment, models."""
+    """Installed things that outlive a run: packages, the model servers' environment, models."""
     return home() / "parts"
 
 

@@ -76,7 +76,7 @@ class FakePlatform:
             PartStatus("seldon-logs/logger", "0.1.0", "restarting", restarts=3, note=self.note),
         ]
 
-    def evidence(self) -> Iterator[tuple[str, bytes]]:
+    def dump(self) -> Iterator[tuple[str, bytes]]:
         yield "objects/Pod.yaml", b"{}"
 
     def down(self) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.parameters import Parameter, assign, declared, parameters_of, read_defaults
 from tests.suite.fakes import notebook
 

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from closedloop.platforms.protocol import PartStatus, PlatformError
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.interrupts import INTERRUPTED
 from closedloop.suite.parameters import assign
 from closedloop.suite.results import results

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 from closedloop import paths
 from closedloop.cli.options import PlatformName, PlatformOption, open_platform
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 TEST_PARAMETERS = "test-parameters.yaml"
 QUICK_PARAMETERS = "quick-parameters.yaml"
@@ -208,7 +208,7 @@ def same(
         typer.Option(help="Something that was not covered, for the page. Repeatable."),
     ] = None,
 ) -> None:
-    """Compare what two runs recorded, number by number: one line for each difference.
+    """Compare the records of two runs, number by number: one line for each difference.
 
     Exit status 0 means that all numbers are the same, but for those that a
     notebook says vary; 1 that some are not.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 _NUMBERED = re.compile(r"\d\d_\w+\.ipynb")
 

@@ -32,7 +32,7 @@ def execute(
 
     The working directory is the notebook's own folder. `watch` is told of each
     picture; if `talkative`, the console shows each wait and each printed line.
-    `running` is called with what ends the kernel at once, before it starts, and
+    `running` is called with the function that ends the kernel at once, before it starts, and
     with None when it has ended; the caller of that makes `interrupted` true.
     """
     with (

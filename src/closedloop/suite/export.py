@@ -1,12 +1,12 @@
-"""Notebooks, manifests and what goes with them, written out to be changed."""
+"""Notebooks, manifests and their companions, written out to be changed."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
-# What a wheel carries of a checkout (`pyproject.toml`).
+# The folders of a checkout that a wheel carries (`pyproject.toml`).
 CARRIED = ("manifests", "notebooks", "img", "docker/iris/requirements.txt")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*")
 

@@ -1,4 +1,4 @@
-"""A notebook's parameters: what its first code cell declares, and values given for them."""
+"""A notebook's parameters: those of its first code cell, and values given for them."""
 
 import ast
 import io
@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 
 @dataclass(frozen=True, slots=True)

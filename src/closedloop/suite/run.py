@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from closedloop.platforms.protocol import Platform
+from closedloop.suite import SuiteError
 from closedloop.suite.bundle import write_bundle
-from closedloop.suite.errors import SuiteError
 from closedloop.suite.execute import execute
 from closedloop.suite.figures import figures_of, write_figures
 from closedloop.suite.html import page
@@ -185,7 +185,7 @@ class Run:
                 self._trouble(error)
 
     def _complete(self, begun: float) -> None:
-        """Write pages, figures and the report of what ran."""
+        """Write pages, figures and the report of the notebooks that ran."""
         known = {outcome.notebook for outcome in self._report.outcomes}
         self._report.outcomes += [
             Outcome(notebook.stem, "not run")

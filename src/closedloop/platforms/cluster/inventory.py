@@ -1,4 +1,4 @@
-"""What we made on a cluster, in the order of making: a ConfigMap that outlives this process.
+"""The inventory of our objects on a cluster, oldest first: a ConfigMap that outlives us.
 
 Something is written down before it is made, so that an interruption leaves
 nothing behind that `down` would not find.
@@ -58,12 +58,12 @@ class Inventory:
         return _lines(found)
 
     def add(self, things: Iterable[Made]) -> None:
-        """Write down what is about to be made; what is in the list keeps its place."""
+        """Write down objects about to be made; one in the list already keeps its place."""
         wanted = list(things)
         self._change(lambda made: [*made, *(t for t in dict.fromkeys(wanted) if t not in made)])
 
     def remove(self, things: Iterable[Made]) -> None:
-        """Strike what is gone; an empty list is removed itself."""
+        """Strike the objects that are gone; an empty list is removed itself."""
         gone = set(things)
         self._change(lambda made: [thing for thing in made if thing not in gone])
 

@@ -24,7 +24,7 @@ class Kind:
         self._folder, self._config, self._image = folder, config, image
 
     def exists(self) -> bool:
-        """Whether kind knows a cluster of our name, whoever made it."""
+        """Whether kind knows a cluster of our name, ours or not."""
         try:
             return NAME in run(["kind", "get", "clusters"]).split()
         except CommandFailed as error:

@@ -13,7 +13,7 @@ from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, 
 from closedloop.platforms import parts
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import NoSuchKind
-from closedloop.platforms.client.evidence import file
+from closedloop.platforms.client.dump import file
 from closedloop.platforms.client.platform import KubernetesPlatform
 from closedloop.platforms.cluster import access, plan
 from closedloop.platforms.cluster.applying import ClusterApplier
@@ -131,14 +131,14 @@ class ClusterPlatform(KubernetesPlatform):
                     _warn(reason)
             self._forget()
 
-    def evidence(self) -> Iterator[tuple[str, bytes]]:
-        yield from super().evidence()
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        yield from super().dump()
         if self._target.exists():
             yield file("helm-releases.yaml", self._target.helm.releases)
         for program in _PROGRAMS:
             yield file(f"versions/{program[0]}.txt", partial(run, program, timeout=20))
 
-    # What the methods above stand on; each made when first needed.
+    # The clients behind the methods above; each made when first needed.
 
     @property
     def _api(self) -> Api:
@@ -220,7 +220,7 @@ class ClusterPlatform(KubernetesPlatform):
             self._target.provide(named, to_stderr)
 
     def _guard(self, part: str) -> None:
-        """Say who may call the pods of others' software, in namespaces that are all ours."""
+        """Apply the policies about callers of others' software, in namespaces that are all ours."""
         for namespace in parts.demand(part).namespaces:
             found = self._api.get("Namespace", namespace)
             loaded = [one for one in load(self._manifests, _POLICIES) if one.namespace == namespace]
@@ -233,7 +233,7 @@ class ClusterPlatform(KubernetesPlatform):
                 )
 
     def _publish(self, part: str) -> None:
-        """Give what a part's namespaces publish its ports on this machine."""
+        """Give the published Services of a part's namespaces their ports on this machine."""
         if self._target.kind is None:
             return
         namespaces = set(parts.demand(part).namespaces)
@@ -257,9 +257,9 @@ class ClusterPlatform(KubernetesPlatform):
             return ()
         return super()._workloads(api)
 
-    def _evident(self, api: Api) -> list[str]:
+    def _dumped(self, api: Api) -> list[str]:
         # A guest may not ask which namespaces there are.
-        return self._namespaces() if self._guest is not None else super()._evident(api)
+        return self._namespaces() if self._guest is not None else super()._dumped(api)
 
     def _forget(self) -> None:
         for name in ("_forwarder", "_relay"):
@@ -287,7 +287,7 @@ def _warn(sentence: str) -> None:
 def from_environment(
     context: str | None = None, registry: str | None = None, offline: Path | None = None
 ) -> ClusterPlatform:
-    """With what is not given from `$CLOSEDLOOP_CONTEXT`, `_REGISTRY` and `_OFFLINE`.
+    """With defaults from `$CLOSEDLOOP_CONTEXT`, `_REGISTRY` and `_OFFLINE`.
 
     Notebooks run in processes of their own and know a platform by its name only.
     """

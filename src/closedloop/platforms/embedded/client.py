@@ -38,7 +38,7 @@ class EmbeddedPlatform(KubernetesPlatform):
         self._api: tuple[DaemonState, Api] | None = None
 
     def start(self, report: Report) -> None:
-        """Nothing: what is installed or applied first starts the daemon."""
+        """Do nothing: the first installation or apply starts the daemon."""
 
     def install(self, part: str) -> list[PartStatus]:
         elasticsearch = os.environ.get("CLOSEDLOOP_ELASTICSEARCH_URL", "").rstrip("/")
@@ -54,7 +54,7 @@ class EmbeddedPlatform(KubernetesPlatform):
         return Applier(self._started()).apply(loaded)
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:
-        loaded = [*reversed(self._load(manifests))]  # users before what they use
+        loaded = [*reversed(self._load(manifests))]  # users before the things they use
         api = self._server()
         if api is None:
             return [f"{one.kind}/{one.name} absent" for one in loaded]
@@ -80,8 +80,8 @@ class EmbeddedPlatform(KubernetesPlatform):
     def status(self) -> list[PartStatus]:
         return [*super().status(), *self._elsewhere()]
 
-    def evidence(self) -> Iterator[tuple[str, bytes]]:
-        yield from super().evidence()
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        yield from super().dump()
         log = self._lifecycle.folder / "daemon.log"
         if log.is_file():
             yield "logs/daemon.log", log.read_bytes()
@@ -148,7 +148,7 @@ class EmbeddedPlatform(KubernetesPlatform):
         found = workloads.everything(api, [""])
         return sorted(found, key=lambda one: order.get(one["metadata"]["namespace"], len(order)))
 
-    def _evident(self, api: Api) -> list[str]:  # noqa: ARG002
+    def _dumped(self, api: Api) -> list[str]:  # noqa: ARG002
         return [""]
 
     def _urls(self, found: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -9,10 +9,10 @@ from prometheus_client.registry import Collector
 
 from closedloop.loop.keys import Predictor
 from closedloop.loop.scoring import Scoreboard
+from closedloop.loop.scoring.memory import Capacity
 from closedloop.loop.scoring.reading import REASONS
 from closedloop.loop.scoring.times import DELAYS
 from closedloop.services.kit.labels import LABELS
-from closedloop.services.metrics_server.state import State
 
 COHORT_HOURS = 24
 MOST_CLASSES = 100
@@ -99,6 +99,17 @@ _SINGLE: dict[str, tuple[_Value, str]] = {
     ),
 }
 
+
+class Counts(Protocol):
+    """The counts that are told, and how complete they are: as `state.State` has them."""
+
+    boards: dict[Predictor, Scoreboard]
+    capacity: Capacity
+    missing: int
+    mismatches: dict[Predictor, int]
+    incomplete: set[Predictor]
+
+
 _Boards = list[tuple[Predictor, Scoreboard]]
 
 
@@ -108,7 +119,7 @@ class StateCollector(Collector):
     A ratio whose denominator is zero is left out.
     """
 
-    def __init__(self, state: State, restored: Callable[[], bool]) -> None:
+    def __init__(self, state: Counts, restored: Callable[[], bool]) -> None:
         self._state = state
         self._restored = restored
 

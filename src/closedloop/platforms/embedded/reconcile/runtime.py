@@ -54,7 +54,7 @@ class _Versions(BaseModel, title="versions.yaml"):
 
 
 class Unsupported(ValueError):
-    """An image, command or model that this machine cannot run; the message says what it can."""
+    """An image, command or model that cannot run here; the message names those that can."""
 
 
 @dataclass(frozen=True, slots=True)

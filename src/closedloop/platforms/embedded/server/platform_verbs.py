@@ -1,4 +1,4 @@
-"""What a platform can do and Kubernetes has no word for: `/closedloop/…`.
+"""The verbs of a platform that Kubernetes has no word for: `/closedloop/…`.
 
 A refusal is status 422 with `{"error": "one sentence"}`.
 """
