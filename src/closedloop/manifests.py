@@ -18,11 +18,11 @@ except ImportError:  # PyYAML without libyaml
 
 Document = Mapping[str, object]
 
-# What is no object although it lies among them.
+# Files that lie among manifests and hold no object.
 NOT_OBJECTS = ("values*.yaml", "values*.yml", "versions.yaml", "kustomization.yaml")
 
-# In this order an object comes after what it refers to. Kinds not named come
-# between: after what they may refer to, before what may refer to them.
+# In this order an object comes after those that it refers to. Kinds not named come
+# between: after those that they may refer to, before those that may refer to them.
 ORDER = (
     "CustomResourceDefinition",
     "Namespace",
@@ -99,7 +99,7 @@ class Manifest:
 
     @property
     def title(self) -> str:
-        """What an error calls this object: `Kind namespace/name`."""
+        """The name of this object in an error: `Kind namespace/name`."""
         return f"{self.kind} " + "/".join(part for part in (self.namespace, self.name) if part)
 
     @property
@@ -259,7 +259,7 @@ Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: str(node.value
 
 
 class _StrictLoader(Loader):
-    """For what is ours to correct: no key twice."""
+    """Loads YAML that is ours to correct: no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         seen = set()

@@ -10,7 +10,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from closedloop.paths import parts_folder
 from closedloop.platforms.embedded.monitoring.debian import programs
 from closedloop.platforms.protocol import PlatformError
 from tests.manifests.repository import objects
+from tests.ports import free_port
 
 # Seconds between scrapes: as deployed by ours, and what a cluster's owner may prefer.
 INTERVALS = (1, pytest.param(5, marks=pytest.mark.nightly))
@@ -54,6 +56,34 @@ def rules() -> dict[str, Any]:
     documents: list[Any] = [one.document for one in objects() if one.kind == "PrometheusRule"]
     (rules,) = (document["spec"] for document in documents)
     return cast(dict[str, Any], rules)
+
+
+@contextmanager
+def running_prometheus(folder: Path, *scraped: Mapping[str, object]) -> Iterator[str]:
+    """The URL of a Prometheus with the rules that scrapes each second: `static_configs`."""
+    port = free_port()
+    (folder / "rules.json").write_text(json.dumps(rules()))
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["rules.json"],
+        "scrape_configs": [{"job_name": "closedloop", "static_configs": scraped}],
+    }
+    (folder / "prometheus.yml").write_text(json.dumps(config))
+    server = subprocess.Popen(
+        [
+            program("prometheus"),
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=error",
+        ],
+        cwd=folder,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def _names(rule: Mapping[str, Any]) -> tuple[str, str]:

@@ -7,14 +7,14 @@ import signal
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from closedloop.platforms.protocol import PartStatus, PlatformError
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.interrupts import INTERRUPTED
 from closedloop.suite.parameters import assign
 from closedloop.suite.results import results
@@ -45,7 +45,14 @@ class Case:
         self.notebooks = notebooks
         self.out, self.err = io.StringIO(), io.StringIO()
 
-    def run(self, *, keep: bool = False, talkative: bool = False, **given: str) -> int:
+    def run(
+        self,
+        *,
+        keep: bool = False,
+        talkative: bool = False,
+        again: Mapping[str, Path] | None = None,
+        **given: str,
+    ) -> int:
         values = assign(self.notebooks, given, platform="embedded")
         plan = Plan(
             "embedded",
@@ -56,6 +63,7 @@ class Case:
             talkative,
             junit=self.folder / "junit.txt",
             summary=self.folder / "summary.txt",
+            again=again or {},
         )
         run = Run(
             plan,
@@ -82,7 +90,7 @@ def test_a_run_that_goes_well(tmp_path: Path, home: Path) -> None:
     first = notebook(tmp_path / "01_first.ipynb", "# Numbers", RECORD, code(FIGURE, "figure-line"))
     second = notebook(tmp_path / "02_second.ipynb", "assert n == 5 and platform == 'embedded'")
     case = Case(tmp_path, first, second)
-    assert case.run(n="5") == 0
+    assert case.run(n="5", again={"01_first-more": first}) == 0
     assert results(case.folder / "01_first.ipynb") == {"twice": 10}
     assert case.platform.calls[-1] == "down"
     assert (case.folder / "figures" / "line.png").read_bytes().startswith(b"\x89PNG")
@@ -94,7 +102,12 @@ def test_a_run_that_goes_well(tmp_path: Path, home: Path) -> None:
     run = json.loads((case.folder / "run.json").read_text())
     assert run["ok"] is True
     assert run["notebooks"][0]["state"] == "ok"
-    assert run["results"] == {"01_first": {"twice": 10}, "02_second": {}}
+    assert run["results"] == {
+        "01_first": {"twice": 10},
+        "02_second": {},
+        "01_first-more": {"twice": 4},
+    }
+    assert (case.folder / "figures" / "line-more.png").exists()
     assert run["parts"][0]["part"] == "envoy"
     assert list(home.iterdir()) == []
     assert '<testcase classname="closedloop.embedded" name="01_first"' in case.junit

@@ -34,7 +34,7 @@ def print_table(table: Table) -> None:
     console.print(table)
 
 
-# What is unscorable has advice of its own for each reason.
+# Each reason for being unscorable has advice of its own.
 _BY_OUTCOME = {
     "unmatched": "no answer is known for it: send the Seldon-Puid of the prediction with it",
     "refused": f"see index {DEAD_LETTERS} for each (counted since the metrics server started)",
@@ -62,7 +62,7 @@ def status_table(parts: Iterable[PartStatus]) -> Table:
 
 
 def not_counted_table(found: Iterable[tuple[Mapping[str, str], float]]) -> Table:
-    """A row for each predictor, outcome and reason: labels, how many pieces, and what to do."""
+    """A row for each predictor, outcome and reason: labels, how many pieces, and the remedy."""
     table = Table(
         box=None,
         pad_edge=False,

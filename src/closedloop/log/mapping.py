@@ -5,13 +5,15 @@ names as `""` and `a..b` would be refused: they are read back whole and never
 decide the type of a field. Mapped are the fields that one filters
 and aggregates by. `logged_at` is the logger's own clock at the last write of a
 document; a reader that polls for changes ranges over it, with an overlap for
-refreshes and for several loggers' clocks.
+refreshes and for several loggers' clocks. `first_logged_at` is the same of the first
+write, by which `hourly` counts.
 """
 
 from collections.abc import Mapping
 
 from elasticsearch import Elasticsearch
 
+from closedloop.log.operations import FIRST_WRITE
 from closedloop.log.templates import Template, template
 from closedloop.loop.keys import DEAD_LETTERS, INDEX_PATTERN, OWNER
 from closedloop.loop.output import Outputs, read_outputs
@@ -57,6 +59,7 @@ TEMPLATES: Mapping[str, Template] = {
         {
             "@timestamp": _DATE,
             "logged_at": _DATE,
+            FIRST_WRITE: _DATE,
             "ServingEngine": _KEYWORD,
             **dict.fromkeys(OWNER, _KEYWORD),
             "Ce-Modelid": _KEYWORD,

@@ -10,6 +10,9 @@ from closedloop.loop.sections import Document
 Key = tuple[str, str]
 """Index and document id."""
 
+FIRST_WRITE = "first_logged_at"
+"""The field with the time of a document's first write; logs from before there was one lack it."""
+
 # Far below the limit of Elasticsearch, which keeps the memory of both low, and above
 # a thousand documents of a small model: smaller requests cost more for each.
 _REQUEST_BYTES = 4 << 20
@@ -89,8 +92,13 @@ def overwrite(key: Key, document: Document | None) -> Operation:
 
 
 def logged(key: Key, document: Document) -> Document:
-    """The document as it is kept in the inference log: with its id, and the time of the write."""
-    return {**document, "DocumentId": key[1], "logged_at": rfc3339.now()}
+    """The document as it is kept in the inference log: with its id, and the time of the write.
+
+    The time of its first write stays: counts by it are those of the same documents for good.
+    """
+    now = rfc3339.now()
+    first = {} if "logged_at" in document else {FIRST_WRITE: now}
+    return {**document, **first, "DocumentId": key[1], "logged_at": now}
 
 
 def groups(operations: Sequence[Operation]) -> Iterator[list[Operation]]:

@@ -1,4 +1,4 @@
-"""What every committed notebook keeps to, checked without running it.
+"""The rules that every committed notebook keeps, checked without running it.
 
 `python -m closedloop.suite.contract FILE …` prints the faults of notebook files.
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 from nbconvert import SlidesExporter
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.html import TEMPLATES, hide_input, render
 
 _IMPORT = re.compile(r"@import\s*(url\()?[\"'][^\"']*[\"']\)?;?")

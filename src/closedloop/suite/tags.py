@@ -1,8 +1,8 @@
-"""The tags and slide types that cells of our notebooks may have, and what each does."""
+"""The tags and slide types that cells of our notebooks may have, each with its effect."""
 
 TAGS = {
     "parameters": "the first code cell: one `name = value  # comment` a line",
-    "hide-input": "report and slides leave the code out and keep what it shows",
+    "hide-input": "report and slides leave the code out and keep its output",
 }
 INJECTED = "injected-parameters"  # papermill's own; only executed notebooks have it
 FIGURE = "figure-"  # `figure-<name>`: the cell's picture is kept as `<name>.png`

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 import yaml
+from kubernetes.client import CoreV1Api
 
 from closedloop.notebook.waiting import until
 from closedloop.platforms.protocol import Platform, PlatformError
@@ -69,6 +70,17 @@ def test_apply_says_what_happened_to_each_object(empty: Platform) -> None:
     assert empty.apply(config(a="1", b="2")) == ["ConfigMap/words unchanged"]
     assert empty.apply(config(a="3")) == ["ConfigMap/words configured"]
     assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "3"}
+
+
+def test_a_patch_leaves_what_others_applied_and_stays_when_they_apply_again(
+    empty: Platform,
+) -> None:
+    empty.apply(config(a="1"))
+    core = CoreV1Api(empty.kubernetes())
+    core.patch_namespaced_config_map("words", NAMESPACE, {"data": {"b": "2"}})
+    assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "1", "b": "2"}
+    empty.apply(config(a="3"))
+    assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "3", "b": "2"}
 
 
 def test_objects_come_in_their_order_and_go_in_the_reverse(empty: Platform) -> None:

@@ -7,9 +7,9 @@ from closedloop.services.kit import service
 class Settings(service.Settings):
     """Each field is the environment variable of the same name in upper case.
 
-    `batch_milliseconds` is the pause between events that ends a batch, and how
-    long an event waits for others at most unless writes take longer than that;
-    `batch_events` is how many are written together at most. `queue_events` and
+    `batch_milliseconds` is how long a batch waits for more events: by default for none, since those
+    that come while one is written are the next. `batch_events` is how many are written together
+    at most. `queue_events` and
     `queue_bytes` (of memory, estimated) bound the events received and not yet
     answered. `deadline_seconds` is how long an event waits for Elasticsearch
     before it is given back to the broker. Past `max_event_bytes` a body is not
@@ -22,7 +22,7 @@ class Settings(service.Settings):
     model_outputs: str = ""
     max_predictors: int = 200
     elasticsearch_url: str = "http://127.0.0.1:9200"
-    batch_milliseconds: float = 5.0
+    batch_milliseconds: float = 0
     batch_events: int = 2000
     queue_events: int = 10_000
     queue_bytes: int = 128 << 20

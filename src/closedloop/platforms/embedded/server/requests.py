@@ -1,4 +1,4 @@
-"""What a request is about: its path, its query and its body."""
+"""A request read: its path, its query and its body."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Target:
 
 
 def target(path: str) -> Target | None:
-    """What a path under `/api` or `/apis` names; None for a path that names no resource."""
+    """The resource of a path under `/api` or `/apis`; None for a path that names none."""
     parts = [part for part in path.split("/") if part]
     if len(parts) > 2 and parts[0] == "api":
         group, version, rest = "", parts[1], parts[2:]
