@@ -3,13 +3,14 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
 
 from closedloop.log.counts import CELL, OUTCOMES, Buckets, right_and_wrong, states_in
 from closedloop.log.pages import PAGE, paging
+from closedloop.log.period import Filter
 from closedloop.loop import rfc3339
 from closedloop.loop.keys import (
     INDEX_PATTERN,
@@ -38,6 +39,7 @@ _FIELDS = [
 ]  # fmt: skip
 
 
+_ALL: Filter = {"match_all": {}}
 _MOST_SLICES = 4
 # A predictor's index comes with its first event.
 _LENIENT: Mapping[str, Any] = {"ignore_unavailable": True, "allow_no_indices": True}
@@ -75,12 +77,6 @@ class InferenceLog:
                 for hit in page:
                     yield hit["_id"], hit["_source"]
 
-    async def count(self, since: float | None = None) -> int:
-        """How many documents there are."""
-        answer = await self._client.count(index=self._indices, query=_logged(since), **_LENIENT)
-        count: int = answer["count"]
-        return count
-
     async def counts(self, answered_since: float = 0.0) -> Mapping[Predictor, Counts]:
         """The counts of each predictor's documents, added up by Elasticsearch.
 
@@ -89,20 +85,45 @@ class InferenceLog:
         """
         counts: dict[Predictor, dict[tuple[str, ...], int]] = defaultdict(dict)
         query = _answered(answered_since)
-        async for bucket in self._buckets(Buckets(OWNER, OUTCOMES), query):
-            of_one = counts[_owner(bucket)]
+        async for bucket in self.buckets(Buckets(OWNER, OUTCOMES), query):
+            of_one = counts[owner_of(bucket)]
             of_one |= {("state", state): count for state, count in states_in(bucket).items()}
             for said, count in zip(("true", "false"), right_and_wrong(bucket), strict=True):
                 if count:
                     of_one["correct", said] = count
-        async for bucket in self._buckets(Buckets((*OWNER, *CELL)), query):
+        async for bucket in self.buckets(Buckets((*OWNER, *CELL)), query):
             predicted, actual = (bucket["key"][field] for field in CELL)
-            counts[_owner(bucket)]["cell", predicted, actual] = bucket["doc_count"]
+            counts[owner_of(bucket)]["cell", predicted, actual] = bucket["doc_count"]
         return {predictor: of_one for predictor, of_one in counts.items() if of_one}
 
-    async def _hits(
-        self, since: float | None, number: int, slices: int
+    async def buckets(
+        self, buckets: Buckets, query: Filter = _ALL
     ) -> AsyncIterator[Mapping[str, Any]]:
+        """Every bucket of the documents that a query finds."""
+        while not buckets.done:
+            answer = await self.aggregate(buckets.aggregations, query)
+            for bucket in buckets.read(answer):
+                yield bucket
+
+    async def aggregate(
+        self, aggregations: Mapping[str, Any], query: Filter = _ALL
+    ) -> Mapping[str, Any]:
+        """The answer to one search of the documents that a query finds, without documents."""
+        answer = await self._client.search(
+            index=self._indices,
+            size=0,
+            query=query,
+            aggregations=aggregations,
+            **_LENIENT,
+        )
+        return cast(Mapping[str, Any], answer.body)
+
+    async def size(self, since: float | None = None) -> int:
+        """The number of documents."""
+        answer = await self._client.count(index=self._indices, query=_logged(since), **_LENIENT)
+        return int(answer["count"])
+
+    async def _hits(self, since: float | None, number: int, slices: int) -> AsyncIterator[Hit]:
         asked = paging(_logged(since), _FIELDS, page=PAGE)
         if slices > 1:
             asked["query"]["slice"] = {"id": number, "max": slices}
@@ -116,20 +137,6 @@ class InferenceLog:
         )
         settings = [index.get("settings", {}) for index in answer.body.values()]
         return sum(int(one.get("index.number_of_shards", 1)) for one in settings) or 1
-
-    async def _buckets(
-        self, buckets: Buckets, query: Mapping[str, Any]
-    ) -> AsyncIterator[Mapping[str, Any]]:
-        while not buckets.done:
-            answer = await self._client.search(
-                index=self._indices,
-                size=0,
-                query=query,
-                aggregations=buckets.aggregations,
-                **_LENIENT,
-            )
-            for bucket in buckets.read(answer.body):
-                yield bucket
 
 
 class _Pages:
@@ -175,15 +182,15 @@ class _Pages:
             await self._queue.put(error)
 
 
-def _logged(since: float | None) -> dict[str, Any]:
+def _logged(since: float | None) -> Filter:
     if since is None:
-        return {"match_all": {}}
+        return _ALL
     return {"range": {"logged_at": {"gte": rfc3339.written(since)}}}
 
 
-def _answered(since: float) -> dict[str, Any]:
+def _answered(since: float) -> Filter:
     if not since:
-        return {"match_all": {}}
+        return _ALL
     then = {"gte": rfc3339.written(since)}
     unanswered = {
         "must_not": {"exists": {"field": "response.ce-time"}},
@@ -192,5 +199,6 @@ def _answered(since: float) -> dict[str, Any]:
     return {"bool": {"should": [{"range": {"response.ce-time": then}}, {"bool": unanswered}]}}
 
 
-def _owner(bucket: Mapping[str, Any]) -> Predictor:
+def owner_of(bucket: Mapping[str, Any]) -> Predictor:
+    """The predictor of a bucket by `OWNER`."""
     return Predictor(*(bucket["key"][field] for field in OWNER))

@@ -64,7 +64,7 @@ class FakeLog:
             yield found
         await self.gate.wait()
 
-    async def count(self, since: float | None = None) -> int:
+    async def size(self, since: float | None = None) -> int:
         return len(self.found)
 
     async def counts(self, answered_since: float = 0.0) -> dict[Predictor, Counts]:

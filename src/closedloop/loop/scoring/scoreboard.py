@@ -45,7 +45,7 @@ class Held:
 
 
 class Scoreboard(Counts):
-    """The state and the counts of one predictor, whose answers mean what `output` declares.
+    """The state and the counts of one predictor, whose answers are read as `output` declares.
 
     `capacity` bounds the number of rows held. Past it a new row is not kept
     and says so (`Outcome.OVER_LIMIT`, `dropped`); rows already held go on being

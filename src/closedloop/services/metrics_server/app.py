@@ -15,6 +15,7 @@ from aiohttp import web
 from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from closedloop.log.hourly import HourlyCounts
 from closedloop.log.inference_log import InferenceLog
 from closedloop.loop.events import InvalidEvent
 from closedloop.services.kit import service
@@ -23,6 +24,7 @@ from closedloop.services.kit.incoming import NotAnEvent, receive
 from closedloop.services.kit.json_errors import json_error, json_errors
 from closedloop.services.metrics_server.collector import CountsCollector
 from closedloop.services.metrics_server.flow import Flow
+from closedloop.services.metrics_server.from_log import FromLog
 from closedloop.services.metrics_server.held import HeldRows
 from closedloop.services.metrics_server.settings import Settings
 from closedloop.services.metrics_server.source import Source, Unavailable
@@ -38,7 +40,18 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
     )
     declared = DeclaredOutputs(settings.model_outputs, registry)
     log = InferenceLog(client, settings.predictors)
-    source: Source = HeldRows(settings, log, declared, registry)
+    source: Source
+    if settings.source == "log":
+        source = FromLog(
+            HourlyCounts(log),
+            registry,
+            declared=declared,
+            wanted=lambda predictor: not settings.predictors or predictor in settings.predictors,
+            every=settings.resync_seconds,
+            all_every=settings.full_resync_seconds,
+        )
+    else:
+        source = HeldRows(settings, log, declared, registry)
     registry.register(CountsCollector(source))
     ProcessCollector(registry=registry)
 

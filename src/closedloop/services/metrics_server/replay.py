@@ -12,13 +12,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
-from prometheus_client import Counter as CounterMetric
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    wait_exponential,
-)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 
 from closedloop.log.inference_log import InferenceLog
 from closedloop.log.pages import PAGE
@@ -26,6 +20,7 @@ from closedloop.loop import rfc3339
 from closedloop.loop.events import InvalidEvent
 from closedloop.loop.keys import Predictor
 from closedloop.loop.sections import predictor_of
+from closedloop.services.metrics_server.reading import Reading
 from closedloop.services.metrics_server.state import OVERLAP_SECONDS, State
 from closedloop.services.metrics_server.store.engine import Damaged
 
@@ -68,37 +63,11 @@ class Replay:
         self._changes = 0
         self._compared: int | None = None
         self._explained: dict[Predictor, int] = {}
+        self._told = Reading(registry, lambda: time.monotonic() - self._last_success)
         self._progress = Gauge(
             "closedloop_restore_documents",
             "Documents of the log: read by the first read, and as many as there were at its start.",
             ["documents"],
-            registry=registry,
-        )
-        Gauge(
-            "closedloop_resync_lag_seconds",
-            "Since the log was last read into the state, or since the start.",
-            registry=registry,
-        ).set_function(lambda: time.monotonic() - self._last_success)
-        self._healed = CounterMetric(
-            "closedloop_rows_healed",
-            "Rows that the log knew more about than delivery had brought, after the start.",
-            ["deployment_namespace", "deployment_name", "predictor_name"],
-            registry=registry,
-        )
-        self._forgotten = CounterMetric(
-            "closedloop_rows_forgotten",
-            "Rows dropped since two reads of the whole log proved their documents gone.",
-            ["deployment_namespace", "deployment_name", "predictor_name"],
-            registry=registry,
-        )
-        self._errors = CounterMetric(
-            "closedloop_resync_errors",
-            "Reads of the log that failed.",
-            registry=registry,
-        )
-        self._unreadable = CounterMetric(
-            "closedloop_unreadable_documents",
-            "Documents read that are not of the log's shape; each read counts.",
             registry=registry,
         )
 
@@ -137,14 +106,14 @@ class Replay:
                 raise
             # The next read may succeed, and the state is whole without this one.
             except Exception as error:  # noqa: BLE001
-                self._errors.inc()
+                self._told.errors.inc()
                 _log.warning("resync failed", error=str(error))
 
     async def _restore(self) -> None:
         started = time.monotonic()
         until = self._state.read_until
         since = until - OVERLAP_SECONDS if until and not self._state.incomplete else None
-        self._progress.labels("there").set(await self._log.count(since))
+        self._progress.labels("there").set(await self._log.size(since))
         await self._read_log(since)
         _spare_rows()
         self._reason = None
@@ -157,7 +126,7 @@ class Replay:
 
     def _not_yet(self, attempt: RetryCallState) -> None:
         error = attempt.outcome.exception() if attempt.outcome else None
-        self._errors.inc()
+        self._told.errors.inc()
         self._reason = f"cannot restore from Elasticsearch, trying again: {error}"
         _log.warning("restore failed, trying again", error=str(error))
 
@@ -213,13 +182,13 @@ class Replay:
             try:
                 news = self._state.restore(document)
             except InvalidEvent as error:
-                self._unreadable.inc()
+                self._told.unreadable.inc()
                 _log.warning(
                     "document not readable", id=document.get("DocumentId"), error=str(error)
                 )
                 continue
             if self.restored and news:
-                self._healed.labels(*predictor_of(document)).inc()
+                self._told.healed.labels(*predictor_of(document)).inc()
             if not self.restored and self._read % PAGE == 0:
                 self._reason = f"restoring from Elasticsearch: {self._read} documents read"
                 self._progress.labels("read").set(self._read)
@@ -234,8 +203,7 @@ class Replay:
             self._state.incomplete.clear()
             await self._forget()
         for predictor in self._state.boards:
-            self._healed.labels(*predictor)
-            self._forgotten.labels(*predictor)
+            self._told.know(predictor)
 
     async def _forget(self) -> None:
         gone: Counter[Predictor] = Counter()
@@ -245,7 +213,7 @@ class Replay:
             else:
                 gone[predictor] += 1
         for predictor, count in gone.items():
-            self._forgotten.labels(*predictor).inc(count)
+            self._told.forgotten.labels(*predictor).inc(count)
             _log.warning("rows are gone from the log", predictor=predictor, rows=count)
 
     def _is_quiet(self) -> bool:
