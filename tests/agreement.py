@@ -11,12 +11,16 @@ from typing import Any
 from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry
 
+from closedloop.log.hourly import HourlyCounts
+from closedloop.log.inference_log import InferenceLog
 from closedloop.log.mapping import TEMPLATES
 from closedloop.log.templates import IndexTemplates
 from closedloop.loop import events
 from closedloop.loop.keys import INDEX_PATTERN, OWNER
 from closedloop.loop.sections import Document
 from closedloop.services.kit.declarations import DeclaredOutputs
+from closedloop.services.metrics_server.collector import CountsCollector
+from closedloop.services.metrics_server.from_log import FromLog
 from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.rejoin import Rejoin
 from closedloop.services.request_logger.store import Store
@@ -59,6 +63,26 @@ class Sent:
     body: bytes
 
 
+class Counting:
+    """A metrics server's second source: counts that Elasticsearch adds up, from look to look."""
+
+    def __init__(self, client: AsyncElasticsearch, folder: str) -> None:
+        self.registry = CollectorRegistry()
+        self._client = client
+        self._source = FromLog(
+            HourlyCounts(InferenceLog(client)),
+            self.registry,
+            declared=DeclaredOutputs(folder, CollectorRegistry()),
+            every=3600,
+            all_every=3600,
+        )
+        self.registry.register(CountsCollector(self._source))
+
+    async def look(self, *, everything: bool = False) -> None:
+        await self._client.indices.refresh(index="*")
+        await self._source.look(everything=everything)
+
+
 @dataclass
 class Place:
     """Both services over one search server."""
@@ -67,6 +91,7 @@ class Place:
     folder: str
     logger: Logger
     server: MetricsServer
+    counting: Counting
 
     async def send(self, sent: Sent) -> tuple[str, str]:
         """The answer of logger and metrics server: a status, or why it is refused."""
@@ -94,6 +119,8 @@ class Place:
         ours = counted(self.server.registry)
         assert counted_in(await self.logged()) == ours
         assert await self.restored() == ours
+        await self.counting.look()
+        assert told(self.counting.registry) == told(self.server.registry)
         return ours
 
     async def logged(self) -> list[Document]:
@@ -146,6 +173,19 @@ def counted(registry: CollectorRegistry) -> dict[Key, float]:
     return found
 
 
+def told(registry: CollectorRegistry) -> dict[Key, float]:
+    """Every sample about the state of a metrics server, whatever its source, but for zeros and for
+    the rows held; digits of sums are left out that depend on the order of adding."""
+    (collector,) = (one for one in registry._collector_to_names if isinstance(one, CountsCollector))
+    return {
+        (sample.name, *sorted(sample.labels.items())): value
+        for family in collector.collect()
+        if family.name not in ("closedloop_rows_held", "closedloop_row_limit")
+        for sample in family.samples
+        if (value := float(f"{round(sample.value, 9):.9g}"))
+    }
+
+
 def counted_in(documents: list[Document]) -> dict[Key, float]:
     """The same, from the scores in the log."""
     counts: Counter[Key] = Counter()
@@ -182,9 +222,10 @@ async def place(url: str, folder: str, together: int = 1, **settings: Any) -> As
     async with (
         running_logger(url, **batch, **chosen) as logger,
         running_server(url, **chosen) as server,
+        AsyncElasticsearch(url) as client,
     ):
         await server.until_ready()
-        yield Place(url, folder, logger, server)
+        yield Place(url, folder, logger, server, Counting(client, folder))
 
 
 async def agree(url: str, folder: str, sent: list[Sent]) -> Counter[str]:
@@ -196,6 +237,8 @@ async def agree(url: str, folder: str, sent: list[Sent]) -> Counter[str]:
             assert logged == observed, one
             assert not logged.startswith("5"), one
             said[logged] += 1
+            if said.total() % 5 == 1:
+                await services.counting.look()
         await services.all_agree()
     return said
 

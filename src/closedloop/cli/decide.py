@@ -147,7 +147,7 @@ def comparison_table(found: "Comparison") -> Table:
 
 
 def told(done: "Promotion") -> str:
-    """What a promotion did, in a sentence."""
+    """The effect of a promotion, in a sentence."""
     if not done.applied:
         return f"Nothing was applied: {done.after.serving} would serve, {done.after.shadow} shadow."
     if done.answered_after is None:

@@ -115,7 +115,7 @@ def on_clusters(command: Callable[..., None], *, installs: bool = False) -> Call
 
 
 def open_platform(name: str, *, owned: bool = False) -> Platform:
-    """The platform of that name; if `owned`, what is started through it ends with this process.
+    """The platform of that name; if `owned`, its processes end with this one.
 
     Raises PlatformError.
     """

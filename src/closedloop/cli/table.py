@@ -53,7 +53,7 @@ def status_table(parts: Iterable[PartStatus]) -> Table:
 
 
 def not_counted_table(found: Iterable[tuple[Mapping[str, str], float]]) -> Table:
-    """A row for each predictor, outcome and reason: labels, how many pieces, and what to do."""
+    """A row for each predictor, outcome and reason: labels, how many pieces, and the remedy."""
     table = Table(
         box=None,
         pad_edge=False,

@@ -29,15 +29,23 @@ _PAGE = 1000
 class Buckets:
     """A composite aggregation: a bucket for each combination of values of `fields`, in pages.
 
-    `within` are aggregations in each bucket. Search with `aggregations` and give the answer to
-    `read`, until it is `done`.
+    `within` are aggregations in each bucket. A document without one of the `optional` fields has
+    None for it, one without another field is left out. Search with `aggregations` and give the
+    answer to `read`, until it is `done`.
     """
 
-    def __init__(self, fields: Sequence[str], within: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        fields: Sequence[str],
+        within: Mapping[str, Any] | None = None,
+        *,
+        optional: Sequence[str] = (),
+    ) -> None:
         self.done = False
         self._composite: dict[str, Any] = {
             "size": _PAGE,
-            "sources": [{field: {"terms": {"field": field}}} for field in fields],
+            "sources": [{field: {"terms": {"field": field}}} for field in fields]
+            + [{field: {"terms": {"field": field, "missing_bucket": True}}} for field in optional],
         }
         self._within = within or {}
 

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
 
 from closedloop.log.counts import CELL, OUTCOMES, Buckets, right_and_wrong, states_in
 from closedloop.log.pages import PAGE, paging
+from closedloop.log.period import Filter
 from closedloop.loop import rfc3339
 from closedloop.loop.keys import (
     INDEX_PATTERN,
@@ -37,6 +38,8 @@ _FIELDS = [
 ]  # fmt: skip
 
 
+_ALL: Filter = {"match_all": {}}
+
 Counts = Mapping[tuple[str, ...], int]
 """`("state", s)`, `("correct", "true")` or `"false"`, `("cell", predicted, actual)`: how many."""
 
@@ -60,7 +63,7 @@ class InferenceLog:
         With `since`, in seconds since the epoch, only of those that a request
         logger wrote then or later by its own clock.
         """
-        query: dict[str, object] = {"match_all": {}}
+        query = _ALL
         if since is not None:
             moment = rfc3339.written(since)
             query = {"range": {"logged_at": {"gte": moment}}}
@@ -76,29 +79,48 @@ class InferenceLog:
     async def counts(self) -> Mapping[Predictor, Counts]:
         """The counts of each predictor's documents, added up by Elasticsearch."""
         counts: dict[Predictor, dict[tuple[str, ...], int]] = defaultdict(dict)
-        async for bucket in self._buckets(Buckets(OWNER, OUTCOMES)):
-            of_one = counts[_owner(bucket)]
+        async for bucket in self.buckets(Buckets(OWNER, OUTCOMES)):
+            of_one = counts[owner_of(bucket)]
             of_one |= {("state", state): count for state, count in states_in(bucket).items()}
             for said, count in zip(("true", "false"), right_and_wrong(bucket), strict=True):
                 if count:
                     of_one["correct", said] = count
-        async for bucket in self._buckets(Buckets((*OWNER, *CELL))):
+        async for bucket in self.buckets(Buckets((*OWNER, *CELL))):
             predicted, actual = (bucket["key"][field] for field in CELL)
-            counts[_owner(bucket)]["cell", predicted, actual] = bucket["doc_count"]
+            counts[owner_of(bucket)]["cell", predicted, actual] = bucket["doc_count"]
         return {predictor: of_one for predictor, of_one in counts.items() if of_one}
 
-    async def _buckets(self, buckets: Buckets) -> AsyncIterator[Mapping[str, Any]]:
+    async def buckets(
+        self, buckets: Buckets, query: Filter = _ALL
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Every bucket of the documents that a query finds."""
         while not buckets.done:
-            answer = await self._client.search(
-                index=self._indices,
-                size=0,
-                aggregations=buckets.aggregations,
-                ignore_unavailable=True,
-                allow_no_indices=True,
-            )
-            for bucket in buckets.read(answer.body):
+            answer = await self.aggregate(buckets.aggregations, query)
+            for bucket in buckets.read(answer):
                 yield bucket
 
+    async def aggregate(
+        self, aggregations: Mapping[str, Any], query: Filter = _ALL
+    ) -> Mapping[str, Any]:
+        """The answer to one search of the documents that a query finds, without documents."""
+        answer = await self._client.search(
+            index=self._indices,
+            size=0,
+            query=query,
+            aggregations=aggregations,
+            ignore_unavailable=True,
+            allow_no_indices=True,
+        )
+        return cast(Mapping[str, Any], answer.body)
 
-def _owner(bucket: Mapping[str, Any]) -> Predictor:
+    async def size(self) -> int:
+        """The number of documents."""
+        answer = await self._client.count(
+            index=self._indices, ignore_unavailable=True, allow_no_indices=True
+        )
+        return int(answer["count"])
+
+
+def owner_of(bucket: Mapping[str, Any]) -> Predictor:
+    """The predictor of a bucket by `OWNER`."""
     return Predictor(*(bucket["key"][field] for field in OWNER))

@@ -5,20 +5,23 @@ names as `""` and `a..b` would be refused: they are read back whole and never
 decide the type of a field. Mapped are the fields that one filters
 and aggregates by. `logged_at` is the logger's own clock at the last write of a
 document; a reader that polls for changes ranges over it, with an overlap for
-refreshes and for several loggers' clocks.
+refreshes and for several loggers' clocks. `first_logged_at` is the same of the first
+write, by which `hourly` counts.
 """
 
 from collections.abc import Mapping
 
 from elasticsearch import Elasticsearch
 
+from closedloop.log.operations import FIRST_WRITE
 from closedloop.log.templates import Template, template
-from closedloop.loop.keys import INDEX_PATTERN, OWNER
+from closedloop.loop.keys import DEAD_LETTERS, INDEX_PATTERN, OWNER
 from closedloop.loop.output import Outputs, read_outputs
 from closedloop.loop.scoring.said import ADVICE
 from closedloop.loop.scoring.verdict import SUMS
 
-DEAD_LETTERS = "closedloop-dead-letters"
+LOG = "closedloop-inference-log"
+"""The name of the log's template, and of its lifecycle policy where logs roll over."""
 OUTPUTS = "closedloop-outputs"
 """The declarations by which the log is scored: a document for each, named as it is in the file."""
 
@@ -54,11 +57,12 @@ _FEEDBACK = ("truth", "request", "response", "other")
 
 
 TEMPLATES: Mapping[str, Template] = {
-    "closedloop-inference-log": template(
+    LOG: template(
         INDEX_PATTERN,
         {
             "@timestamp": _DATE,
             "logged_at": _DATE,
+            FIRST_WRITE: _DATE,
             "ServingEngine": _KEYWORD,
             **dict.fromkeys(OWNER, _KEYWORD),
             "Ce-Modelid": _KEYWORD,
@@ -107,6 +111,26 @@ TEMPLATES: Mapping[str, Template] = {
         OUTPUTS, {"digest": _KEYWORD, "declared_at": _DATE, "output": _FREE}
     ),
 }
+
+
+def in_shards(shards: int) -> Mapping[str, Template]:
+    """The templates, with so many primary shards for each index of the log."""
+    body = TEMPLATES[LOG]
+    inner = body["template"]
+    settings = {**inner["settings"], "number_of_shards": shards}
+    return {**TEMPLATES, LOG: {**body, "template": {**inner, "settings": settings}}}
+
+
+def rollover_policy(age: str, size: str) -> dict[str, object]:
+    """The policy by which a log's newest index makes place for a new one.
+
+    It does when it is as old as `age`, such as `30d`, or a primary shard of it as large as `size`,
+    such as `30gb`, whichever comes first; "" for no such bound. Older indices stay: a truth may
+    still come for an answer in them.
+    """
+    bounds = {"max_age": age, "max_primary_shard_size": size}
+    rollover = {name: bound for name, bound in bounds.items() if bound}
+    return {"phases": {"hot": {"actions": {"rollover": rollover}}}}
 
 
 def declared_outputs(client: Elasticsearch) -> Outputs:

@@ -10,6 +10,9 @@ from closedloop.loop.sections import Document
 Key = tuple[str, str]
 """Index and document id."""
 
+FIRST_WRITE = "first_logged_at"
+"""The field with the time of a document's first write; logs from before there was one lack it."""
+
 # Far below the limit of Elasticsearch, which keeps the memory of both low, and above
 # a thousand documents of a small model: smaller requests cost more for each.
 _REQUEST_BYTES = 4 << 20
@@ -19,11 +22,15 @@ _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A document as Elasticsearch has it, and the version that a write must replace."""
+    """A document as Elasticsearch has it, and the version that a write must replace.
+
+    `index` is where it is, if that is not the index of its key, which may be an alias.
+    """
 
     source: Document
     seq_no: int
     primary_term: int
+    index: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +77,13 @@ def put(key: Key, known: Known | None, document: Document, pieces: int = 1) -> O
 
     Raises ValueError for a number that JSON does not have, RecursionError for too deep a nesting.
     """
-    action = {"create": _at(key)} if known is None else {"index": {**_at(key), **_version(known)}}
+    action = {"create": _at(key)} if known is None else {"index": _version(key, known)}
     return Operation(key, f"{_encode(action)}\n{_encode(document)}\n".encode(), pieces)
 
 
 def delete(key: Key, known: Known) -> Operation:
     """The removal of just the version of a document that was read."""
-    action = {"delete": {**_at(key), **_version(known)}}
+    action = {"delete": _version(key, known)}
     return Operation(key, f"{_encode(action)}\n".encode())
 
 
@@ -89,8 +96,13 @@ def overwrite(key: Key, document: Document | None) -> Operation:
 
 
 def logged(key: Key, document: Document) -> Document:
-    """The document as it is kept in the inference log: with its id, and the time of the write."""
-    return {**document, "DocumentId": key[1], "logged_at": rfc3339.now()}
+    """The document as it is kept in the inference log: with its id, and the time of the write.
+
+    The time of its first write stays: counts by it are those of the same documents for good.
+    """
+    now = rfc3339.now()
+    first = {} if "logged_at" in document else {FIRST_WRITE: now}
+    return {**document, **first, "DocumentId": key[1], "logged_at": now}
 
 
 def groups(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
@@ -111,5 +123,6 @@ def _at(key: Key) -> dict[str, object]:
     return {"_index": key[0], "_id": key[1]}
 
 
-def _version(known: Known) -> dict[str, object]:
-    return {"if_seq_no": known.seq_no, "if_primary_term": known.primary_term}
+def _version(key: Key, known: Known) -> dict[str, object]:
+    at = _at((known.index or key[0], key[1]))
+    return {**at, "if_seq_no": known.seq_no, "if_primary_term": known.primary_term}

@@ -1,4 +1,4 @@
-"""What a part is: one entry for each thing that a platform installs.
+"""The parts of a platform: one entry for each thing that is installed.
 
 Versions, charts and packages are in `manifests/versions.yaml` under the same names;
 everything else that either platform has to know of a part is here. The order is

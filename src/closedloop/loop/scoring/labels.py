@@ -6,6 +6,7 @@ the labels for which a measure is defined. A measure with a zero denominator is 
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 
@@ -17,6 +18,26 @@ class LabelCounts:
         self._predicted: Counter[str] = Counter()
         self._actual: Counter[str] = Counter()
         self.rows = 0
+
+    @classmethod
+    def counted(
+        cls,
+        rows: int,
+        both: Mapping[str, int],
+        predicted: Mapping[str, int],
+        actual: Mapping[str, int],
+    ) -> "LabelCounts":
+        """Counts that were added up elsewhere: rows, and those in which a label was both, predicted
+        and true."""
+        counts = cls()
+        counts.rows = rows
+        for ours, theirs in (
+            (counts._both, both),
+            (counts._predicted, predicted),
+            (counts._actual, actual),
+        ):
+            ours.update({label: count for label, count in theirs.items() if count})
+        return counts
 
     def add(self, predicted: AbstractSet[str], actual: AbstractSet[str], sign: int = 1) -> None:
         """Count a row, or take it back when `sign` is -1."""

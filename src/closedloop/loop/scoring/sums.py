@@ -5,6 +5,7 @@ and taking a number back restores the sum before it.
 """
 
 import math
+import sys
 
 _BITS = 1074
 _UNIT = 1 << _BITS
@@ -24,6 +25,20 @@ class ExactSum:
         numerator, denominator = number.as_integer_ratio()
         self._units += sign * (numerator << (_BITS + 1 - denominator.bit_length()))
         self.count += sign
+
+    def merge(self, other: "ExactSum", sign: int = 1) -> None:
+        """Add all numbers of another sum, or take them back when `sign` is -1."""
+        self._units += sign * other._units
+        self.count += sign * other.count
+
+    @classmethod
+    def of(cls, total: float, count: int) -> "ExactSum":
+        """The sum of `count` numbers that were added up elsewhere; past the range of a double the
+        end of that range."""
+        made = cls()
+        made.add(max(-sys.float_info.max, min(total, sys.float_info.max)))
+        made.count = count
+        return made
 
     @property
     def total(self) -> float:

@@ -5,7 +5,7 @@ Both are folds over the rows: a row that changes is taken back and counted anew.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 DELAYS = (0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400, 30 * 86_400)
@@ -23,6 +23,18 @@ class Times:
         self._delays = [0] * (len(DELAYS) + 1)
         self._nanoseconds = 0
         self._cohorts: Counter[tuple[int, bool]] = Counter()
+
+    @classmethod
+    def counted(
+        cls, delays: Sequence[int], seconds: float, cohorts: Mapping[tuple[int, bool], int]
+    ) -> "Times":
+        """Counts that were added up elsewhere: truths by `DELAYS` (and above the last), all delays
+        together, and rows by the hour of their answer since the epoch and whether judged."""
+        times = cls()
+        times._delays = [*delays]
+        times._nanoseconds = round(seconds * _NANOSECONDS)
+        times._cohorts.update(cohorts)
+        return times
 
     def add(self, answered: str, judged: str, sign: int) -> None:
         """Count a row by its stamps, or take it back; a stamp of "" is of no feedback yet."""

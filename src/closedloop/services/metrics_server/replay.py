@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from closedloop.log.inference_log import InferenceLog
@@ -19,6 +19,7 @@ from closedloop.loop import rfc3339
 from closedloop.loop.events import InvalidEvent
 from closedloop.loop.keys import Predictor
 from closedloop.loop.sections import predictor_of
+from closedloop.services.metrics_server.reading import Reading
 from closedloop.services.metrics_server.state import OVERLAP_SECONDS, State
 
 _LOOK = 1.0  # seconds between looks at the declarations
@@ -60,33 +61,7 @@ class Replay:
         self._changes = 0
         self._compared: int | None = None
         self._explained: dict[Predictor, int] = {}
-        Gauge(
-            "closedloop_resync_lag_seconds",
-            "Since the log was last read into the state, or since the start.",
-            registry=registry,
-        ).set_function(lambda: time.monotonic() - self._last_success)
-        self._healed = Counter(
-            "closedloop_rows_healed",
-            "Rows that the log knew more about than delivery had brought, after the start.",
-            ["deployment_namespace", "deployment_name", "predictor_name"],
-            registry=registry,
-        )
-        self._forgotten = Counter(
-            "closedloop_rows_forgotten",
-            "Rows dropped since two reads of the whole log proved their documents gone.",
-            ["deployment_namespace", "deployment_name", "predictor_name"],
-            registry=registry,
-        )
-        self._errors = Counter(
-            "closedloop_resync_errors",
-            "Reads of the log that failed.",
-            registry=registry,
-        )
-        self._unreadable = Counter(
-            "closedloop_unreadable_documents",
-            "Documents read that are not of the log's shape; each read counts.",
-            registry=registry,
-        )
+        self._told = Reading(registry, lambda: time.monotonic() - self._last_success)
 
     @property
     def restored(self) -> bool:
@@ -106,7 +81,7 @@ class Replay:
                 await self._resync(everything=again)
             # The next read may succeed, and the state is whole without this one.
             except Exception as error:  # noqa: BLE001
-                self._errors.inc()
+                self._told.errors.inc()
                 _log.warning("resync failed", error=str(error))
 
     async def _restore(self) -> None:
@@ -118,7 +93,7 @@ class Replay:
 
     def _not_yet(self, attempt: RetryCallState) -> None:
         error = attempt.outcome.exception() if attempt.outcome else None
-        self._errors.inc()
+        self._told.errors.inc()
         self._reason = f"cannot restore from Elasticsearch, trying again: {error}"
         _log.warning("restore failed, trying again", error=str(error))
 
@@ -172,14 +147,14 @@ class Replay:
             try:
                 news = self._state.restore(document)
             except InvalidEvent as error:
-                self._unreadable.inc()
+                self._told.unreadable.inc()
                 _log.warning(
                     "document not readable", id=document.get("DocumentId"), error=str(error)
                 )
                 continue
             missing += news is None
             if self.restored and news:
-                self._healed.labels(*predictor_of(document)).inc()
+                self._told.healed.labels(*predictor_of(document)).inc()
             if not self.restored and self._read % PAGE == 0:
                 self._reason = f"restoring from Elasticsearch: {self._read} documents read"
         # A logger whose clock is ahead must not hide the documents of others.
@@ -193,11 +168,10 @@ class Replay:
             self._last_full = started
             self._state.incomplete.clear()
             for predictor, count in self._state.forget_what_is_gone().items():
-                self._forgotten.labels(*predictor).inc(count)
+                self._told.forgotten.labels(*predictor).inc(count)
                 _log.warning("rows are gone from the log", predictor=predictor, rows=count)
         for predictor in self._state.boards:
-            self._healed.labels(*predictor)
-            self._forgotten.labels(*predictor)
+            self._told.know(predictor)
 
     def _is_quiet(self) -> bool:
         if self._state.changes != self._changes:

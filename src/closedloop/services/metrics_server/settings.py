@@ -1,5 +1,7 @@
 """Environment of the metrics server."""
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from closedloop.loop.keys import Predictor
@@ -9,6 +11,9 @@ from closedloop.services.kit import service
 
 class Settings(service.Settings):
     """Each field is the environment variable of the same name in upper case.
+
+    With `source` events, rows are held and counted as events come. With log, none are held and
+    Elasticsearch counts what the log says of them, every `resync_seconds`.
 
     `filter` is `<namespace>/<deployment>/<predictor>`, several with commas in
     between: only these are read from the log and counted; empty: all. It says
@@ -20,6 +25,7 @@ class Settings(service.Settings):
     are counted, past which a new one's events are refused.
     """
 
+    source: Literal["events", "log"] = "events"
     elasticsearch_url: str = "http://127.0.0.1:9200"
     filter: str = ""
     resync_seconds: float = Field(15.0, gt=0)
