@@ -12,7 +12,7 @@ from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded.parts.model_environment import model_environment, trained_models
 from tests.elasticsearch import running_elasticsearch
 from tests.inference_log import empty, put_templates
-from tests.sharing import group, place
+from tests.sharing import end_what_nobody_shares, group, place
 
 # How long one example takes, to run or to be made, says more about what else the machine does.
 _UNTIMED = hypothesis.settings(
@@ -21,7 +21,7 @@ _UNTIMED = hypothesis.settings(
 hypothesis.settings.register_profile("push", _UNTIMED, max_examples=50)
 hypothesis.settings.register_profile("nightly", _UNTIMED, max_examples=500)
 
-pytest_plugins = ("tests.attempts", "tests.sharing")
+pytest_plugins = ("tests.attempts",)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,6 +38,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: (place(item), item.name != "test_all_in_order"))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
+
+
+@pytest.hookimpl(trylast=True)  # after what the item itself takes down
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    end_what_nobody_shares(item, nextitem)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,6 @@
 """Platforms that tests of many files share, on one worker: they end with the last of these tests.
 
-An idle platform takes a fifth of a core from the tests that come after. A plugin of pytest.
+An idle platform takes a fifth of a core from the tests that come after.
 """
 
 from collections.abc import Callable
@@ -31,11 +31,14 @@ def place(item: pytest.Item) -> int:
     if item.get_closest_marker("notebook"):
         return 0
     name = group(item)
-    return 1 + (FIXTURES.index(name) if name in FIXTURES else len(FIXTURES))
+    if name in FIXTURES:
+        return 1 + FIXTURES.index(name)
+    # What starts parts takes longer than the rest, which fills the gaps.
+    return 1 + len(FIXTURES) + (item.get_closest_marker("embedded") is None)
 
 
-@pytest.hookimpl(trylast=True)  # after what the item itself takes down
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+def end_what_nobody_shares(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Called when an item is through: end the platform that no later one asks for."""
     name = group(item)
     if name in _ends and (nextitem is None or group(nextitem) != name):
         _ends.pop(name)()
