@@ -19,6 +19,8 @@ from closedloop.loop.keys import DEAD_LETTERS, INDEX_PATTERN, OWNER
 from closedloop.loop.output import Outputs, read_outputs
 from closedloop.loop.scoring.verdict import SUMS
 
+LOG = "closedloop-inference-log"
+"""The name of the log's template, and of its lifecycle policy where logs roll over."""
 OUTPUTS = "closedloop-outputs"
 """The declarations by which the log is scored: a document for each, named as it is in the file."""
 
@@ -54,7 +56,7 @@ _FEEDBACK = ("truth", "request", "response", "other")
 
 
 TEMPLATES: Mapping[str, Template] = {
-    "closedloop-inference-log": template(
+    LOG: template(
         INDEX_PATTERN,
         {
             "@timestamp": _DATE,
@@ -108,6 +110,26 @@ TEMPLATES: Mapping[str, Template] = {
         OUTPUTS, {"digest": _KEYWORD, "declared_at": _DATE, "output": _FREE}
     ),
 }
+
+
+def in_shards(shards: int) -> Mapping[str, Template]:
+    """The templates, with so many primary shards for each index of the log."""
+    body = TEMPLATES[LOG]
+    inner = body["template"]
+    settings = {**inner["settings"], "number_of_shards": shards}
+    return {**TEMPLATES, LOG: {**body, "template": {**inner, "settings": settings}}}
+
+
+def rollover_policy(age: str, size: str) -> dict[str, object]:
+    """The policy by which a log's newest index makes place for a new one.
+
+    It does when it is as old as `age`, such as `30d`, or a primary shard of it as large as `size`,
+    such as `30gb`, whichever comes first; "" for no such bound. Older indices stay: a truth may
+    still come for an answer in them.
+    """
+    bounds = {"max_age": age, "max_primary_shard_size": size}
+    rollover = {name: bound for name, bound in bounds.items() if bound}
+    return {"phases": {"hot": {"actions": {"rollover": rollover}}}}
 
 
 def declared_outputs(client: Elasticsearch) -> Outputs:

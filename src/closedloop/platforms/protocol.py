@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # it takes a second to import
+    from kubernetes.client import ApiClient
 
 
 class Report(Protocol):
@@ -56,6 +59,14 @@ class Platform(Protocol):
         """
         ...
 
+    def build(self, folder: Path, *, registry: str = "") -> str:
+        """The image of the model in a folder, made unless it is there; `closedloop.models.own`
+        says what the folder holds.
+
+        A cluster that is not ours takes it from `registry`, where it is pushed.
+        """
+        ...
+
     def apply(self, *manifests: str | Path | Object) -> list[str]:
         """Create or update objects; returns `kind/name` of each, with its change."""
         ...
@@ -70,6 +81,13 @@ class Platform(Protocol):
 
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
         """All objects of a kind, of one namespace or of all."""
+        ...
+
+    def kubernetes(self) -> "ApiClient":
+        """A client of the API server, for the APIs of `kubernetes.client`: `CoreV1Api` and others.
+
+        Their errors are `kubernetes.client.ApiException`.
+        """
         ...
 
     def wait(

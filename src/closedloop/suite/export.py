@@ -6,13 +6,16 @@ from pathlib import Path
 
 from closedloop.suite import SuiteError
 
-# The folders of a checkout that a wheel carries (`pyproject.toml`).
-CARRIED = ("manifests", "notebooks", "img", "docker/iris/requirements.txt")
+# The folders and files of a checkout that a wheel carries (`pyproject.toml`).
+CARRIED = (
+    *("manifests", "notebooks", "img", "examples"),
+    *("docker/iris/requirements.txt", "docker/model"),
+)
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*")
 
 
 def write_checkout(root: Path, folder: Path) -> Iterator[Path]:
-    """Copy notebooks, pictures, manifests and the models' requirements from `root`.
+    """Copy notebooks, pictures, manifests, example models and what models run with from `root`.
 
     Yields each file or folder at its new place. Raises `SuiteError` if there is
     something in `folder` already: nothing there is overwritten.

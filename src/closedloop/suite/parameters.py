@@ -88,6 +88,29 @@ def assign(
     return values
 
 
+def assign_again(
+    notebooks: Sequence[Path],
+    given: Mapping[str, str],
+    values: Mapping[str, Mapping[str, Any]],
+    again: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Notebooks that run once more with other `values`, by the name that they then have.
+
+    `again` holds, by stem, what is appended to the name, and parameters; where one of these is
+    `given` the notebook runs as it was asked to and not once more. Raises `SuiteError` for a
+    parameter that the notebook does not have.
+    """
+    return {
+        f"{notebook.stem}-{name}": (
+            notebook,
+            {**values[notebook.stem], **_checked(notebook.stem, mine, parameters_of(notebook))},
+        )
+        for notebook in notebooks
+        for name, mine in again.get(notebook.stem, {}).items()
+        if not mine.keys() & given.keys()
+    }
+
+
 def read_defaults(path: Path) -> dict[str, dict[str, Any]]:
     """Read a YAML file of parameters: notebook stem, then name, then value."""
     try:

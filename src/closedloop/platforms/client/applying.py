@@ -30,6 +30,10 @@ _NO_NAMESPACE = 404
 _REFUSALS = {400, 422, _NO_NAMESPACE}
 
 
+class NoNamespace(PlatformError):
+    """The namespace that an object is to go into is not there."""
+
+
 class Rules:
     """The hooks of a platform in applying; these add nothing."""
 
@@ -72,6 +76,27 @@ class Applier:
             f"{one.kind}/{one.name} {self.persist(partial(self._apply, one, there, rules))}"
             for one, _, there in found
         ]
+
+    def check(self, manifests: Sequence[Manifest]) -> None:
+        """Ask the server what it would refuse, and change nothing.
+
+        Raises `PlatformError` that names every fault; a namespace among the manifests is none.
+        """
+        coming = {one.name for one in manifests if one.kind == "Namespace"}
+        faults = []
+        for one in manifests:
+            try:
+                self._send(one, self.document(one, Rules()), dry_run=True)
+            except NoNamespace as error:
+                if self.namespace(one) not in coming:
+                    faults.append(str(error))
+            except ApiError as error:
+                if error.status in _REFUSALS:
+                    faults.append(str(error))
+            except NoSuchKind as error:
+                faults.append(str(error))
+        if faults:
+            raise PlatformError("\n".join(faults))
 
     def document(self, manifest: Manifest, rules: Rules) -> Object:
         """The object of a manifest as it is applied here."""
@@ -123,14 +148,14 @@ class Applier:
         same = after["metadata"].get("resourceVersion") == before
         return "unchanged" if same else "configured"
 
-    def _send(self, manifest: Manifest, document: Object) -> Object:
+    def _send(self, manifest: Manifest, document: Object, *, dry_run: bool = False) -> Object:
         try:
-            return self._api.apply(document, force=True)
+            return self._api.apply(document, force=True, dry_run=dry_run)
         except ApiError as error:
             if error.status not in _REFUSALS:
                 raise
             if error.status == _NO_NAMESPACE:
-                raise PlatformError(
+                raise NoNamespace(
                     f"{manifest.source}: {manifest.title}: there is no namespace"
                     f" {document['metadata'].get('namespace')}: apply it first"
                 ) from None

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from kubernetes.client import ApiClient
+
 from closedloop.platforms import parts
 from closedloop.platforms.client import routes, workloads
 from closedloop.platforms.client.api import Api
@@ -52,6 +54,9 @@ class KubernetesPlatform(ABC):
 
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
         return self._demand().list(kind, namespace)[0]
+
+    def kubernetes(self) -> ApiClient:
+        return ApiClient(self._demand().configuration)
 
     def wait(
         self,

@@ -4,12 +4,14 @@ Something is written down before it is made, so that an interruption leaves
 nothing behind that `down` would not find.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from closedloop.manifests import Manifest
 from closedloop.platforms.client.api import Api
-from closedloop.platforms.client.connection import ApiError
+from closedloop.platforms.client.connection import ApiError, NoSuchKind
 
 NAME, NAMESPACE = "closedloop-inventory", "default"
 LABEL, VALUE = "app.kubernetes.io/managed-by", "closedloop"
@@ -44,6 +46,15 @@ class Made:
         if what == _RELEASE:
             return cls(words[-1], namespace)
         return cls(words[-1], namespace, kind=words[1], api_version=words[0])
+
+
+def made_of(api: Api, manifest: Manifest) -> Made:
+    """The object of a manifest, as the list has it."""
+    api_version = str(manifest.document["apiVersion"])
+    with contextlib.suppress(NoSuchKind):
+        if not api.is_namespaced(manifest.kind, api_version):
+            return Made(manifest.name, "", manifest.kind, api_version)
+    return Made(manifest.name, manifest.namespace, manifest.kind, api_version)
 
 
 class Inventory:

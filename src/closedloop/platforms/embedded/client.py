@@ -13,6 +13,7 @@ from closedloop.platforms.client import workloads
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.applying import Applier, delete_all
 from closedloop.platforms.client.connection import ApiError, Unreachable
+from closedloop.platforms.client.own_models import source_of
 from closedloop.platforms.client.platform import KubernetesPlatform
 from closedloop.platforms.embedded.lifecycle import Lifecycle
 from closedloop.platforms.embedded.state import DaemonState
@@ -49,9 +50,19 @@ class EmbeddedPlatform(KubernetesPlatform):
         own = {one.path for one in about.workloads}
         return [row for row in self.status() if row.part in own] or [self._row(part)]
 
+    def build(self, folder: Path, *, registry: str = "") -> str:  # noqa: ARG002  # for a cluster
+        source = source_of(folder, self._manifests.parent, paths.parts_folder() / "locks")
+        body = {"folder": str(folder.absolute()), "image": source.image, "lock": source.lock}
+        self._started()
+        self._ask("post", "build", body=body, reading=_INSTALL)
+        return source.image
+
     def apply(self, *manifests: str | Path | Object) -> list[str]:
         loaded = self._load(manifests)
-        return Applier(self._started()).apply(loaded)
+        applier = Applier(self._started())
+        if len(loaded) > 1:  # all or nothing, and every fault at once
+            applier.check(loaded)
+        return applier.apply(loaded)
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:
         loaded = [*reversed(self._load(manifests))]  # users before the things they use

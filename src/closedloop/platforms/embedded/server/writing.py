@@ -97,9 +97,14 @@ class Writer:
             if "create" not in kind.verbs:
                 raise Refusal(405, f"{kind.resource} are written by the platform alone")
             new = defaulted(new)
-            await self._admit(new, dry_run=dry_run)
+            nowhere = key[1] and self._store.get(("Namespace", "", key[1])) is None
+            if dry_run or nowhere:
+                await self._admit(new, dry_run=True)
+            if nowhere:
+                raise not_found("namespaces", key[1])
             if dry_run:
                 return new
+            await self._admit(new, dry_run=False)
             self._mirror.made.discard(key)
             kept = {"status": there["status"]} if there and "status" in there else {}
             written = self._store.put({**new, **kept})
@@ -220,8 +225,6 @@ class Writer:
                 )
         elif metadata.get("uid"):
             raise Refusal(409, f'{kind.resource} "{key[2]}" with uid {metadata["uid"]} is gone')
-        if key[1] and there is None and self._store.get(("Namespace", "", key[1])) is None:
-            raise not_found("namespaces", key[1])
 
     def _check_preconditions(self, kind: Kind, there: Object, how: Deletion) -> None:
         own = there["metadata"]

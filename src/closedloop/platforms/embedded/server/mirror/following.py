@@ -102,18 +102,19 @@ class Following:
             there = self._keeper.make(
                 workloads.replica_set(deployment, set_name, revision, template, active)
             )
-            self._scaled(f"Deployment/{one.name}", set_name, before, len(active))
+            self._scaled(deployment, one.name, set_name, before, len(active))
         elif there is not None:
             self._keeper.keep(there)  # what it owns ends first
         for live in lives:
             if there is not None:
                 self._pod(live, live.name, namespace, there["spec"]["template"], there)
 
-    def _scaled(self, key: str, set_name: str, before: int, now: int) -> None:
+    def _scaled(self, deployment: Object, path: str, name: str, before: int, now: int) -> None:
         if before != now:
             direction = "up" if now > before else "down"
-            text = f"Scaled {direction} replica set {set_name} from {before} to {now}"
-            self._platform.events.record(key, "ScalingReplicaSet", text)
+            text = f"Scaled {direction} replica set {name} from {before} to {now}"
+            uid = deployment["metadata"]["uid"]
+            self._platform.events.record(f"Deployment/{path}", "ScalingReplicaSet", text, uid=uid)
 
     def _pod(
         self, live: LivePod, name: str, namespace: str, template: Mapping[str, Any], owner: Object
