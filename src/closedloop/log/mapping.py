@@ -17,6 +17,7 @@ from closedloop.log.operations import FIRST_WRITE
 from closedloop.log.templates import Template, template
 from closedloop.loop.keys import DEAD_LETTERS, INDEX_PATTERN, OWNER
 from closedloop.loop.output import Outputs, read_outputs
+from closedloop.loop.scoring.said import ADVICE
 from closedloop.loop.scoring.verdict import SUMS
 
 LOG = "closedloop-inference-log"
@@ -142,3 +143,16 @@ def declared_outputs(client: Elasticsearch) -> Outputs:
         ignore_unavailable=True,
     )
     return read_outputs({hit["_id"]: hit["_source"]["output"] for hit in found["hits"]["hits"]})
+
+
+# Of outcomes other than `unscorable`, for which each reason has advice of its own.
+_BY_OUTCOME = {
+    "unmatched": "no answer is known for it: send the Seldon-Puid of the prediction with it",
+    "refused": f"see index {DEAD_LETTERS} for each (counted since the metrics server started)",
+    "dead_letter": f"see index {DEAD_LETTERS} for each (counted since the logger started)",
+}
+
+
+def advice(outcome: str, reason: str) -> str:
+    """The remedy for feedback that did not count, by outcome and reason; empty if unknown."""
+    return _BY_OUTCOME.get(outcome) or ADVICE.get(reason, "")
