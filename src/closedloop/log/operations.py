@@ -120,7 +120,7 @@ def groups(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
         yield group
 
 
-def _encode(value: Document) -> bytes:
+def _encode(value: object) -> bytes:
     """The value as JSON. Raises ValueError for a number that JSON does not have."""
     try:
         text = orjson.dumps(value)
