@@ -19,8 +19,8 @@ from closedloop.loop import events
 from closedloop.loop.keys import INDEX_PATTERN, OWNER
 from closedloop.loop.sections import Document
 from closedloop.services.kit.declarations import DeclaredOutputs
-from closedloop.services.metrics_server.collector import StateCollector
-from closedloop.services.metrics_server.from_log import Counted, FromLog
+from closedloop.services.metrics_server.collector import CountsCollector
+from closedloop.services.metrics_server.from_log import FromLog
 from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.rejoin import Rejoin
 from closedloop.services.request_logger.store import Store
@@ -69,16 +69,14 @@ class Counting:
     def __init__(self, client: AsyncElasticsearch, folder: str) -> None:
         self.registry = CollectorRegistry()
         self._client = client
-        counts = Counted()
         self._source = FromLog(
             HourlyCounts(InferenceLog(client)),
-            counts,
             self.registry,
             declared=DeclaredOutputs(folder, CollectorRegistry()),
             every=3600,
             all_every=3600,
         )
-        self.registry.register(StateCollector(counts, lambda: True))
+        self.registry.register(CountsCollector(self._source))
 
     async def look(self, *, everything: bool = False) -> None:
         await self._client.indices.refresh(index="*")
@@ -178,7 +176,7 @@ def counted(registry: CollectorRegistry) -> dict[Key, float]:
 def told(registry: CollectorRegistry) -> dict[Key, float]:
     """Every sample about the state of a metrics server, whatever its source, but for zeros and for
     the rows held; digits of sums are left out that depend on the order of adding."""
-    (collector,) = (one for one in registry._collector_to_names if isinstance(one, StateCollector))
+    (collector,) = (one for one in registry._collector_to_names if isinstance(one, CountsCollector))
     return {
         (sample.name, *sorted(sample.labels.items())): value
         for family in collector.collect()

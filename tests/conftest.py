@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes longest begins; what shares a file, or the platform of the whole loop, a worker.
+    """What takes longest begins; what shares a file, or a platform, a worker.
 
     Each notebook has a platform of its own, and so may be on any worker.
     """
@@ -39,14 +39,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in set(later)]
     items.sort(key=lambda item: (_place(item), item.name != "test_all_in_order"))
     for item in items:
-        group = (item.nodeid, "the whole loop", item.location[0])[_place(item)]
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+# The fixtures of platforms that tests of many files share.
+_PLATFORMS = ("_whole_loop", "installed")
+
+
+def _group(item: pytest.Item) -> str:
+    if item.get_closest_marker("notebook"):
+        return item.nodeid
+    if marker := item.get_closest_marker("xdist_group"):
+        return str(marker.args[0])
+    needed = getattr(item, "fixturenames", ())
+    return next((name for name in _PLATFORMS if name in needed), item.location[0])
 
 
 def _place(item: pytest.Item) -> int:
     if item.get_closest_marker("notebook"):
         return 0
-    return 1 if "_whole_loop" in getattr(item, "fixturenames", ()) else 2
+    group = _group(item)
+    return 1 + (_PLATFORMS.index(group) if group in _PLATFORMS else len(_PLATFORMS))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,12 +6,11 @@ from typing import Any, TypeVar, cast
 
 from prometheus_client import CollectorRegistry
 
-from closedloop.log.mapping import DEAD_LETTERS
 from closedloop.log.operations import Key, Known, Operation, Result
 from closedloop.log.store import Found
 from closedloop.loop.documents import read_document
 from closedloop.loop.events import Event
-from closedloop.loop.keys import Predictor, index_name
+from closedloop.loop.keys import DEAD_LETTERS, Predictor, index_name
 from closedloop.loop.observation import Observation, observe
 from closedloop.loop.output import Output
 from closedloop.loop.sections import LENT_TO, Document, predictor_of

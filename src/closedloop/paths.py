@@ -36,6 +36,17 @@ def checkout_root() -> Path:
     )
 
 
+def named(text: str) -> Path:
+    """A file or folder that a user named, for a process that may run in another folder.
+
+    What is relative is looked for where the command was called (`$CLOSEDLOOP_CALLED_IN`, else
+    the current folder), then in the checkout; what is in neither is named as of the first.
+    """
+    called_in = Path(os.environ.get("CLOSEDLOOP_CALLED_IN") or Path.cwd())
+    places = [root / Path(text).expanduser() for root in (called_in, checkout_root())]
+    return next((place for place in places if place.exists()), places[0])
+
+
 def manifests_folder() -> Path:
     """The checkout's `manifests/`. Raises `NoCheckout`."""
     return checkout_root() / "manifests"
@@ -66,11 +77,12 @@ def home() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """What tells a process in another folder where things lie, where a relative path would not.
+    """The variables that tell a process in another folder where things lie.
 
     Raises `NoCheckout`.
     """
     told = {"CLOSEDLOOP_ROOT": str(checkout_root()), "CLOSEDLOOP_HOME": str(home())}
+    told["CLOSEDLOOP_CALLED_IN"] = str(Path.cwd())
     if listed := os.environ.get("KUBECONFIG"):
         files = (str(Path(each).absolute()) for each in listed.split(os.pathsep) if each)
         told["KUBECONFIG"] = os.pathsep.join(files)
@@ -78,7 +90,7 @@ def environment() -> dict[str, str]:
 
 
 def parts_folder() -> Path:
-    """What was installed and outlives a run: packages, the model servers' environment, models."""
+    """Installed things that outlive a run: packages, the model servers' environment, models."""
     return home() / "parts"
 
 

@@ -1,4 +1,4 @@
-"""A proxy of the environment is for other machines: what runs here is reached without it.
+"""A proxy of the environment is for other machines: services of this one are reached without it.
 
 Most platforms are reached at 127.0.0.1. Where HTTP_PROXY is set and NO_PROXY is
 not, `requests` and others would ask the proxy for it, which says 403.
@@ -16,7 +16,7 @@ def spare_loopback(environment: MutableMapping[str, str] = os.environ) -> None:
     """Have this process, and all that it starts from now on, reach loopback directly.
 
     NO_PROXY and no_proxy both get it, since some programs read the one and some
-    the other; what they say already stays.
+    the other; the hosts in them stay.
     """
     upper, lower = environment.get("NO_PROXY", ""), environment.get("no_proxy", "")
     for name, said in (("NO_PROXY", upper or lower), ("no_proxy", lower or upper)):

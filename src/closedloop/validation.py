@@ -1,4 +1,4 @@
-"""The complaints of a pydantic model as sentences: which field, which value, what to do."""
+"""The complaints of a pydantic model as sentences: which field, which value, which remedy."""
 
 import re
 from collections.abc import Callable, Sequence

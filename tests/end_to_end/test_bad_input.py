@@ -54,6 +54,12 @@ _NO_CLASS: list[Any] = [
 ]
 
 
+# The pair has all that the single model has, and a shadow that keeps score itself.
+_each_model = pytest.mark.parametrize(
+    "name", [pytest.param("sklearn", marks=pytest.mark.nightly), "iris-perf"]
+)
+
+
 @pytest.fixture(scope="module")
 def good(_whole_loop: Loop) -> str:
     """A request that was answered and judged, and must stay as it is."""
@@ -90,7 +96,7 @@ def _refused(answer: requests.Response, *statuses: int) -> None:
     assert "Traceback" not in answer.text, said
 
 
-@pytest.mark.parametrize("name", ["sklearn", "iris-perf"])
+@_each_model
 def test_bad_requests_for_predictions(loop: Loop, unharmed: str, name: str) -> None:
     url = f"{loop.model(name)}/api/v1.0/predictions"
     bodies = [*_NOT_JSON, *(json.dumps(one).encode() for one in _NOT_A_MESSAGE)]
@@ -107,7 +113,7 @@ def test_bad_requests_for_predictions(loop: Loop, unharmed: str, name: str) -> N
     assert loop.predict(f"{unharmed}-good", name=name)
 
 
-@pytest.mark.parametrize("name", ["sklearn", "iris-perf"])
+@_each_model
 def test_bad_feedback(loop: Loop, unharmed: str, name: str) -> None:
     """What cannot be read never counts, whose request it may name and whatever the model says."""
     url = f"{loop.model(name)}/api/v1.0/feedback"
@@ -133,7 +139,7 @@ def test_bad_feedback(loop: Loop, unharmed: str, name: str) -> None:
     assert requests.post(url, json=truth, headers=nobodys, timeout=60).status_code in (200, 400)
 
 
-@pytest.mark.parametrize("name", ["sklearn", "iris-perf"])
+@_each_model
 def test_a_truth_that_is_no_class_is_never_wrong(loop: Loop, unharmed: str, name: str) -> None:
     headers = {**_JSON, PUID_HEADER: ""}
     for number, rows in enumerate(_NO_CLASS):

@@ -20,11 +20,11 @@ pytestmark = [pytest.mark.embedded, pytest.mark.chaos, pytest.mark.timeout(600)]
 _nightly = pytest.mark.nightly
 # Killing these is felt neither by a client nor by an executor.
 _UNNOTICED = (
-    "nats",
     REQUEST_LOGGER,
     *(
         pytest.param(part, marks=_nightly)
         for part in (
+            "nats",
             METRICS_SERVER,
             "seldon-logs/alert-logger",
             "prometheus",

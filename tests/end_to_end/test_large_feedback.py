@@ -9,7 +9,9 @@ from tests.end_to_end.loop import Loop
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("size", [1_900_000, (16 << 20) - 1000])
+@pytest.mark.parametrize(
+    "size", [pytest.param(1_900_000, marks=pytest.mark.nightly), (16 << 20) - 1000]
+)
 def test_large_feedback_is_joined_and_what_it_repeats_is_cut(loop: Loop, size: int) -> None:
     before = loop.settle().get("sklearn/default")
     right = before.right if before else 0

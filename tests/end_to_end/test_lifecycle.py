@@ -114,22 +114,26 @@ def test_up_twice_at_once_and_again_is_one_platform_and_nothing_is_left(home: _H
     assert "restarting" not in status
 
     traces = _Traces(home)
-    os.kill(daemon.pid, signal.SIGKILL)
+    home.run("down")
     traces.are_gone()
+    assert state.read(home.folder / "platform") is None
+    left = {path.name for path in (home.folder / "platform").iterdir()}
+    assert left <= {"logs", "daemon.log", "lock"}
+    home.run("down")  # nothing to do is no error
     with home.start("status") as process:
         said, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "Nothing is running" in said
 
+
+@pytest.mark.nightly
+def test_a_killed_daemon_leaves_nothing_and_the_next_one_starts_anew(home: _Home) -> None:
     home.run("up")
-    again = _Traces(home)
-    assert not again.processes & traces.processes
-    home.run("down")
-    again.are_gone()
-    assert state.read(home.folder / "platform") is None
-    left = {path.name for path in (home.folder / "platform").iterdir()}
-    assert left <= {"logs", "daemon.log", "lock"}
-    home.run("down")  # nothing to do is no error
+    traces = _Traces(home)
+    os.kill(home.daemon().pid, signal.SIGKILL)
+    traces.are_gone()
+    home.run("up")
+    assert not _Traces(home).processes & traces.processes
 
 
 @pytest.mark.nightly

@@ -6,7 +6,7 @@ from nbformat.v4 import new_output
 
 from closedloop.figures.__main__ import main
 from closedloop.figures.pictures import write_pictures
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from tests.suite.fakes import code, notebook
 
 

@@ -56,7 +56,7 @@ def test_the_aggregation_is_the_fold(
     assert seen.states == board.states
 
 
-@pytest.mark.parametrize("cells", [999, 1000, 1001, 2000])
+@pytest.mark.parametrize("cells", [pytest.param(999, marks=pytest.mark.nightly), 1000, 1001])
 def test_all_confusions_are_counted_whatever_the_page(search: Elasticsearch, cells: int) -> None:
     log = Log()
     log.answer("batch", *range(cells))

@@ -9,28 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from closedloop.loop import events
-from closedloop.loop.documents import (
-    feedback_in,
-    merge,
-    read_document,
-    row_in,
-    scored,
-)
+from closedloop.loop.documents import feedback_in, merge, read_document, row_in, scored
 from closedloop.loop.events import Event, InvalidEvent
-from closedloop.loop.keys import (
-    Predictor,
-)
+from closedloop.loop.keys import Predictor
 from closedloop.loop.observation import observe
 from closedloop.loop.output import Output, read_output
 from closedloop.loop.scoring import Outcome
 from closedloop.loop.scoring.scoreboard import Feedback
-from closedloop.loop.sections import (
-    PAYLOAD_BYTES,
-    Document,
-    lent,
-    predictor_of,
-    sections_of,
-)
+from closedloop.loop.sections import PAYLOAD_BYTES, Document, lent, predictor_of, sections_of
 
 NAMES = ["cat", "dog", "bird"]
 TYPES = {section: kind for kind, section in events.SECTIONS.items()}

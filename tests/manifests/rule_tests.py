@@ -7,9 +7,11 @@ does `Scraped`.
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,7 @@ from closedloop.paths import parts_folder
 from closedloop.platforms.embedded.monitoring.debian import programs
 from closedloop.platforms.protocol import PlatformError
 from tests.manifests.repository import objects
+from tests.ports import free_port
 
 # Seconds between scrapes: as deployed by ours, and what a cluster's owner may prefer.
 INTERVALS = (1, pytest.param(5, marks=pytest.mark.nightly))
@@ -30,6 +33,7 @@ MODEL = {
     "predictor_name": "default",
 }
 Values = Sequence[float | None]
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 @cache
@@ -52,6 +56,63 @@ def rules() -> dict[str, Any]:
     documents: list[Any] = [one.document for one in objects() if one.kind == "PrometheusRule"]
     (rules,) = (document["spec"] for document in documents)
     return cast(dict[str, Any], rules)
+
+
+@contextmanager
+def running_prometheus(folder: Path, *scraped: Mapping[str, object]) -> Iterator[str]:
+    """The URL of a Prometheus with the rules that scrapes each second: `static_configs`."""
+    port = free_port()
+    (folder / "rules.json").write_text(json.dumps(rules()))
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["rules.json"],
+        "scrape_configs": [{"job_name": "closedloop", "static_configs": scraped}],
+    }
+    (folder / "prometheus.yml").write_text(json.dumps(config))
+    server = subprocess.Popen(
+        [
+            program("prometheus"),
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=error",
+        ],
+        cwd=folder,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _names(rule: Mapping[str, Any]) -> tuple[str, str]:
+    return rule.get("record", ""), rule.get("alert", "")
+
+
+def _needed(asked: str) -> list[dict[str, Any]]:
+    """The groups of rules, without those that nothing asked depends on: evaluating takes time."""
+    every = [rule for group in rules()["groups"] for rule in group["rules"]]
+    names, wanted = _NAME.findall(asked), set[str]()
+    while names:
+        name = names.pop()
+        if name not in wanted:
+            wanted.add(name)
+            names += [
+                word
+                for rule in every
+                if name in _names(rule)
+                for word in _NAME.findall(rule["expr"])
+            ]
+    return [
+        {**group, "rules": chosen}
+        for group in rules()["groups"]
+        if (
+            chosen := [
+                one for one in group["rules"] if (one.get("record") or one["alert"]) in wanted
+            ]
+        )
+    ]
 
 
 def held(*steps: tuple[int, float | None], every: int) -> list[float | None]:
@@ -112,13 +173,11 @@ def objections(
     every: int,
     series: Sequence[Scraped],
     *expected: Expected,
-    groups: Sequence[str],
     alerts: Sequence[Mapping[str, object]] = (),
 ) -> str:
     """What promtool has against it that scrapes, one `every` so many seconds, lead to that.
 
-    Nothing is "". `groups` are those of the rules to evaluate. `alerts` are `alert_rule_test`,
-    which look at annotations as well.
+    Nothing is "". `alerts` are `alert_rule_test`, which look at annotations as well.
     """
     test = {
         "interval": f"{every}s",
@@ -127,8 +186,8 @@ def objections(
         "alert_rule_test": alerts,
     }
     file = {"rule_files": ["rules.json"], "evaluation_interval": "1s", "tests": [test]}
-    chosen = [group for group in rules()["groups"] if group["name"] in groups]
-    (folder / "rules.json").write_text(json.dumps({"groups": chosen}))
+    asked = [one.expr for one in expected] + [str(one["alertname"]) for one in alerts]
+    (folder / "rules.json").write_text(json.dumps({"groups": _needed(" ".join(asked))}))
     (folder / "test.json").write_text(json.dumps(file))
     command = [program("promtool"), "test", "rules", "test.json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

@@ -349,30 +349,6 @@ def test_users_of_our_images_are_the_users_of_their_dockerfiles() -> None:
                         assert container["securityContext"]["runAsUser"] == user("iris"), one.source
 
 
-def test_whoever_runs_the_notebooks_may_do_nothing_to_a_whole_cluster() -> None:
-    assert not [one for one in objects() if one.kind.startswith("ClusterRole")]
-    roles = {one.key: d for one, d in of("Role")}
-    for one, document in of("RoleBinding"):
-        assert one.key.replace("RoleBinding", "Role") in roles
-        assert document["roleRef"]["name"] == document["metadata"]["name"]
-    for document in roles.values():
-        for rule in document["rules"]:
-            assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
-            if "secrets" in rule["resources"]:
-                assert (rule["verbs"], len(rule["resourceNames"])) == (["get"], 1)
-
-
-def test_whoever_may_forward_a_port_may_do_it_by_a_websocket() -> None:
-    """Which is opened by GET, the verb `get`; from Kubernetes 1.35 on it takes `create` as well."""
-    verbs = [
-        set(rule["verbs"])
-        for _, document in of("Role")
-        for rule in document["rules"]
-        if "pods/portforward" in rule["resources"]
-    ]
-    assert verbs == [{"get", "create"}] * 4
-
-
 def declared() -> Outputs:
     texts = values("models/outputs.yaml")["data"].items()
     return Outputs(

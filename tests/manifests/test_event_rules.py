@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.manifests import rule_tests
-from tests.manifests.rule_tests import INTERVALS, MODEL, Expected, Scraped, firing
+from tests.manifests.rule_tests import INTERVALS, MODEL, Expected, Scraped, firing, objections
 
 ALERT = "EventsLost"
-objections = partial(rule_tests.objections, groups=("model-quality", "model-events"))
 every_interval = pytest.mark.parametrize("every", INTERVALS)
 
 EXECUTOR = {"namespace": "seldon", "deployment_name": "sklearn", "predictor_name": "default"}
@@ -130,16 +127,16 @@ TOLD = 340
     "loop",
     [
         Loop(),
-        Loop(lag=8.0),
+        pytest.param(Loop(lag=8.0), marks=pytest.mark.nightly),
         Loop(late=4.0),
-        Loop(late=-4.0),
-        Loop(end=400),
+        pytest.param(Loop(late=-4.0), marks=pytest.mark.nightly),
+        pytest.param(Loop(end=400), marks=pytest.mark.nightly),
         Loop(end=400, rate=40, lag=5.0, late=-4.0),
         Loop(away=range(100, 110)),
-        Loop(away=range(100, 110), restarts=True),
+        pytest.param(Loop(away=range(100, 110), restarts=True), marks=pytest.mark.nightly),
         Loop(away=range(100, 160), restarts=True),
         Loop(born=130, end=300),
-        Loop(born=300, end=400),
+        pytest.param(Loop(born=300, end=400), marks=pytest.mark.nightly),
         Loop(again=5),
         Loop(lost=(3, 0), healed=3),
         Loop(lost=(0, 3), refused=3),

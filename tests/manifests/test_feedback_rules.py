@@ -1,12 +1,10 @@
 """What the rules make of feedback that did not count, and of how long truths take."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.manifests import rule_tests
 from tests.manifests.rule_tests import (
     INTERVALS,
     MODEL,
@@ -15,10 +13,10 @@ from tests.manifests.rule_tests import (
     Values,
     firing,
     held,
+    objections,
 )
 
 ALERT = "FeedbackNotCounted"
-objections = partial(rule_tests.objections, groups=("model-quality", "model-feedback"))
 every_interval = pytest.mark.parametrize("every", INTERVALS)
 
 UNMATCHED = ("closedloop_rows", {"state": "unmatched"})

@@ -9,12 +9,13 @@ from prometheus_client.core import Metric
 
 from closedloop.platforms.embedded.executor.latency import of_client, of_server
 from closedloop.services.metrics_server.app import create_app as create_metrics_server
-from closedloop.services.metrics_server.collector import StateCollector
+from closedloop.services.metrics_server.collector import CountsCollector
 from closedloop.services.metrics_server.settings import Settings as MetricsServerSettings
 from closedloop.services.metrics_server.state import State
 from closedloop.services.request_logger.app import create_app as create_request_logger
 from closedloop.services.request_logger.settings import Settings as RequestLoggerSettings
 from tests.manifests.repository import objects
+from tests.services.metrics_server.running import Restored
 
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
 
@@ -60,7 +61,7 @@ async def test_every_metric_asked_for_is_exposed() -> None:
     logger, server = CollectorRegistry(), CollectorRegistry()
     create_request_logger(RequestLoggerSettings(), logger)
     create_metrics_server(MetricsServerSettings(), server)
-    state = StateCollector(State(1), lambda: True)
+    state = CountsCollector(Restored(State(1)))
     exposed = series(logger.collect(), server.collect(), state.collect())
     # Seldon's executor, as the stand-in has them.
     exposed |= series(*(of(CollectorRegistry()).collect() for of in (of_client, of_server)))

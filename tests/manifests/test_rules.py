@@ -1,6 +1,5 @@
 """What the rules make of the metrics server's counts of right and wrong answers."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ from tests.manifests.rule_tests import (
     Values,
     firing,
     held,
+    objections,
 )
 
 PIECES = "model:feedback_scored:window30s"
 RIGHT = "model:correct:window30s"
 SHARE = "model:accuracy:window30s"
-objections = partial(rule_tests.objections, groups=("model-quality",))
 every_interval = pytest.mark.parametrize("every", INTERVALS)
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from closedloop.manifests import Manifest, ManifestError
+from closedloop.manifests import Manifest, ManifestError, load
 from closedloop.platforms.embedded.reconcile import read
 from tests.manifests.overlay import render
 from tests.manifests.repository import MANIFESTS, objects
@@ -34,7 +34,9 @@ SELDON = "machinelearning.seldon.io/v1"
 UNCHECKED = {"elasticsearch.k8s.elastic.co/v1"}
 
 SHARED = render(MANIFESTS / "overlays" / "shared-cluster")
-ALL = [(one.source, dict(one.document)) for one in objects()] + [
+# Those of a model of one's own are valid as they are, before names are filled in.
+OWN = load(MANIFESTS.parent / "examples", "seldon-deployment.yaml", "triggers.yaml")
+ALL = [(one.source, dict(one.document)) for one in (*objects(), *OWN)] + [
     (f"shared-cluster: {one['kind']} {one['metadata']['name']}", one) for one in SHARED
 ]
 

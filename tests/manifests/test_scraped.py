@@ -1,7 +1,5 @@
 """The rules in a real Prometheus that scrapes a small exporter, which goes away and comes back."""
 
-import json
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +10,7 @@ import pytest
 
 from closedloop.notebook.dashboards import Prometheus, QueryError
 from closedloop.notebook.waiting import until
-from tests.manifests.rule_tests import MODEL, program, rules
+from tests.manifests.rule_tests import MODEL, running_prometheus
 from tests.ports import free_port
 
 # All that ever counted as new, and not of the last 30 s: the machine may be slow.
@@ -72,34 +70,8 @@ def exporter() -> Exporter:
 
 @pytest.fixture
 def prometheus(tmp_path: Path, exporter: Exporter) -> Iterator[Prometheus]:
-    port = free_port()
-    (tmp_path / "rules.json").write_text(json.dumps(rules()))
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": ["rules.json"],
-        "scrape_configs": [
-            {
-                "job_name": "closedloop",
-                "static_configs": [{"targets": [f"127.0.0.1:{exporter.port}"]}],
-            }
-        ],
-    }
-    (tmp_path / "prometheus.yml").write_text(json.dumps(config))
-    server = subprocess.Popen(
-        [
-            program("prometheus"),
-            f"--config.file={tmp_path / 'prometheus.yml'}",
-            f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=error",
-        ],
-        cwd=tmp_path,
-    )
-    try:
-        yield Prometheus(f"http://127.0.0.1:{port}")
-    finally:
-        server.terminate()
-        server.wait(30)
+    with running_prometheus(tmp_path, {"targets": [f"127.0.0.1:{exporter.port}"]}) as url:
+        yield Prometheus(url)
 
 
 def test_pieces_are_counted_over_a_restart_of_who_tells_them(

@@ -46,16 +46,27 @@ def _port(url: str) -> int:
     return int(url.split(":")[2].split("/")[0])
 
 
-def test_it_listens_on_its_host_only_and_ends_at_sigterm(model_python: Path) -> None:
-    mark = str(uuid4())
-    with wrapper(model_python, MARK=mark) as running:
+def test_it_listens_on_its_host_only_warns_of_nothing_and_ends_at_sigterm(
+    model_python: Path, tmp_path: Path
+) -> None:
+    mark, log = str(uuid4()), tmp_path / "log"
+    # Too long for the wrapper's sockets, and with blanks.
+    long = tmp_path / ("a b " * 20) / ("c" * 60)
+    long.mkdir(parents=True)
+    with (
+        log.open("w") as file,
+        wrapper(model_python, stderr=file, MARK=mark, TMPDIR=str(long)) as running,
+    ):
         loopback = {"0100007F"}
         assert _listeners(_port(running.url)) == loopback
         assert _listeners(_port(running.metrics_url)) == loopback
         assert len(_marked(mark)) == 5
+        requests.get(f"{running.url}/health/status", timeout=60)
+        assert running.predict(FLOWERS[0]).json()["data"]["ndarray"] == [0]
         running.process.terminate()
         assert running.process.wait(60) == 0
     assert _marked(mark) == []
+    assert "Warning" not in log.read_text()
 
 
 def test_nothing_outlives_it_when_it_is_killed(model_python: Path) -> None:
@@ -144,28 +155,3 @@ def test_a_model_that_is_not_there_is_said(model_python: Path) -> None:
     )
     assert ended.returncode == 1
     assert "model_name is 'no.joblib'" in ended.stderr.splitlines()[-1]
-
-
-def test_a_long_tmpdir_and_a_folder_with_spaces_are_no_problem(
-    model_python: Path, tmp_path: Path
-) -> None:
-    long = tmp_path / ("a b " * 20) / ("c" * 60)
-    long.mkdir(parents=True)
-    with wrapper(model_python, TMPDIR=str(long)) as running:
-        assert running.predict(FLOWERS[0]).json()["data"]["ndarray"] == [0]
-
-
-def test_warnings_are_silent(model_python: Path, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    http, metrics = free_ports(2)
-    command: list[str | Path] = [model_python, "-m", "closedloop.models.serve", IRIS]
-    with log.open("w") as file:
-        process = subprocess.Popen(command, env=environment(http, metrics), stderr=file)
-    urls = f"http://127.0.0.1:{http}", f"http://127.0.0.1:{metrics}/prometheus"
-    try:
-        wait_until_up(Wrapper(*urls, process))
-        requests.get(f"{urls[0]}/health/status", timeout=60)
-    finally:
-        process.terminate()
-        process.wait(60)
-    assert "Warning" not in log.read_text()

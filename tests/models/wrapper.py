@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -81,7 +82,11 @@ def environment(http: int, metrics: int, **more: str) -> dict[str, str]:
 
 @contextmanager
 def wrapper(
-    python: Path, model: str = IRIS, parameters: Mapping[str, str | bool] | None = None, **env: str
+    python: Path,
+    model: str = IRIS,
+    parameters: Mapping[str, str | bool] | None = None,
+    stderr: IO[str] | None = None,
+    **env: str,
 ) -> Iterator[Wrapper]:
     """The wrapper once it answers; `parameters` are strings or booleans by name."""
     http, metrics = free_ports(2)
@@ -92,6 +97,7 @@ def wrapper(
     process = subprocess.Popen(
         [python, "-m", "closedloop.models.serve", model],
         env=environment(http, metrics, PREDICTIVE_UNIT_PARAMETERS=json.dumps(told), **env),
+        stderr=stderr,
     )
     running = Wrapper(f"http://127.0.0.1:{http}", f"http://127.0.0.1:{metrics}/prometheus", process)
     try:

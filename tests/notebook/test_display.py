@@ -1,6 +1,9 @@
 from dataclasses import dataclass
 
-from closedloop.notebook.display import show, source, table
+import pytest
+
+from closedloop.notebook.display import as_yaml, show, source, table
+from closedloop.paths import checkout_root
 
 
 @dataclass
@@ -19,6 +22,22 @@ def test_a_module_is_shown_as_python() -> None:
     shown = source("notebook/display.py")
     assert repr(shown).startswith('"""Manifests, sources')
     assert '<span class="kn">import</span>' in shown._repr_html_()
+
+
+def test_a_part_of_a_file_is_shown_with_a_link_to_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(checkout_root() / "notebooks")
+    shown = show("istio/gateway.yaml", "spec/selector")
+    assert repr(shown).splitlines()[0] == "selector:"
+    assert "href='../manifests/istio/gateway.yaml'" in shown._repr_html_()
+    shown = source("notebook/display.py", "Live.update")
+    assert repr(shown).startswith("def update(self)")
+    assert "href='../src/closedloop/notebook/display.py'" in shown._repr_html_()
+
+
+def test_a_document_is_shown_with_short_lists_in_a_line() -> None:
+    assert repr(as_yaml({"b": [1, 2], "a": {"c": "é"}})) == "b: [1, 2]\na: {c: é}\n"
 
 
 def test_dataclasses_name_their_columns() -> None:

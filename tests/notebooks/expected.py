@@ -18,6 +18,8 @@ def request_logging(recorded: Recorded) -> None:
     assert recorded["feedback tags"] == {"user": "Seldon Admin", "date": "11/07/2020"}
     assert recorded["correct"] is True
     assert recorded["dead letter reason"] == "bad_payload"
+    assert recorded["ready"] == "True"
+    assert "Started" in recorded["events of the pod"]
 
 
 def feedback_metrics(recorded: Recorded) -> None:
@@ -111,6 +113,8 @@ def two_models(recorded: Recorded) -> None:
     assert recorded["second decision"] == "promote"
     assert recorded["failed while promoting"] == 0
     assert (recorded["serving"], recorded["shadow"]) == ("logistic", "perceptron")
+    assert recorded["the shadow saw fewer"] is True
+    assert recorded["failed while weighing"] == 0
 
 
 def history(recorded: Recorded) -> None:
@@ -131,6 +135,30 @@ def history(recorded: Recorded) -> None:
     assert recorded["rows by hour"] == 48
 
 
+def disease_progression(recorded: Recorded) -> None:
+    # The same by the examples' own weights, over the rows in the file's order.
+    assert recorded["champion alone"] == [35, 55]
+    errors = {"mean_absolute_error": 61.1243, "root_mean_squared_error": 70.8355, "bias": 1.2751}
+    assert recorded["measures"] == pytest.approx(errors, abs=1e-3)
+    assert recorded["matrix"] == []
+    # Both right, champion alone, challenger alone, both wrong.
+    assert recorded["streamed"] == [21, 2, 22, 15]
+    assert (recorded["decision"], recorded["serving"]) == ("promote", "ten-measurements")
+
+
+def tumour(recorded: Recorded) -> None:
+    # The same by the examples' own pipelines.
+    assert recorded["champion alone"] == [84, 1]
+    assert recorded["measures"] == {}
+    assert recorded["matrix"] == [
+        ["benign", "benign", 54],
+        ["benign", "malignant", 1],
+        ["malignant", "malignant", 30],
+    ]
+    assert recorded["streamed"] == [66, 13, 1, 0]
+    assert (recorded["decision"], recorded["serving"]) == ("keep", "all-measurements")
+
+
 EXPECTED: Mapping[str, Callable[[Recorded], None]] = {
     "01": platform,
     "02": request_logging,
@@ -139,4 +167,6 @@ EXPECTED: Mapping[str, Callable[[Recorded], None]] = {
     "05": metrics_in_the_model,
     "06": two_models,
     "07": history,
+    "08": disease_progression,
+    "08-tumour": tumour,
 }

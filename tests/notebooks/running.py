@@ -13,6 +13,11 @@ NOTEBOOKS = sorted((checkout_root() / "notebooks").glob("*.ipynb"))
 _CLOSEDLOOP = Path(sys.executable).with_name("closedloop")
 
 
+def key(name: str) -> str:
+    """The number of a notebook's run, and the word behind the name of one that ran again."""
+    return "-".join((name[:2], *name.split("-")[1:]))
+
+
 class Walkthrough:
     """The command line with a platform folder of its own."""
 
@@ -27,13 +32,15 @@ class Walkthrough:
         self._env.pop("CLOSEDLOOP_ELASTICSEARCH_URL", None)
 
     def run(self, *options: str, out: Path | None = None) -> dict[str, dict[str, Any]]:
-        """`closedloop run --test` into a new folder; the results of each notebook by its number."""
+        """`closedloop run --test` into a new folder; the results of each notebook by its number,
+        with the word behind the name of one that ran again: `08-tumour`."""
         out = out or self._folder / f"out-{len(list(self._folder.iterdir()))}"
         self.call("run", "--test", "--out", str(out), *options)
-        return {path.name[:2]: results(path) for path in sorted(out.glob("*.ipynb"))}
+        executed = sorted(out.glob("*.ipynb"), key=lambda path: path.stem)
+        return {key(path.stem): results(path) for path in executed}
 
-    def call(self, *arguments: str) -> str:
-        """Run one command, which must succeed; returns what it printed."""
+    def call(self, *arguments: str, status: int = 0) -> str:
+        """Run one command, which must end with `status`; returns what it printed."""
         done = subprocess.run(
             [_CLOSEDLOOP, *arguments],
             cwd=checkout_root(),
@@ -43,5 +50,5 @@ class Walkthrough:
             stderr=subprocess.STDOUT,
             check=False,
         )
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == status, done.stdout
         return done.stdout

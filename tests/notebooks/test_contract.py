@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from closedloop.suite.contract import faults
-from closedloop.suite.parameters import read_defaults
+from closedloop.suite.parameters import parameters_of, read_defaults
 from tests.notebooks.expected import EXPECTED
-from tests.notebooks.running import NOTEBOOKS
+from tests.notebooks.running import NOTEBOOKS, key
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -14,7 +14,14 @@ def test_a_notebook_keeps_to_the_contract(notebook: Path) -> None:
 
 
 def test_every_notebook_is_checked() -> None:
-    assert [notebook.name[:2] for notebook in NOTEBOOKS] == list(EXPECTED)
+    folder = NOTEBOOKS[0].parent
+    again = read_defaults(folder / "again.yaml")
+    names = [notebook.stem for notebook in NOTEBOOKS]
+    more = [f"{name}-{each}" for name in names for each in again.get(name, {})]
+    assert [key(name) for name in (*names, *more)] == list(EXPECTED)
+    for notebook in NOTEBOOKS:
+        for values in again.get(notebook.stem, {}).values():
+            assert values.keys() <= parameters_of(notebook).keys()
 
 
 def test_test_parameters_name_notebooks() -> None:

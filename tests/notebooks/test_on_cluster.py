@@ -11,6 +11,7 @@ import pytest
 
 from closedloop.suite.same import read
 from tests.notebooks.expected import EXPECTED
+from tests.notebooks.running import key
 
 FOLDER = os.environ.get("CLOSEDLOOP_RUN", "")
 
@@ -27,11 +28,11 @@ def run() -> dict[str, Any]:
 
 def test_every_notebook_ran_to_its_end(run: dict[str, Any]) -> None:
     assert run["platform"] == "cluster"
-    states = {each["notebook"][:2]: each["state"] for each in run["notebooks"]}
+    states = {key(each["notebook"]): each["state"] for each in run["notebooks"]}
     assert states == dict.fromkeys(EXPECTED, "ok")
 
 
 @pytest.mark.parametrize("number", EXPECTED)
 def test_the_recorded_numbers(run: dict[str, Any], number: str) -> None:
-    (recorded,) = (values for name, values in run["results"].items() if name.startswith(number))
+    (recorded,) = (values for name, values in run["results"].items() if key(name) == number)
     EXPECTED[number](recorded)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import nbformat
+from kubernetes.client import ApiClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from closedloop.platforms.protocol import Object, PartStatus, PlatformError, Report
@@ -32,6 +33,9 @@ class FakePlatform:
             raise PlatformError(f"{part} does not start: see its log")
         return self.status()
 
+    def build(self, folder: Path, *, registry: str = "") -> str:
+        return f"closedloop/model-{folder.name}:1"
+
     def apply(self, *manifests: str | Path | Object) -> list[str]:
         self.up = True
         self.calls.append(f"apply {' '.join(str(m) for m in manifests)}")
@@ -45,6 +49,9 @@ class FakePlatform:
 
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
         return []
+
+    def kubernetes(self) -> ApiClient:
+        raise PlatformError("there is no API server")
 
     def wait(
         self,
@@ -76,7 +83,7 @@ class FakePlatform:
             PartStatus("seldon-logs/logger", "0.1.0", "restarting", restarts=3, note=self.note),
         ]
 
-    def evidence(self) -> Iterator[tuple[str, bytes]]:
+    def dump(self) -> Iterator[tuple[str, bytes]]:
         yield "objects/Pod.yaml", b"{}"
 
     def down(self) -> None:
@@ -89,6 +96,13 @@ def code(source: str, *tags: str) -> nbformat.NotebookNode:
     cell: nbformat.NotebookNode = new_code_cell(source)
     if tags:
         cell.metadata["tags"] = list(tags)
+    return cell
+
+
+def slide(source: str, kind: str) -> nbformat.NotebookNode:
+    """A markdown cell of a slide type."""
+    cell: nbformat.NotebookNode = new_markdown_cell(source)
+    cell.metadata["slideshow"] = {"slide_type": kind}
     return cell
 
 

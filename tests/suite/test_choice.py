@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from closedloop.suite import SuiteError
 from closedloop.suite.choice import chosen, notebooks_in
-from closedloop.suite.errors import SuiteError
 
 NOTEBOOKS = [Path("01_platform.ipynb"), Path("02_logging.ipynb"), Path("10_more.ipynb")]
 

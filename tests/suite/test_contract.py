@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import pytest
+from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from closedloop.suite.contract import faults
-from tests.suite.fakes import code, notebook
+from tests.suite.fakes import code, notebook, slide
 
 
 def test_a_good_notebook(tmp_path: Path) -> None:
@@ -13,6 +14,7 @@ def test_a_good_notebook(tmp_path: Path) -> None:
         "# Title",
         "loop = connect(platform)",
         code("plt.plot()", "figure-accuracy", "hide-input"),
+        slide("**Say:** hello", "notes"),
     )
     assert faults(path) == []
 
@@ -36,17 +38,43 @@ def test_faults_of_code(source: str, fault: str, tmp_path: Path) -> None:
     assert found.startswith("01_a.ipynb, cell ")
 
 
+@pytest.mark.parametrize(
+    ("cells", "fault"),
+    [
+        (["x = 1"], "no speaker notes"),
+        (["x = 1", slide("two", "subslide"), slide("say", "notes")], "no speaker notes"),
+        (["x = 1\n" * 9, "x = 1\n" * 9, slide("say", "notes")], "it has 18 lines"),
+        (['show("request-logger/deployment.yaml")', slide("say", "notes")], "lines of code and of"),
+        (['show("istio/gateway.yaml", "spec/x")', slide("say", "notes")], "there is no 'x'"),
+        (['show("istio/none.yaml")', slide("say", "notes")], "cannot be found"),
+        (['source("paths.py", "nobody")', slide("say", "notes")], "there is no 'nobody'"),
+        (["x = {}\nx", slide("say", "notes")], "shows a bare value"),
+    ],
+)
+def test_faults_of_slides(cells: list[str | NotebookNode], fault: str, tmp_path: Path) -> None:
+    (found,) = faults(notebook(tmp_path / "01_a.ipynb", "# Title", *cells))
+    assert fault in found
+
+
+def test_what_is_not_on_a_slide_is_no_matter(tmp_path: Path) -> None:
+    skipped = code("x = 1\n" * 15)
+    skipped.metadata["slideshow"] = {"slide_type": "skip"}
+    shown = code('show("istio/gateway.yaml", "spec")\n' * 2, "hide-input")
+    path = notebook(tmp_path / "01_a.ipynb", skipped, shown, slide("say", "notes"))
+    assert faults(path) == []
+
+
 def test_outputs(tmp_path: Path) -> None:
     cell = code("1")
     cell.outputs = [new_output("stream", text="x")]
-    (found,) = faults(notebook(tmp_path / "01_a.ipynb", cell))
+    (found,) = faults(notebook(tmp_path / "01_a.ipynb", cell, slide("say", "notes")))
     assert "it has outputs" in found
 
 
 def test_unknown_tags_and_slide_types(tmp_path: Path) -> None:
     cell = code("1", "injected-parameters", "figure-")
     cell.metadata["slideshow"] = {"slide_type": "page"}
-    found = faults(notebook(tmp_path / "01_a.ipynb", cell))
+    found = faults(notebook(tmp_path / "01_a.ipynb", cell, slide("say", "notes")))
     assert [fault.split(": ")[1].split(" is ")[0] for fault in found] == [
         "the tag 'injected-parameters'",
         "the tag 'figure-'",

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from closedloop import paths
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.export import CARRIED, write_checkout
 
 

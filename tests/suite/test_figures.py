@@ -29,6 +29,12 @@ def test_the_tag_names_a_picture_and_the_heading_is_its_caption(tmp_path: Path) 
     ]
 
 
+def test_a_notebook_that_ran_again_overwrites_no_picture(tmp_path: Path) -> None:
+    cell = picture(b"one", "figure-pies")
+    path = notebook(tmp_path / "03_a-other.ipynb", "# Title", cell, picture(b"two"))
+    assert [f.name for f in figures_of(path)] == ["pies-other", "03_a-other-title"]
+
+
 def test_names_that_come_again_get_a_number(tmp_path: Path) -> None:
     path = notebook(tmp_path / "03_a.ipynb", picture(b"1"), picture(b"2"), picture(b"3"))
     assert [f.name for f in figures_of(path)] == ["03_a-start", "03_a-start-2", "03_a-start-3"]

@@ -2,8 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from closedloop.suite.errors import SuiteError
-from closedloop.suite.parameters import Parameter, assign, declared, parameters_of, read_defaults
+from closedloop.suite import SuiteError
+from closedloop.suite.parameters import (
+    Parameter,
+    assign,
+    assign_again,
+    declared,
+    parameters_of,
+    read_defaults,
+)
 from tests.suite.fakes import notebook
 
 
@@ -90,3 +97,15 @@ def test_reads_defaults_from_yaml(tmp_path: Path) -> None:
 def test_a_parameters_cell_that_breaks_the_form_names_the_notebook(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match=r"01_a\.ipynb: in the parameters cell line 1"):
         parameters_of(*one(tmp_path, "n = 1"))
+
+
+def test_a_notebook_runs_again_with_other_parameters_unless_one_is_given(tmp_path: Path) -> None:
+    notebooks = one(tmp_path, "n = 1  # n\nm = 2  # m")
+    values = {"01_a": {"m": 3}}
+    again = {"01_a": {"more": {"n": 9}}, "02_b": {"more": {"n": 9}}}
+    assert assign_again(notebooks, {"m": "3"}, values, again) == {
+        "01_a-more": (notebooks[0], {"m": 3, "n": 9})
+    }
+    assert assign_again(notebooks, {"n": "7"}, values, again) == {}
+    with pytest.raises(SuiteError, match="the notebook 01_a has no parameter 'k'"):
+        assign_again(notebooks, {}, values, {"01_a": {"more": {"k": 9}}})

@@ -7,14 +7,14 @@ import signal
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from closedloop.platforms.protocol import PartStatus, PlatformError
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.interrupts import INTERRUPTED
 from closedloop.suite.parameters import assign
 from closedloop.suite.results import results
@@ -45,7 +45,14 @@ class Case:
         self.notebooks = notebooks
         self.out, self.err = io.StringIO(), io.StringIO()
 
-    def run(self, *, keep: bool = False, talkative: bool = False, **given: str) -> int:
+    def run(
+        self,
+        *,
+        keep: bool = False,
+        talkative: bool = False,
+        again: Mapping[str, Path] | None = None,
+        **given: str,
+    ) -> int:
         values = assign(self.notebooks, given, platform="embedded")
         plan = Plan(
             "embedded",
@@ -56,6 +63,7 @@ class Case:
             talkative,
             junit=self.folder / "junit.txt",
             summary=self.folder / "summary.txt",
+            again=again or {},
         )
         run = Run(
             plan,
@@ -82,7 +90,7 @@ def test_a_run_that_goes_well(tmp_path: Path, home: Path) -> None:
     first = notebook(tmp_path / "01_first.ipynb", "# Numbers", RECORD, code(FIGURE, "figure-line"))
     second = notebook(tmp_path / "02_second.ipynb", "assert n == 5 and platform == 'embedded'")
     case = Case(tmp_path, first, second)
-    assert case.run(n="5") == 0
+    assert case.run(n="5", again={"01_first-more": first}) == 0
     assert results(case.folder / "01_first.ipynb") == {"twice": 10}
     assert case.platform.calls[-1] == "down"
     assert (case.folder / "figures" / "line.png").read_bytes().startswith(b"\x89PNG")
@@ -94,7 +102,12 @@ def test_a_run_that_goes_well(tmp_path: Path, home: Path) -> None:
     run = json.loads((case.folder / "run.json").read_text())
     assert run["ok"] is True
     assert run["notebooks"][0]["state"] == "ok"
-    assert run["results"] == {"01_first": {"twice": 10}, "02_second": {}}
+    assert run["results"] == {
+        "01_first": {"twice": 10},
+        "02_second": {},
+        "01_first-more": {"twice": 4},
+    }
+    assert (case.folder / "figures" / "line-more.png").exists()
     assert run["parts"][0]["part"] == "envoy"
     assert list(home.iterdir()) == []
     assert '<testcase classname="closedloop.embedded" name="01_first"' in case.junit
@@ -122,7 +135,9 @@ def test_a_talkative_run_tells_of_waits_and_texts_and_shows_pictures_as_they_com
     assert place == sorted(place)
 
 
-def test_a_failing_cell(tmp_path: Path) -> None:
+def test_a_failing_cell_is_told_and_logs_are_saved_before_the_platform_stops(
+    tmp_path: Path,
+) -> None:
     bad = notebook(tmp_path / "01_bad.ipynb", "print('so far')\n1 / (n - 2)", "'never'")
     case = Case(tmp_path, bad, notebook(tmp_path / "02_next.ipynb"))
     assert case.run() == 1
@@ -140,11 +155,6 @@ def test_a_failing_cell(tmp_path: Path) -> None:
     assert "ZeroDivisionError: division by zero" in case.junit
     assert "1 / (n - 2)" in case.summary
     assert (case.folder / "bundle.tar.gz").exists()
-
-
-def test_logs_are_saved_before_the_platform_is_stopped(tmp_path: Path) -> None:
-    case = Case(tmp_path, notebook(tmp_path / "01_bad.ipynb", "raise ValueError('no')"))
-    case.run()
     calls = case.platform.calls
     assert calls.index("logs seldon-logs/logger") < calls.index("down")
     saved = case.folder / "logs" / "seldon-logs_logger.log"
@@ -206,12 +216,6 @@ def test_keep_leaves_the_platform_and_prints_urls(tmp_path: Path) -> None:
     assert "http://127.0.0.1:8003" in case.out.getvalue()
 
 
-def test_a_platform_that_was_up_before_stays_up(tmp_path: Path) -> None:
-    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb"), platform=FakePlatform(up=True))
-    assert case.run() == 0
-    assert "down" not in case.platform.calls
-
-
 def test_a_platform_that_does_not_answer_is_left_alone(tmp_path: Path) -> None:
     class Silent(FakePlatform):
         def status(self) -> list[PartStatus]:
@@ -232,20 +236,22 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     assert case.platform.calls == []
 
 
-def test_the_notebook_runs_in_its_own_folder(tmp_path: Path) -> None:
-    (tmp_path / "beside.txt").write_text("here")
-    case = Case(tmp_path, notebook(tmp_path / "01_a.ipynb", "assert open('beside.txt').read()"))
-    assert case.run() == 0
-
-
-def test_relative_paths_of_the_environment_mean_the_same_in_a_notebook(
+def test_a_notebook_runs_in_its_own_folder_where_relative_paths_mean_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = f"from closedloop import paths\nassert str(paths.home()) == {str(tmp_path / 'h')!r}"
-    case = Case(tmp_path, notebook(tmp_path / "notebooks" / "01_a.ipynb", source))
+    """And a platform that was up before stays up."""
+    source = (
+        "from closedloop import paths\n"
+        f"assert str(paths.home()) == {str(tmp_path / 'h')!r}\n"
+        "assert open('beside.txt').read()"
+    )
+    path = tmp_path / "notebooks" / "01_a.ipynb"
+    case = Case(tmp_path, notebook(path, source), platform=FakePlatform(up=True))
+    path.with_name("beside.txt").write_text("here")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CLOSEDLOOP_HOME", "h")
     assert case.run() == 0, case.err.getvalue()
+    assert "down" not in case.platform.calls
 
 
 @pytest.fixture
@@ -267,7 +273,9 @@ def signal_when() -> Iterator[Callable[[Path, signal.Signals], None]]:
         thread.join()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)]
+)
 def test_an_interrupted_run_leaves_nothing(
     number: signal.Signals,
     tmp_path: Path,

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.same import compare, read
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.verified import page, read_tests
 
 REPORT = """<testsuites><testsuite time="90.0">

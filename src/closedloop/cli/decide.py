@@ -12,13 +12,13 @@ from rich.table import Table
 
 from closedloop.cli.errors import CommandError
 from closedloop.cli.options import (
-    LOG,
     ModelArgument,
     NamespaceOption,
     PlatformName,
     PlatformOption,
     open_platform,
 )
+from closedloop.platforms.parts import LOG
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -147,7 +147,7 @@ def comparison_table(found: "Comparison") -> Table:
 
 
 def told(done: "Promotion") -> str:
-    """What a promotion did, in a sentence."""
+    """The effect of a promotion, in a sentence."""
     if not done.applied:
         return f"Nothing was applied: {done.after.serving} would serve, {done.after.shadow} shadow."
     if done.answered_after is None:

@@ -1,4 +1,4 @@
-"""How a command ends: one sentence for what a user can meet, a traceback only for our mistakes."""
+"""How a command ends: a sentence for an error of use, a traceback only for our mistakes."""
 
 from typing import Any
 
@@ -9,18 +9,18 @@ from typer.core import TyperGroup
 from closedloop.manifests import ManifestError
 from closedloop.paths import NoCheckout
 from closedloop.platforms.protocol import PlatformError
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.interrupts import INTERRUPTED
 
 _KNOWN = (PlatformError, ManifestError, NoCheckout, SuiteError, TimeoutError)
 
 
 class CommandError(Exception):
-    """A command cannot do what was asked; one sentence: what, which value, what to do."""
+    """A command cannot meet a request: a sentence with the value and the remedy."""
 
 
 class Group(TyperGroup):
-    """Runs a command and turns what goes wrong into an exit status and a sentence on stderr."""
+    """Runs a command and turns its failure into an exit status and a sentence on stderr."""
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""What a cluster's run pulls: list it, or bring it into one folder."""
+"""The images and charts that a cluster's run pulls: listed, or brought into one folder."""
 
 from pathlib import Path
 from typing import Annotated

@@ -12,11 +12,6 @@ import typer
 
 from closedloop.platforms.protocol import Platform
 
-# Services that commands talk to, as `Platform.url` names them.
-GATEWAY = "istio-system/istio-ingressgateway"
-LOG = "seldon-logs/elasticsearch"
-PROMETHEUS = "monitoring/monitoring-kube-prometheus-prometheus"
-
 
 class PlatformName(StrEnum):
     """Where the suite runs."""
@@ -120,7 +115,7 @@ def on_clusters(command: Callable[..., None], *, installs: bool = False) -> Call
 
 
 def open_platform(name: str, *, owned: bool = False) -> Platform:
-    """The platform of that name; if `owned`, what is started through it ends with this process.
+    """The platform of that name; if `owned`, its processes end with this one.
 
     Raises PlatformError.
     """

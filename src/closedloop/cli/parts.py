@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from closedloop.cli.errors import CommandError
-from closedloop.cli.options import PROMETHEUS, PlatformName, PlatformOption, open_platform
+from closedloop.cli.options import PlatformName, PlatformOption, open_platform
 from closedloop.cli.table import not_counted_table, print_status, print_table
-from closedloop.platforms.parts import named
+from closedloop.platforms.parts import PROMETHEUS, named
 from closedloop.platforms.protocol import Platform, PlatformError
 
-# What manifests/monitoring/rules.yaml records.
+# Recorded by manifests/monitoring/rules.yaml.
 NOT_COUNTED = "model:feedback_not_counted > 0"
 
 
@@ -107,7 +107,7 @@ def _named(platform: Platform, word: str) -> str:
 
 
 def down(platform: PlatformOption = PlatformName.EMBEDDED) -> None:
-    """Stop the platform and remove what it made, and nothing else.
+    """Stop the platform and remove its own objects, and nothing else.
 
     The logs of a platform on this machine stay until the next start, and what
     was downloaded or installed for it (`parts` in `.closedloop`) for good.

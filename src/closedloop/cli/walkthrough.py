@@ -10,10 +10,11 @@ from typer.core import TyperCommand
 
 from closedloop import paths
 from closedloop.cli.options import PlatformName, PlatformOption, open_platform
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 TEST_PARAMETERS = "test-parameters.yaml"
 QUICK_PARAMETERS = "quick-parameters.yaml"
+AGAIN = "again.yaml"
 
 
 class RunCommand(TyperCommand):
@@ -118,7 +119,7 @@ def run(
     before stays up.
     """
     from closedloop.suite.choice import chosen, notebooks_in
-    from closedloop.suite.parameters import assign, read_defaults
+    from closedloop.suite.parameters import assign, assign_again, read_defaults
     from closedloop.suite.run import Plan, Run
 
     folder = (notebooks or paths.checkout_root() / "notebooks").resolve()
@@ -131,22 +132,21 @@ def run(
     if quick and not only:
         only = list(read_defaults(folder / QUICK_PARAMETERS))
     selected = chosen(notebooks_in(folder), only or [])
-    values = assign(
-        selected,
-        dict(_pair(each) for each in parameter or []),
-        platform=platform.value,
-        defaults=defaults,
-    )
+    given = dict(_pair(each) for each in parameter or [])
+    values = assign(selected, given, platform=platform.value, defaults=defaults)
+    repeats = read_defaults(folder / AGAIN) if (folder / AGAIN).exists() else {}
+    again = assign_again(selected, given, values, repeats)
     plan = Plan(
         platform.value,
         selected,
-        values,
+        values | {name: mine for name, (_, mine) in again.items()},
         out.resolve() if out else _new_folder(),
         keep,
         talkative=quick,
         junit=junit.resolve() if junit else None,
         summary=summary.resolve() if summary else None,
         pictures=pictures and f"{pictures.rstrip('/')}/",
+        again={name: notebook for name, (notebook, _) in again.items()},
     )
     perform = Run(
         plan,
@@ -175,17 +175,25 @@ def slides(
             show_default=False,
         ),
     ] = None,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Print each deck as PDF, too; needs the extra `pdf`.")
+    ] = False,
 ) -> None:
-    """Write a deck of slides for each notebook; a browser opens them without a network."""
+    """Write a deck of slides for each notebook; a browser opens them without a network.
+
+    The key S opens the speaker's view with its notes. To run cells on the slides,
+    open the notebook in `jupyter lab` and press its slides button.
+    """
     from closedloop.suite.choice import notebooks_in
+    from closedloop.suite.pdf import write_pdfs
     from closedloop.suite.slides import write_slides
 
     originals = paths.checkout_root() / "notebooks"
     source = executed or originals
     target = out or (executed or paths.out_folder()) / "slides"
     decks = write_slides(notebooks_in(source), target, images=originals)
-    for deck in decks:
-        typer.echo(deck)
+    for written in [*decks, *(write_pdfs(decks) if pdf else [])]:
+        typer.echo(written)
 
 
 def same(
@@ -208,7 +216,7 @@ def same(
         typer.Option(help="Something that was not covered, for the page. Repeatable."),
     ] = None,
 ) -> None:
-    """Compare what two runs recorded, number by number: one line for each difference.
+    """Compare the records of two runs, number by number: one line for each difference.
 
     Exit status 0 means that all numbers are the same, but for those that a
     notebook says vary; 1 that some are not.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from closedloop import paths
 from closedloop.figures.pictures import write_pictures
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 
 def main(arguments: list[str]) -> int:

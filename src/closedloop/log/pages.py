@@ -1,4 +1,4 @@
-"""Paging the inference log, whatever its size, and the documents of one predictor in order.
+"""Paging an inference log of any size, and the documents of one predictor in order.
 
 The queries keep to what Elasticsearch and its compatible servers share: no
 scripts, no point in time, no sorting by document id. An index's name does not

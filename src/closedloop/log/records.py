@@ -40,7 +40,7 @@ from closedloop.loop.observation import read_event
 NEEDED = ("request_id", "time", "prediction")
 OPTIONAL = ("truth", "reward", "feedback_time", "class_names", "tags", "features")
 
-# Event ids are made from what the event says: the same line gives the same events.
+# Event ids are made from the content of the event: the same line gives the same events.
 _NAMESPACE = uuid5(NAMESPACE_URL, "https://closedloop.dev/backfill")
 _SOURCE = "closedloop/backfill"
 

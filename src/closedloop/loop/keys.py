@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 _PREFIX = "inference-log-seldon-"
 INDEX_PATTERN = f"{_PREFIX}*"
+DEAD_LETTERS = "closedloop-dead-letters"
+"""The index of what was refused, by anybody."""
 LONGEST_NAMES = 255 - len(f"{_PREFIX}--")
 """How many bytes the three names of a predictor may have together, by Elasticsearch's limit."""
 

@@ -30,7 +30,7 @@ _SERVED = 100_000  # answers remembered: a class index each and the id
 
 
 class Scorekeeper:
-    """The score of one predictor, whose answers mean what `output` declares.
+    """The score of one predictor, whose answers are read as `output` declares.
 
     Measures of its classes exist from the start, as zeros. `predict` answers rows of features
     with one value each; `capacity` bounds the judged rows that are held, past which new ones are

@@ -1,33 +1,51 @@
 """Manifests, sources, tables and charts that move, shown in a notebook."""
 
 import html
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, fields, is_dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import yaml
 from IPython.core.getipython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
 from IPython.display import HTML, Code, DisplayHandle, display
 from matplotlib.figure import Figure
 
-import closedloop
-from closedloop.paths import manifests_folder
+from closedloop.notebook import excerpts
 
 # Otherwise a figure is a picture only once pyplot was used.
 if shell := get_ipython():
     select_figure_formats(shell, {"png"})
 
 
-def show(manifest: str) -> Code:
-    """A manifest, named by its path under `manifests/`."""
-    return Code(filename=str(manifests_folder() / manifest))
+def show(manifest: str, path: str = "", fold: Collection[str] = ()) -> Code:
+    """A manifest, or the part of it that `path` leads to, with a link to the whole file.
+
+    `fold` has the keys of which an ellipsis stands for the value. Raises
+    ValueError if `path` leads nowhere.
+    """
+    part = excerpts.manifest(manifest, path, fold)
+    return _Excerpt(part, "yaml", excerpts.manifest_file(manifest), f"manifests/{manifest}")
 
 
-def source(module: str) -> Code:
-    """A file of this package, named by its path in it."""
-    return Code(filename=str(Path(closedloop.__file__).parent / module))
+def source(module: str, member: str = "") -> Code:
+    """A source file of this package, or the class or function `member`, and a link to the file.
+
+    Raises ValueError if there is no such member.
+    """
+    part = excerpts.module(module, member)
+    return _Excerpt(part, "python", excerpts.module_file(module), f"closedloop/{module}")
+
+
+def as_yaml(document: Mapping[str, Any]) -> Code:
+    """A document of plain values, such as JSON, as YAML: a line a field, short lists in one."""
+    text = yaml.safe_dump(
+        document, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100
+    )
+    return Code(text, language="yaml")
 
 
 def table(rows: Iterable[Any], columns: Sequence[str] = ()) -> HTML:
@@ -68,6 +86,18 @@ class Live:
         trace: TracebackType | None,
     ) -> None:
         self.update()
+
+
+class _Excerpt(Code):
+    """Lines of a file, and a link to it that is relative to the notebook's folder."""
+
+    def __init__(self, lines: str, language: str, file: Path, name: str) -> None:
+        super().__init__(lines, language=language)  # type: ignore[no-untyped-call]  # IPython's
+        self._link = f"<a href='{html.escape(os.path.relpath(file))}'>{html.escape(name)}</a>"
+
+    def _repr_html_(self) -> str:
+        code = super()._repr_html_()  # type: ignore[no-untyped-call]  # IPython's
+        return f"{code}<p class='closedloop-file'>{self._link}</p>"
 
 
 def _cells(row: Any, columns: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a part is: one entry for each thing that a platform installs.
+"""The parts of a platform: one entry for each thing that is installed.
 
 Versions, charts and packages are in `manifests/versions.yaml` under the same names;
 everything else that either platform has to know of a part is here. The order is
@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from closedloop.platforms.protocol import PlatformError
+
+# Services that commands and the live page talk to, as `Platform.url` names them.
+GATEWAY = "istio-system/istio-ingressgateway"
+LOG = "seldon-logs/elasticsearch"
+PROMETHEUS = "monitoring/monitoring-kube-prometheus-prometheus"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
-"""What notebooks and the command line ask of a platform, whichever it is."""
+"""The methods of a platform that notebooks and the command line call."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # it takes a second to import
+    from kubernetes.client import ApiClient
 
 
 class Report(Protocol):
-    """Is told what is begun, and which share of it, from 0 to 1, is done where that is known."""
+    """Takes the step that begins, and the share of it, from 0 to 1, that is done if it is known."""
 
     def __call__(self, what: str, share: float | None = None, /) -> None: ...
 
@@ -16,7 +19,7 @@ Object = Mapping[str, object]
 
 
 class PlatformError(Exception):
-    """A platform could not do what was asked; one sentence: what, which value, what to do."""
+    """A platform could not meet a request: a sentence with the value and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class PartStatus:
     """One row of `closedloop status`.
 
     `state` is `ready`, `starting`, `restarting`, `stopped` or `failed`; `url`
-    is empty for what does not listen; `note` is what a reader should know.
+    is empty for a part that does not listen; `note` is a remark for the reader.
     """
 
     part: str
@@ -46,7 +49,7 @@ class Platform(Protocol):
     name: str
 
     def start(self, report: Report) -> None:
-        """Start what the parts run on, unless it runs: a cluster and its images, for example."""
+        """Start the ground of the parts, unless it runs: a cluster and its images, for example."""
         ...
 
     def install(self, part: str) -> list[PartStatus]:
@@ -56,12 +59,20 @@ class Platform(Protocol):
         """
         ...
 
+    def build(self, folder: Path, *, registry: str = "") -> str:
+        """The image of the model in a folder, made unless it is there; `closedloop.models.own`
+        says what the folder holds.
+
+        A cluster that is not ours takes it from `registry`, where it is pushed.
+        """
+        ...
+
     def apply(self, *manifests: str | Path | Object) -> list[str]:
-        """Create or update objects; returns `kind/name` of each, with what happened to it."""
+        """Create or update objects; returns `kind/name` of each, with its change."""
         ...
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:
-        """Delete objects and wait until what they described is gone; absent ones are no error."""
+        """Delete objects and wait until their pods are gone too; absent ones are no error."""
         ...
 
     def get(self, kind: str, name: str, namespace: str = "") -> dict[str, object]:
@@ -70,6 +81,13 @@ class Platform(Protocol):
 
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
         """All objects of a kind, of one namespace or of all."""
+        ...
+
+    def kubernetes(self) -> "ApiClient":
+        """A client of the API server, for the APIs of `kubernetes.client`: `CoreV1Api` and others.
+
+        Their errors are `kubernetes.client.ApiException`.
+        """
         ...
 
     def wait(
@@ -111,7 +129,7 @@ class Platform(Protocol):
         """Every workload; empty where nothing runs."""
         ...
 
-    def evidence(self) -> Iterator[tuple[str, bytes]]:
+    def dump(self) -> Iterator[tuple[str, bytes]]:
         """Files for `closedloop bundle`: a name and the content of each, without passwords.
 
         Objects, events, logs and versions; empty where nothing runs.

@@ -11,7 +11,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from closedloop.platforms.protocol import PartStatus, Platform
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 Files = Iterator[tuple[str, bytes]]
 
@@ -19,7 +19,7 @@ Files = Iterator[tuple[str, bytes]]
 def write_bundle(platform: Platform, archive: Path, run: Path | None = None) -> int:
     """Write `archive` (tar.gz) about the platform and the folder of a run; returns its files.
 
-    What cannot be read becomes a file that says why. Raises `SuiteError` when
+    A source that cannot be read becomes a file that says why. Raises `SuiteError` when
     `run` is no folder.
     """
     if run is not None and not run.is_dir():
@@ -41,7 +41,7 @@ def _files(platform: Platform, run: Path | None, archive: Path) -> Files:
     yield "versions/python.txt", _versions().encode()
     yield _file("status.txt", lambda: _table(platform.status()))
     try:
-        yield from platform.evidence()
+        yield from platform.dump()
     except Exception as error:  # noqa: BLE001 - the run's files are wanted all the more
         yield "platform.txt", f"cannot be read: {error}\n".encode()
     if run is not None:

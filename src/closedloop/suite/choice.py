@@ -4,14 +4,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
-_NUMBERED = re.compile(r"\d\d_\w+\.ipynb")
+# One that ran again has a word behind its name.
+_NUMBERED = re.compile(r"\d\d_\w+(-\w+)?\.ipynb")
 
 
 def notebooks_in(folder: Path) -> list[Path]:
     """The numbered notebooks of a folder, in order. Raises `SuiteError` if there is none."""
-    found = sorted(path for path in folder.glob("*.ipynb") if _NUMBERED.fullmatch(path.name))
+    numbered = (path for path in folder.glob("*.ipynb") if _NUMBERED.fullmatch(path.name))
+    found = sorted(numbered, key=lambda path: path.stem)
     if not found:
         raise SuiteError(f"{folder} holds no notebook named like 01_platform.ipynb: name another")
     return found

@@ -1,19 +1,21 @@
-"""What every committed notebook keeps to, checked without running it.
+"""The rules that every committed notebook keeps, checked without running it.
 
 `python -m closedloop.suite.contract FILE …` prints the faults of notebook files.
 """
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import nbformat
 
+from closedloop.notebook import excerpts
 from closedloop.suite.parameters import declared
-from closedloop.suite.tags import INJECTED, SLIDE_TYPES, TAGS, known
+from closedloop.suite.tags import INJECTED, SLIDE_TYPES, TAGS, known, slide_type
 
-LONGEST = 15  # lines of code in a cell
+LONGEST = 15  # lines of code in a cell, and on a slide with the files that it shows
+_SHOWN: Mapping[str, Callable[..., str]] = {"show": excerpts.manifest, "source": excerpts.module}
 _PLATFORMS = {"embedded", "cluster"}
 
 
@@ -30,6 +32,9 @@ def faults(path: Path) -> list[str]:
         found.append(f"{path.name}: its first code cell is not tagged parameters: tag it")
     for cell in notebook.cells:
         found += [f"{path.name}, cell {cell.get('id', '?')}: {fault}" for fault in _faults(cell)]
+    for slide in _slides(notebook.cells):
+        where = f"{path.name}, the slide from cell {slide[0].get('id', '?')} on"
+        found += [f"{where}: {fault}" for fault in _slide_faults(slide)]
     return found
 
 
@@ -39,9 +44,9 @@ def _faults(cell: nbformat.NotebookNode) -> Iterator[str]:
         if not known(tag):
             hint = " (papermill adds it when it runs)" if tag == INJECTED else ""
             yield f"the tag {tag!r} is not one of {', '.join(TAGS)}, figure-<name>{hint}: remove it"
-    slide_type = cell.metadata.get("slideshow", {}).get("slide_type", "-")
-    if slide_type not in SLIDE_TYPES:
-        yield f"the slide type {slide_type!r} is not one of {', '.join(SLIDE_TYPES)}: change it"
+    kind = slide_type(cell)
+    if kind not in SLIDE_TYPES:
+        yield f"the slide type {kind!r} is not one of {', '.join(SLIDE_TYPES)}: change it"
     if cell.cell_type != "code":
         return
     if cell.outputs or cell.execution_count is not None:
@@ -62,6 +67,52 @@ def _faults(cell: nbformat.NotebookNode) -> Iterator[str]:
         return
     yield from _sleeps(tree)
     yield from _branches(tree)
+    match tree.body:
+        case [*_, ast.Expr(ast.Name() | ast.Attribute() | ast.Subscript() | ast.Dict())]:
+            yield "its last line shows a bare value: use table, as_yaml or print"
+
+
+def _slides(cells: Sequence[nbformat.NotebookNode]) -> list[list[nbformat.NotebookNode]]:
+    slides: list[list[nbformat.NotebookNode]] = []
+    for cell in cells:
+        if slide_type(cell) in {"slide", "subslide"} or not slides:
+            slides.append([])
+        slides[-1].append(cell)
+    return slides
+
+
+def _slide_faults(slide: Sequence[nbformat.NotebookNode]) -> Iterator[str]:
+    """A slide with code has speaker notes, and no more lines than are read from the last row."""
+    try:
+        lines = sum(_lines_on_a_slide(cell) for cell in slide)
+    except (ValueError, OSError, SyntaxError) as error:
+        yield f"it shows a file, or the part of one, that cannot be found: {error}"
+        return
+    if lines > LONGEST:
+        yield (
+            f"it has {lines} lines of code and of shown files, {LONGEST} are the limit:"
+            " show a part of the file, begin a subslide, or skip a cell"
+        )
+    if lines and not any(slide_type(cell) == "notes" for cell in slide):
+        yield "it has code and no speaker notes: add a cell of the slide type notes"
+
+
+def _lines_on_a_slide(cell: nbformat.NotebookNode) -> int:
+    tags = cell.metadata.get("tags", [])
+    if cell.cell_type != "code" or slide_type(cell) == "skip" or "parameters" in tags:
+        return 0
+    own = 0 if "hide-input" in tags else len(cell.source.splitlines())
+    return own + sum(_lines_shown(cell.source))
+
+
+def _lines_shown(source: str) -> Iterator[int]:
+    """The number of lines of each file that a cell shows by `show` or `source`."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(ast.Name("show" | "source" as name), args, keywords):
+                given = [ast.literal_eval(each) for each in args]
+                named = {str(each.arg): ast.literal_eval(each.value) for each in keywords}
+                yield len(_SHOWN[name](*given, **named).splitlines())
 
 
 def _sleeps(tree: ast.AST) -> Iterator[str]:

@@ -28,18 +28,18 @@ def execute(
     running: Callable[[Callable[[], None] | None], None],
     interrupted: Callable[[], bool],
 ) -> Outcome:
-    """Run `notebook` with `parameters` and write it with its outputs to `executed`.
+    """Run `notebook` with `parameters` and write it with its outputs to `executed`, which names it.
 
     The working directory is the notebook's own folder. `watch` is told of each
     picture; if `talkative`, the console shows each wait and each printed line.
-    `running` is called with what ends the kernel at once, before it starts, and
+    `running` is called with the function that ends the kernel at once, before it starts, and
     with None when it has ended; the caller of that makes `interrupted` true.
     """
     with (
         tempfile.TemporaryDirectory(
             prefix="closedloop-run-", ignore_cleanup_errors=True
         ) as scratch,
-        NotebookProgress(console, notebook.stem, talkative=talkative) as progress,
+        NotebookProgress(console, executed.stem, talkative=talkative) as progress,
     ):
         kernel = Kernel(Path(scratch), log, notebook.parent)
 
@@ -81,7 +81,7 @@ def execute(
         state: State = "ok" if error is None else "interrupted" if interrupted() else "failed"
         failure = failure_in(executed, error, progress.cells) if error is not None else None
         return Outcome(
-            notebook.stem,
+            executed.stem,
             state,
             progress.seconds,
             progress.cells,

@@ -1,18 +1,21 @@
-"""Notebooks, manifests and what goes with them, written out to be changed."""
+"""Notebooks, manifests and their companions, written out to be changed."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
-# What a wheel carries of a checkout (`pyproject.toml`).
-CARRIED = ("manifests", "notebooks", "img", "docker/iris/requirements.txt")
+# The folders and files of a checkout that a wheel carries (`pyproject.toml`).
+CARRIED = (
+    *("manifests", "notebooks", "img", "examples"),
+    *("docker/iris/requirements.txt", "docker/model"),
+)
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*")
 
 
 def write_checkout(root: Path, folder: Path) -> Iterator[Path]:
-    """Copy notebooks, pictures, manifests and the models' requirements from `root`.
+    """Copy notebooks, pictures, manifests, example models and what models run with from `root`.
 
     Yields each file or folder at its new place. Raises `SuiteError` if there is
     something in `folder` already: nothing there is overwritten.

@@ -33,9 +33,11 @@ class Figure:
 def figures_of(executed: Path) -> list[Figure]:
     """All PNG outputs, in order.
 
-    A cell tagged `figure-<name>` names its picture; others are called after the
-    notebook and the heading. Names that come again get a number.
+    A cell tagged `figure-<name>` names its picture, with the word behind the name of a notebook
+    that ran again; others are called after the notebook and the heading. Names that come again
+    get a number.
     """
+    _, hyphen, again = executed.stem.partition("-")
     cells = nbformat.read(executed, as_version=4).cells
     found: list[Figure] = []
     for index, cell in enumerate(cells):
@@ -45,7 +47,9 @@ def figures_of(executed: Path) -> list[Figure]:
                 continue
             caption = heading(cells, index)
             tagged = [tag for tag in cell.metadata.get("tags", []) if tag.startswith(FIGURE)]
-            name = tagged[0].removeprefix(FIGURE) if tagged else f"{executed.stem}-{_slug(caption)}"
+            name = f"{executed.stem}-{_slug(caption)}"
+            if tagged:
+                name = f"{tagged[0].removeprefix(FIGURE)}{hyphen}{again}"
             found.append(Figure(_unused(name, found), caption, base64.b64decode(png), bool(tagged)))
     return found
 

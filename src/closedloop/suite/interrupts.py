@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-# What a shell reports for a program that Ctrl-C ended.
+# The exit status by which a shell reports a program that Ctrl-C ended.
 INTERRUPTED = 128 + signal.SIGINT
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -53,7 +53,7 @@ class Interruption:
         self._closing = False
 
     def running(self, end: Callable[[], None] | None) -> None:
-        """Say how to end what runs now; None when nothing does."""
+        """Set the function that ends the running notebook; None when none runs."""
         self._end = end
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ class Kernel:
         self._env.pop("MPLBACKEND", None)  # the kernel draws inline
 
     def kill(self) -> None:
-        """End the kernel and what it started, at once. Safe to call from a signal handler."""
+        """End the kernel and its processes, at once. Safe to call from a signal handler."""
         pid = getattr(self.manager.provisioner, "pid", None)
         if pid is not None:
             with suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What became of a notebook: its state, and of a failure everything a reader needs."""
+"""The outcome of a notebook: its state, and of a failure everything a reader needs."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A notebook's parameters: what its first code cell declares, and values given for them."""
+"""A notebook's parameters: those of its first code cell, and values given for them."""
 
 import ast
 import io
@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,29 @@ def assign(
         }
         values[stem] = mine
     return values
+
+
+def assign_again(
+    notebooks: Sequence[Path],
+    given: Mapping[str, str],
+    values: Mapping[str, Mapping[str, Any]],
+    again: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Notebooks that run once more with other `values`, by the name that they then have.
+
+    `again` holds, by stem, what is appended to the name, and parameters; where one of these is
+    `given` the notebook runs as it was asked to and not once more. Raises `SuiteError` for a
+    parameter that the notebook does not have.
+    """
+    return {
+        f"{notebook.stem}-{name}": (
+            notebook,
+            {**values[notebook.stem], **_checked(notebook.stem, mine, parameters_of(notebook))},
+        )
+        for notebook in notebooks
+        for name, mine in again.get(notebook.stem, {}).items()
+        if not mine.keys() & given.keys()
+    }
 
 
 def read_defaults(path: Path) -> dict[str, dict[str, Any]]:

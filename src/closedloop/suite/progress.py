@@ -1,4 +1,4 @@
-"""What a run says while it goes on: a line a notebook, and where it is inside one."""
+"""The progress of a run: a line a notebook, and where it is inside one."""
 
 import ast
 import threading
@@ -148,7 +148,7 @@ def heading(cells: Sequence[NotebookNode], index: int) -> str:
 
 
 def line(outcome: Outcome) -> str:
-    """The line, in rich's markup, that says what became of a notebook."""
+    """The line, in rich's markup, about the outcome of a notebook."""
     cells = f"{outcome.cells} of {outcome.total} cells" if outcome.total else ""
     colour = _MARKS[outcome.state]
     took = f"{outcome.seconds:7.1f} s" if outcome.state != "not run" else " " * 9

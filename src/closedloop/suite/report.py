@@ -22,7 +22,7 @@ class Report:
 
     `varies` names the results that may differ from run to run, and why;
     `logs` are the last lines of each part, saved when something failed; `trouble`
-    is what went wrong outside a notebook.
+    is the failure outside a notebook, if there was one.
     """
 
     platform: str
@@ -55,7 +55,7 @@ class Report:
         return environment.get_template("report.html.j2").render(report=self)
 
     def json(self) -> str:
-        """What a program may want to know of the run, without pictures and logs."""
+        """The run as data for other programs, without pictures and logs."""
         return json.dumps(
             {
                 "platform": self.platform,

@@ -34,12 +34,12 @@ def record(name: str, value: object, *, varies: str = "") -> None:
 
 
 def results(notebook: str | Path) -> dict[str, Any]:
-    """What an executed notebook recorded, by name; the last one where a name came twice."""
+    """The records of an executed notebook, by name; the last one where a name came twice."""
     return {result["name"]: result["value"] for result in _recorded(notebook)}
 
 
 def varying(notebook: str | Path) -> dict[str, str]:
-    """Names of what may differ from run to run in an executed notebook, and why."""
+    """Names of the records that may differ from run to run, and why."""
     return {
         result["name"]: result["varies"] for result in _recorded(notebook) if "varies" in result
     }

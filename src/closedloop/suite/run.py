@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from closedloop.platforms.protocol import Platform
+from closedloop.suite import SuiteError
 from closedloop.suite.bundle import write_bundle
-from closedloop.suite.errors import SuiteError
 from closedloop.suite.execute import execute
 from closedloop.suite.figures import figures_of, write_figures
 from closedloop.suite.html import page
@@ -33,6 +33,7 @@ _LOG_LINES = 400  # saved of each part when something failed
 class Plan:
     """The notebooks of a run; `parameters` are by their stem, `folder` is made and must be new.
 
+    `again` are those that run once more at the end, by the name that they have then.
     A `talkative` run has a line for each wait and each text that a cell prints.
     `junit` and `summary` are files to write beside the report; `pictures` is the
     address at which the figures of the summary will be published.
@@ -47,6 +48,12 @@ class Plan:
     junit: Path | None = None
     summary: Path | None = None
     pictures: str = ""
+    again: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> dict[str, Path]:
+        """Each run of a notebook by its name, in order."""
+        return {notebook.stem: notebook for notebook in self.notebooks} | dict(self.again)
 
 
 class Run:
@@ -122,14 +129,14 @@ class Run:
 
     def _run_notebooks(self, watch: Watch) -> None:
         stopped = False
-        for notebook in self.plan.notebooks:
+        for name, notebook in self.plan.runs.items():
             if stopped:
-                outcome = Outcome(notebook.stem, "not run")
+                outcome = Outcome(name, "not run")
             else:
                 outcome = execute(
                     notebook,
-                    self.plan.folder / notebook.name,
-                    self.plan.parameters.get(notebook.stem, {}),
+                    self.plan.folder / f"{name}.ipynb",
+                    self.plan.parameters.get(name, {}),
                     console=self._console,
                     log=self.plan.folder / "kernels.log",
                     watch=watch,
@@ -185,23 +192,21 @@ class Run:
                 self._trouble(error)
 
     def _complete(self, begun: float) -> None:
-        """Write pages, figures and the report of what ran."""
+        """Write pages, figures and the report of the notebooks that ran."""
         known = {outcome.notebook for outcome in self._report.outcomes}
         self._report.outcomes += [
-            Outcome(notebook.stem, "not run")
-            for notebook in self.plan.notebooks
-            if notebook.stem not in known
+            Outcome(name, "not run") for name in self.plan.runs if name not in known
         ]
         folder = self.plan.folder
-        for notebook in self.plan.notebooks:
-            executed = folder / notebook.name
+        for name, notebook in self.plan.runs.items():
+            executed = folder / f"{name}.ipynb"
             if not executed.exists():
                 continue
-            html = page(executed, notebook.parent)
+            html = page(executed, notebook.parent, folder)
             executed.with_suffix(".html").write_text(html, encoding="utf-8")
-            self._report.figures[notebook.stem] = figures_of(executed)
-            self._report.results[notebook.stem] = results(executed)
-            self._report.varies[notebook.stem] = varying(executed)
+            self._report.figures[name] = figures_of(executed)
+            self._report.results[name] = results(executed)
+            self._report.varies[name] = varying(executed)
         figures = [figure for each in self._report.figures.values() for figure in each]
         write_figures(figures, folder / "figures")
         self._report.seconds = time.monotonic() - begun

@@ -8,10 +8,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 
 RUN = "run.json"
-# What two runs of one suite may be told: where they run, not what they do.
+# Parameters in which two runs of one suite may differ: they say where it runs.
 _PLACE = "platform"
 _RELATIVE = 1e-9  # sums of one series in another order
 
@@ -84,7 +84,7 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> Compared:
 def pairs(
     first: Mapping[str, Any], second: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any, str]]:
-    """Each recorded result of both runs: what it is, both values, and why it may differ."""
+    """Each recorded result of both runs: its name, both values, and why it may differ."""
     for notebook in _names(_states(first), _states(second)):
         results = [run["results"].get(notebook, {}) for run in (first, second)]
         varies = {

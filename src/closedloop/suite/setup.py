@@ -1,4 +1,4 @@
-"""What the walkthrough stands on, in one place: every part and the manifests of the base.
+"""The base of the walkthrough, in one place: every part, and the manifests of all models.
 
 `closedloop up`, `closedloop run` and the notebooks after the first one all
 install exactly this; where it is there already nothing changes.
@@ -36,7 +36,7 @@ STEPS = (
         wait=(("Broker", "default", "seldon-logs", "Ready"),),
     ),
     Step(
-        # What models' answers mean is there before those who read it start.
+        # The declarations of outputs are there before the services that read them start.
         "request logger",
         manifests=("models/outputs.yaml", "request-logger"),
         wait=(("Deployment", "seldon-request-logger", "seldon-logs", "Available"),),
@@ -57,7 +57,7 @@ STEPS = (
 def install_everything(platform: Platform, report: Report | None = None) -> None:
     """Do every step in its order; `report` is called with the name of each before it begins.
 
-    Before the first it is told what the platform does to start. Without
+    Before the first it is told each step of starting the platform. Without
     `report` the names appear on one line, as they come. Raises `PlatformError`
     from the step that failed.
     """

@@ -1,5 +1,6 @@
 """reveal.js decks from the notebooks: each a single file that opens without a network.
 
+Each opens in a speaker's view by the key S: the notes, the next slide, a clock.
 reveal.js comes from the package `pyreveal`, which carries its files; nothing
 else of that package is used.
 """
@@ -12,8 +13,9 @@ from pathlib import Path
 import nbformat
 from nbconvert import SlidesExporter
 
-from closedloop.suite.errors import SuiteError
-from closedloop.suite.html import TEMPLATES, hide_input, render
+from closedloop.suite import SuiteError
+from closedloop.suite.html import TEMPLATES, preprocessors, render
+from closedloop.suite.tags import INJECTED
 
 _IMPORT = re.compile(r"@import\s*(url\()?[\"'][^\"']*[\"']\)?;?")
 
@@ -30,7 +32,7 @@ def write_slides(notebooks: Sequence[Path], folder: Path, images: Path) -> list[
     decks = []
     for notebook in notebooks:
         deck = folder / f"{notebook.stem}.slides.html"
-        deck.write_text(_deck(notebook, images), encoding="utf-8")
+        deck.write_text(_deck(notebook, images, folder), encoding="utf-8")
         decks.append(deck)
     links = "\n".join(f'<li><a href="{deck.name}">{deck.name}</a></li>' for deck in decks)
     (folder / "index.html").write_text(
@@ -41,15 +43,14 @@ def write_slides(notebooks: Sequence[Path], folder: Path, images: Path) -> list[
     return decks
 
 
-def _deck(path: Path, images: Path) -> str:
+def _deck(path: Path, images: Path, folder: Path) -> str:
     exporter = SlidesExporter(
         template_name="slides",
         extra_template_basedirs=[str(TEMPLATES)],
-        embed_images=True,
-        preprocessors=[hide_input()],
+        preprocessors=preprocessors(leave_out=["parameters", INJECTED]),
     )
     exporter.register_filter("reveal", _reveal)
-    return render(exporter, nbformat.read(path, as_version=4), path.stem, images)
+    return render(exporter, nbformat.read(path, as_version=4), path.stem, images, folder)
 
 
 def _reveal(name: str) -> str:

@@ -1,8 +1,10 @@
-"""The tags and slide types that cells of our notebooks may have, and what each does."""
+"""The tags and slide types that cells of our notebooks may have, each with its effect."""
+
+from nbformat import NotebookNode
 
 TAGS = {
     "parameters": "the first code cell: one `name = value  # comment` a line",
-    "hide-input": "report and slides leave the code out and keep what it shows",
+    "hide-input": "report and slides leave the code out and keep its output",
 }
 INJECTED = "injected-parameters"  # papermill's own; only executed notebooks have it
 FIGURE = "figure-"  # `figure-<name>`: the cell's picture is kept as `<name>.png`
@@ -15,6 +17,11 @@ SLIDE_TYPES = {
     "skip": "not on the slides",
     "-": "goes on with the slide before",
 }
+
+
+def slide_type(cell: NotebookNode) -> str:
+    """The slide type of a cell."""
+    return str(cell.metadata.get("slideshow", {}).get("slide_type", "-"))
 
 
 def known(tag: str) -> bool:

@@ -1,4 +1,4 @@
-"""The page of what was verified: two runs side by side, and the tests of the cluster."""
+"""The page of a verification: two runs side by side, and the tests of the cluster."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from closedloop.suite.errors import SuiteError
+from closedloop.suite import SuiteError
 from closedloop.suite.same import compare, pairs
 
 _HEAD = """\
@@ -19,7 +19,7 @@ one machine and on a cluster, and the numbers of both."""
 
 @dataclass
 class Tested:
-    """The tests of a cluster, from pytest's report: by file how many passed, what else, figures."""
+    """The tests of a cluster, from pytest's report: outcomes by file, and figures."""
 
     passed: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)  # by file and reason
@@ -33,7 +33,7 @@ def read_tests(report: Path) -> Tested:
     try:
         suites = ElementTree.parse(report).getroot()  # noqa: S314  # our own pytest wrote it
     except (OSError, ElementTree.ParseError) as error:
-        raise SuiteError(f"{report}: {error}: name what pytest wrote by --junitxml") from None
+        raise SuiteError(f"{report}: {error}: name the file of --junitxml") from None
     tested = Tested(seconds=sum(float(each.get("time", 0)) for each in suites.iter("testsuite")))
     for case in suites.iter("testcase"):
         file = case.get("classname", "").replace(".", "/")
@@ -58,7 +58,7 @@ def page(
     tested: Tested | None = None,
     notes: Sequence[str] = (),
 ) -> str:
-    """Markdown about two runs, the second on the cluster. `notes` say what was not covered."""
+    """Markdown about two runs, the second on the cluster. `notes` name the things not covered."""
     faults = len(compare(first, second).faults)
     verdict = "All numbers are the same." if not faults else f"**{faults} values differ.**"
     days = [f"On {run['platform']}: {_day(run)}." for run in (first, second)]
@@ -94,7 +94,7 @@ def _day(run: Mapping[str, Any]) -> str:
 
 
 def _versions(run: Mapping[str, Any]) -> str:
-    """One line a namespace, or a part: what it runs in which versions."""
+    """One line a namespace, or a part: its programs and their versions."""
     found: dict[str, list[str]] = {}
     for each in run.get("parts", ()):
         if each["version"]:

@@ -61,11 +61,13 @@ def test_peeking_at_a_fixed_sample_test_lies(rows: int, alarms: float) -> None:
 @pytest.mark.parametrize("p", [0.5, 0.7])
 def test_fate_equals_the_sum_over_all_paths(rule: Rule, p: float) -> None:
     rows, promote, keep = 12, 0.0, 0.0
+    wins, losses = np.indices((rows + 1, rows + 1))
+    stops = rule(wins, losses)
     for path in product((0, 1), repeat=rows):
         chance = math.prod(p if win else 1 - p for win in path)
         for n in range(1, rows + 1):
             b = sum(path[:n])
-            if rule(np.array([b]), np.array([n - b]))[0]:
+            if stops[b, n - b]:
                 promote, keep = (
                     promote + chance * (2 * b > n),
                     keep + chance * (2 * b < n),
@@ -85,11 +87,11 @@ def test_simulation_and_recursion_agree(rule: Rule) -> None:
 
 
 def test_the_rules_are_the_ones_that_decide() -> None:
-    for b, c in product(range(25), repeat=2):
-        counts = np.array([b]), np.array([c])
-        decided = decide(b, c, 0.1).verdict is not Verdict.UNDECIDED
-        assert sequential(0.1)(*counts)[0] == decided
-        assert peeking(0.1, every=1)(*counts)[0] == (report(b, c).p_value <= 0.1)
+    wins, losses = np.indices((16, 16))
+    stops, alarms = sequential(0.1)(wins, losses), peeking(0.1, every=1)(wins, losses)
+    for b, c in product(range(16), repeat=2):
+        assert stops[b, c] == (decide(b, c, 0.1).verdict is not Verdict.UNDECIDED)
+        assert alarms[b, c] == (report(b, c).p_value <= 0.1)
 
 
 def test_the_same_seed_draws_the_same_paths() -> None:

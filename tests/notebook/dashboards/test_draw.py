@@ -99,6 +99,16 @@ def test_an_interval_is_a_band_around_its_line(line: Series) -> None:
     assert [tuple(band) for band in bands] == [to_rgb(line.get_color()) for line in axes.lines]
 
 
+def test_a_threshold_is_a_dashed_line_beside_those_of_the_data(line: Series) -> None:
+    dash = {"id": "custom.lineStyle", "value": {"fill": "dash"}}
+    override = {"matcher": {"id": "byName", "options": "alert"}, "properties": [dash]}
+    model = panel("timeseries", fieldConfig={"overrides": [override]})
+    data, threshold = drawn(model, line, named("alert", line)).lines
+    assert (data.get_linestyle(), threshold.get_linestyle()) == ("-", "--")
+    assert threshold.get_color() != data.get_color()
+    assert "no data" in [text.get_text() for text in drawn(model, named("alert", line)).texts]
+
+
 def test_the_frame_leaves_room_above_a_whole(line: Series) -> None:
     defaults = {"unit": "percentunit", "min": 0, "max": 1.05}
     whole = Series({"a": "one"}, [(time, 1.0) for time, _ in line.samples])

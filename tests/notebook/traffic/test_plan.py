@@ -57,6 +57,17 @@ def test_progress_runs_from_0_towards_1() -> None:
     assert [p.progress for p in taken(Plan(ROWS, seconds=1, rate=4))] == [0, 0.25, 0.5, 0.75]
 
 
+def test_truths_of_any_kind_go_with_their_rows_as_they_are() -> None:
+    plan = Plan(ROWS, truths=[1.5, "a", [1, 0]], n=4, share=0.75)
+    planned = taken(plan)
+    assert sum(p.judged for p in planned) == 3
+    assert {(p.row[0], str(p.truth)) for p in planned if p.judged} <= {
+        (0.0, "1.5"),
+        (1.0, "a"),
+        (2.0, "[1, 0]"),
+    }
+
+
 def test_labels_go_with_their_rows() -> None:
     plan = Plan(ROWS, labels=[7, 8, 9], n=4)
     assert [(p.row, p.label) for p in taken(plan)] == [
@@ -188,7 +199,7 @@ def bad(
     [
         ({"rows": []}, "rows is empty"),
         ({"labels": [1]}, "1 labels for 3 rows"),
-        ({"labels": [1, 2, 3], "right": 0.5}, "both given"),
+        ({"labels": [1, 2, 3], "right": 0.5}, "labels and right are given"),
         ({"n": None}, "when the traffic ends"),
         ({"rate": 0}, "rate is 0"),
         ({"share": 2}, "share is 2"),

@@ -1,3 +1,4 @@
+import json
 import threading
 import time
 
@@ -42,6 +43,17 @@ def test_records_tell_what_was_sent_and_answered() -> None:
     assert (feedback.kind, feedback.right) == ("feedback", False)
     assert server.calls[0][2] == {"data": {"names": ["x"], "ndarray": [[0.0]]}}
     assert server.calls[1][2]["truth"] == {"data": {"ndarray": [[2]]}}
+
+
+def test_a_truth_is_sent_as_it_is_whatever_the_answer_states() -> None:
+    unclear = json.dumps({"data": {"ndarray": [152.5]}}).encode()
+    with model(lambda _: (200, unclear, {})) as server:
+        tally = Traffic(server.url, Plan([[1.0]], truths=[201.5], n=1), tags={"a": "b"}).run()
+    assert (tally.feedback, tally.right, tally.failed) == (1, 0, 0)
+    assert server.calls[1][2]["truth"] == {
+        "meta": {"tags": {"a": "b"}},
+        "data": {"ndarray": [[201.5]]},
+    }
 
 
 def test_feedback_waits_for_its_delay_and_predictions_go_on() -> None:

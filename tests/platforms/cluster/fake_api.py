@@ -7,7 +7,6 @@ the product's; what a cluster's controllers, users and failures do is here.
 import asyncio
 import copy
 import re
-import struct
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from aiohttp import ClientSession, WSMsgType, web
+from aiohttp import ClientSession, web
 
 from closedloop.platforms.embedded.kinds.table import BY_NAME, KINDS, Kind
 from closedloop.platforms.embedded.server import discovery, reading, requests
@@ -24,6 +23,7 @@ from closedloop.platforms.embedded.server.errors import Refusal, not_found, succ
 from closedloop.platforms.embedded.server.patching.apply import apply, update
 from closedloop.platforms.embedded.server.patching.strategic import merge_json
 from closedloop.platforms.embedded.server.store import Changed, Key, Object, Store
+from tests.platforms.cluster.portforward import portforward
 from tests.platforms.cluster.rbac import Role, asked_by, permits, reviewed
 
 T = TypeVar("T")
@@ -207,7 +207,7 @@ class FakeApi:
             if through:
                 return await self._proxy(request)
             if request.path.endswith("/portforward"):
-                return await self._portforward(request)
+                return await portforward(request, self.pod_ports)
             if request.path.endswith("/log"):
                 return self._log(request)
             if request.path.endswith("/selfsubjectaccessreviews"):
@@ -358,34 +358,6 @@ class FakeApi:
         ):
             headers = {k: v for k, v in answer.headers.items() if k.lower() not in _STAYS_HERE}
             return web.Response(status=answer.status, body=await answer.read(), headers=headers)
-
-    async def _portforward(self, request: web.Request) -> web.StreamResponse:
-        """The websocket way: channel 2n is data, 2n+1 errors, each begins with the port."""
-        pod, port = request.path.split("/")[-2], int(request.query["ports"])
-        socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
-        await socket.prepare(request)
-        for channel in (0, 1):
-            await socket.send_bytes(bytes([channel]) + struct.pack("<H", port))
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.pod_ports[pod, port])
-        except (KeyError, OSError):
-            await socket.send_bytes(b"\x01nothing listens there")
-            await socket.close()
-            return socket
-
-        async def back() -> None:
-            while data := await reader.read(65536):
-                await socket.send_bytes(b"\x00" + data)
-            await socket.close()
-
-        task = asyncio.create_task(back())
-        async for message in socket:
-            if message.type is WSMsgType.BINARY and message.data[:1] == b"\x00":
-                writer.write(message.data[1:])
-                await writer.drain()
-        writer.close()
-        task.cancel()
-        return socket
 
 
 _NAMED = {"apiVersion", "kind"}

@@ -10,19 +10,29 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_PROGRAM = """#!{python} -I
-import json, os, sys, urllib.request, pathlib
-home = pathlib.Path({home!r})
-name, *arguments = pathlib.Path(sys.argv[0]).name, *sys.argv[1:]
+# Started hundreds of times: without what a start and an import take.
+_PROGRAM = """#!{python} -IS
+import json, os, sys
+home = {home!r} + "/"
+name, *arguments = os.path.basename(sys.argv[0]), *sys.argv[1:]
+
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+def write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
 line = " ".join([name, *arguments])
 if not sys.stdin.isatty() and "-" in arguments:
     line += " < " + sys.stdin.read().strip().replace("\\n", "; ")
-with open(home / "calls", "a") as calls:
+with open(home + "calls", "a") as calls:
     calls.write(line + "\\n")
-state = json.loads((home / "state").read_text())
+state = json.loads(read(home + "state"))
 
 def save():
-    (home / "state").write_text(json.dumps(state))
+    write(home + "state", json.dumps(state))
 
 def flag(word):
     return arguments[arguments.index(word) + 1] if word in arguments else ""
@@ -38,6 +48,7 @@ for text, fault in list(state["faults"].items()):
         sys.exit(1)
 
 def send(method, thing):
+    import urllib.request
     place = thing["metadata"].get("namespace")
     path = f"/apis/{{thing['apiVersion']}}" + (f"/namespaces/{{place}}" if place else "")
     path += "/" + thing["kind"].lower() + "s"
@@ -63,7 +74,7 @@ if name == "kind":
     elif arguments[:2] == ["create", "cluster"]:
         state["clusters"].append(flag("--name"))
         save()
-        pathlib.Path(flag("--kubeconfig")).write_text(state["kubeconfig"])
+        write(flag("--kubeconfig"), state["kubeconfig"])
     elif arguments[:2] == ["delete", "cluster"]:
         state["clusters"] = [c for c in state["clusters"] if c != flag("--name")]
         save()
@@ -77,10 +88,9 @@ elif name == "helm":
     if arguments[0] == "version":
         print("v3.19.2+gabc")
     elif arguments[0] == "pull":
-        folder = pathlib.Path(flag("--destination"))
-        (folder / f"{{arguments[1]}}-{{flag('--version')}}.tgz").write_text("chart")
+        write(f"{{flag('--destination')}}/{{arguments[1]}}-{{flag('--version')}}.tgz", "chart")
     elif arguments[:2] == ["show", "crds"]:
-        print(state["crds"].get(pathlib.Path(arguments[2]).name, ""))
+        print(state["crds"].get(os.path.basename(arguments[2]), ""))
     elif arguments[0] == "get":
         if release is None:
             fail("Error: release: not found")
@@ -95,8 +105,8 @@ elif name == "helm":
             return a
         for word, path in zip(arguments, arguments[1:]):
             if word == "--values" and path != "-":
-                merge(values, yaml.safe_load(open(path)) or {{}})
-        chart = pathlib.Path(arguments[3]).name
+                merge(values, yaml.safe_load(read(path)) or {{}})
+        chart = os.path.basename(arguments[3])
         chart = chart.removesuffix(".tgz").removesuffix("-" + flag("--version"))
         state["releases"][key] = {{
             "chart": chart, "version": flag("--version"), "status": "deployed", "values": values}}

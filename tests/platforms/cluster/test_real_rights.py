@@ -24,7 +24,7 @@ from closedloop.notebook.waiting import until
 from closedloop.paths import manifests_folder
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.connection import ApiError
-from closedloop.platforms.client.evidence import evidence
+from closedloop.platforms.client.dump import dump
 from closedloop.platforms.cluster.platform import ClusterPlatform
 from closedloop.platforms.protocol import PlatformError
 from closedloop.suite.setup import install_everything
@@ -221,7 +221,7 @@ def test_shows_and_bundles_what_the_account_sees(
     assert "seldon-logs/seldon-request-logger" in {row.part for row in platform.status()}
     assert "may not list it: istio-system" in capsys.readouterr().err
     assert platform.logs("seldon-logs/seldon-request-logger", 5)
-    files = dict(evidence(Api(owner), ["seldon-logs", "monitoring"]))
+    files = dict(dump(Api(owner), ["seldon-logs", "monitoring"]))
     assert b"seldon-request-logger" in files["objects/Deployment.yaml"]
     assert b"forbidden" in files["objects/Secret.yaml"]
 

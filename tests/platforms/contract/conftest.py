@@ -2,20 +2,22 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms import connect
 from closedloop.platforms.protocol import Platform
-from tests.platforms.contract.objects import NAMESPACE, namespace
 
-# What the contract needs of each: on a cluster it is there, or its tests are skipped.
-NEEDED = ("istio", "seldon-core", "knative-eventing")
+NAMESPACE = "closedloop-contract"
+_OF_THE_CONTRACT: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Namespace",
+    "metadata": {"name": NAMESPACE},
+}
 
 _BOTH = [
-    pytest.param("embedded", marks=pytest.mark.embedded),
+    pytest.param("embedded", marks=[pytest.mark.embedded, pytest.mark.xdist_group("installed")]),
     pytest.param(
         "cluster",
         marks=[
@@ -29,38 +31,25 @@ _BOTH = [
 
 
 @pytest.fixture(scope="package", params=_BOTH)
-def platform(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Platform]:
-    """A platform with the parts that are needed and an empty namespace of the contract's."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "cluster":
-            platform = connect("cluster", context=os.environ.get("CLOSEDLOOP_CONTEXT"))
-            if not {"SeldonDeployment", "Broker"} <= _kinds(platform):
-                pytest.skip("the parts are not installed on this cluster")
-        else:
-            platform = _embedded(tmp_path_factory.mktemp("contract") / "a home", patch)
-        try:
-            platform.apply("namespaces", namespace())
-            for part in NEEDED if request.param == "embedded" else ():
-                platform.install(part)
-            platform.apply("istio/gateway.yaml")
-            yield platform
-        finally:
-            if request.param == "embedded":
-                platform.down()
-            else:
-                platform.delete(namespace())
+def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
+    """A platform with the parts that are needed and an empty namespace of the contract's.
 
-
-def _embedded(home: Path, patch: pytest.MonkeyPatch) -> Platform:
-    parts = parts_folder()  # what is installed once serves every run
-    parts.mkdir(parents=True, exist_ok=True)
-    home.mkdir()
-    (home / "parts").symlink_to(parts)
-    patch.setenv("CLOSEDLOOP_ROOT", str(checkout_root()))
-    patch.setenv("CLOSEDLOOP_HOME", str(home))
-    return connect("embedded", parent_pid=os.getpid())
+    On a cluster the parts are there, or the tests are skipped.
+    """
+    embedded = request.param == "embedded"
+    if embedded:
+        platform: Platform = request.getfixturevalue("installed")
+    else:
+        platform = connect("cluster", context=os.environ.get("CLOSEDLOOP_CONTEXT"))
+        if not {"SeldonDeployment", "Broker"} <= _kinds(platform):
+            pytest.skip("the parts are not installed on this cluster")
+    try:
+        platform.apply("namespaces", _OF_THE_CONTRACT, "istio/gateway.yaml")
+        yield platform
+    finally:
+        platform.delete(_OF_THE_CONTRACT)
+        if embedded:
+            platform.delete("models/sklearn.yaml", "models/outputs.yaml", "istio/gateway.yaml")
 
 
 def _kinds(platform: Platform) -> set[str]:
@@ -69,9 +58,8 @@ def _kinds(platform: Platform) -> set[str]:
 
 
 @pytest.fixture
-def empty(platform: Platform) -> Iterator[Platform]:
-    """The platform, with nothing in the contract's namespace before and after."""
-    yield platform
+def empty(platform: Platform) -> Platform:
+    """The platform, with nothing in the contract's namespace."""
     for kind in ("Trigger", "Broker", "Deployment", "Service", "ConfigMap"):
         made = [
             each
@@ -80,3 +68,4 @@ def empty(platform: Platform) -> Iterator[Platform]:
             and "kube-root-ca" not in each["metadata"]["name"]  # type: ignore[index]  # plain JSON
         ]
         platform.delete(*made)
+    return platform

@@ -1,25 +1,24 @@
 """What every platform does alike: these tests know of none which it is."""
 
 import tarfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import yaml
+from kubernetes.client import CoreV1Api
 
 from closedloop.notebook.waiting import until
 from closedloop.platforms.protocol import Platform, PlatformError
 from closedloop.suite.bundle import write_bundle
-from tests.platforms.contract.objects import (
-    NAMESPACE,
-    broker,
-    config,
-    deployment,
-    service,
-    trigger,
-)
+from tests.platforms import echo as objects
+from tests.platforms.contract.conftest import NAMESPACE
 
+deployment = partial(objects.deployment, namespace=NAMESPACE)
+service = partial(objects.service, namespace=NAMESPACE)
+config = partial(objects.config_map, "words", namespace=NAMESPACE)
 pytestmark = pytest.mark.timeout(900)  # on a cluster images have to come
 
 PATIENCE = 300.0
@@ -27,11 +26,11 @@ ECHO = f"{NAMESPACE}/echo"
 
 
 @pytest.fixture
-def echo(empty: Platform) -> Platform:
-    """The platform with a workload that is ready."""
-    empty.apply(deployment(), service())
-    empty.wait("Deployment", "echo", NAMESPACE, timeout=PATIENCE)
-    return empty
+def echo(platform: Platform) -> Platform:
+    """The platform with a workload that is ready, the one of the test before if it is there."""
+    platform.apply(deployment(), service())
+    platform.wait("Deployment", "echo", NAMESPACE, timeout=PATIENCE)
+    return platform
 
 
 def _metadata(thing: dict[str, object]) -> dict[str, Any]:
@@ -46,6 +45,23 @@ def _pods(platform: Platform) -> dict[str, str]:
     return {own["name"]: own["uid"] for own in found if "deletionTimestamp" not in own}
 
 
+BROKER = {
+    "apiVersion": "eventing.knative.dev/v1",
+    "kind": "Broker",
+    "metadata": {"name": "default", "namespace": NAMESPACE},
+    "spec": {},
+}
+TRIGGER = {
+    **BROKER,
+    "kind": "Trigger",
+    "metadata": {"name": "echo", "namespace": NAMESPACE},
+    "spec": {
+        "broker": "default",
+        "subscriber": {"ref": {"apiVersion": "v1", "kind": "Service", "name": "echo"}},
+    },
+}
+
+
 # apply, get, objects, delete
 
 
@@ -54,6 +70,17 @@ def test_apply_says_what_happened_to_each_object(empty: Platform) -> None:
     assert empty.apply(config(a="1", b="2")) == ["ConfigMap/words unchanged"]
     assert empty.apply(config(a="3")) == ["ConfigMap/words configured"]
     assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "3"}
+
+
+def test_a_patch_leaves_what_others_applied_and_stays_when_they_apply_again(
+    empty: Platform,
+) -> None:
+    empty.apply(config(a="1"))
+    core = CoreV1Api(empty.kubernetes())
+    core.patch_namespaced_config_map("words", NAMESPACE, {"data": {"b": "2"}})
+    assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "1", "b": "2"}
+    empty.apply(config(a="3"))
+    assert empty.get("ConfigMap", "words", NAMESPACE)["data"] == {"a": "3", "b": "2"}
 
 
 def test_objects_come_in_their_order_and_go_in_the_reverse(empty: Platform) -> None:
@@ -105,7 +132,7 @@ def test_objects_are_of_a_namespace_or_of_all(echo: Platform) -> None:
     assert own["labels"]["app"] == "echo"
     assert own["ownerReferences"][0]["kind"] == "ReplicaSet"
     (container,) = pod["status"]["containerStatuses"]  # type: ignore[index]  # plain JSON
-    assert (container["name"], container["ready"]) == ("main", True)
+    assert (container["name"], container["ready"]) == ("echo", True)
     assert "startedAt" in container["state"]["running"]
     everywhere = {_metadata(each)["name"] for each in echo.objects("Service")}
     assert "echo" in everywhere
@@ -131,7 +158,7 @@ def test_a_pod_is_waited_for(echo: Platform) -> None:
 
 
 def test_a_broker_and_a_trigger_are_waited_for(echo: Platform) -> None:
-    echo.apply(broker(), trigger())
+    echo.apply(BROKER, TRIGGER)
     for kind, name in (("Broker", "default"), ("Trigger", "echo")):
         found = echo.wait(kind, name, NAMESPACE, timeout=PATIENCE)
         assert _metadata(found)["name"] == name
@@ -155,7 +182,7 @@ def test_a_seldon_deployment_is_ready_when_its_route_answers(platform: Platform)
     flower = {"data": {"ndarray": [[5.1, 3.5, 1.4, 0.2]]}}
     url = f"{gateway}/seldon/seldon/sklearn/api/v1.0/predictions"
     assert requests.post(url, json=flower, timeout=60).status_code == 200
-    assert "classifier" in platform.logs("seldon/sklearn", 3)
+    assert platform.logs("seldon/sklearn", 3).strip()
 
 
 def test_what_comes_later_is_waited_for(empty: Platform) -> None:
@@ -217,6 +244,7 @@ def test_too_late_shows_status_pods_events_and_logs(empty: Platform) -> None:
     assert sections[:3] == ["status:", "pods:", "events:"]
     assert sections[3].startswith(f"log of {ECHO}-")
     assert "  no such model" in lines
+    empty.delete(deployment())
 
 
 # logs, restart, status

@@ -6,7 +6,8 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from unittest.mock import patch
 
 from aiohttp.test_utils import TestClient, TestServer
@@ -18,7 +19,10 @@ from closedloop.loop.events import Event
 from closedloop.loop.sections import Document
 from closedloop.services.metrics_server import replay
 from closedloop.services.metrics_server.app import create_app
+from closedloop.services.metrics_server.held import HeldRows
+from closedloop.services.metrics_server.replay import Replay
 from closedloop.services.metrics_server.settings import Settings
+from closedloop.services.metrics_server.state import State
 from tests.inference_log import Log
 
 NAMES = ["cat", "dog", "bird"]
@@ -88,6 +92,14 @@ def documents_of(happened: Iterable[Event]) -> dict[tuple[str, str], Document]:
         log.observe(one)
     log.logger.look()
     return log.documents
+
+
+class Restored(HeldRows):
+    """The source that a state is, with no task that reads the log."""
+
+    def __init__(self, state: State, restored: bool = True) -> None:
+        self.state = state
+        self._replay = cast(Replay, SimpleNamespace(restored=restored))
 
 
 class MetricsServer:

@@ -8,9 +8,9 @@ from closedloop.loop.keys import Predictor
 from closedloop.loop.observation import observe
 from closedloop.loop.output import read_output
 from closedloop.loop.scoring.scoreboard import Feedback
-from closedloop.services.metrics_server.collector import MOST_CLASSES, StateCollector
+from closedloop.services.metrics_server.collector import MOST_CLASSES, CountsCollector
 from closedloop.services.metrics_server.state import State
-from tests.services.metrics_server.running import START, answer, truth
+from tests.services.metrics_server.running import START, Restored, answer, truth
 
 PETS = {
     "deployment_namespace": "seldon", "deployment_name": "pets", "predictor_name": "default",
@@ -19,7 +19,7 @@ PETS = {
 
 def registry_of(state: State, *, restored: bool = True) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(StateCollector(state, lambda: restored))
+    registry.register(CountsCollector(Restored(state, restored)))
     return registry
 
 

@@ -430,7 +430,7 @@ async def test_restores_only_what_the_filter_names(search: Elasticsearch, url: s
 async def test_finds_that_it_agrees_with_the_log(
     search: Elasticsearch, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("closedloop.services.metrics_server.app.QUIET_SECONDS", 0.0)
+    monkeypatch.setattr("closedloop.services.metrics_server.held.QUIET_SECONDS", 0.0)
     write_log(search, HAPPENED)
     async with running_server(url, resync_seconds=0.05) as server:
         await server.until(lambda: server.of_pets("replay_mismatch") == 0)

@@ -12,7 +12,8 @@ from closedloop.loop.observation import observe
 from closedloop.loop.scoring import Outcome
 from closedloop.loop.scoring.verdict import SUMS
 from closedloop.loop.sections import Document, predictor_of
-from closedloop.services.metrics_server.state import OVERLAP_SECONDS, Ignored, State
+from closedloop.services.metrics_server.source import Ignored
+from closedloop.services.metrics_server.state import OVERLAP_SECONDS, State
 from tests.memory_store import MemoryLogger
 from tests.services.metrics_server.running import NAMES, answer, documents_of, event, reward, truth
 

@@ -43,7 +43,7 @@ async def test_the_three_events_make_one_document_in_whatever_order(
     server: SearchServer, deployment: str, order: tuple[int, ...]
 ) -> None:
     sent = loop_of("puid-1", deployment)
-    async with running_logger(server.url, batch_milliseconds=0) as logger:
+    async with running_logger(server.url) as logger:
         for i in order:
             assert await logger.send(sent[i]) == 202
     [document] = (await documents(server.url, log_of(deployment))).values()
@@ -75,7 +75,7 @@ async def test_older_truth_never_replaces_newer_and_is_kept_as_history(
         body = {"truth": {"data": {"ndarray": [value]}}}
         return event(events.FEEDBACK, body, "puid", deployment=deployment, second=second)
 
-    async with running_logger(server.url, batch_milliseconds=0) as logger:
+    async with running_logger(server.url) as logger:
         for sent in (truth(1, second=20), truth(2, second=30), truth(0, second=10)):
             assert await logger.send(sent) == 202
     [document] = (await documents(server.url, log_of(deployment))).values()

@@ -20,19 +20,28 @@ def entry(body: bytes = b"", deadline: float = 60) -> Entry:
     )
 
 
-async def test_gathers_what_comes_within_the_pause() -> None:
+async def test_a_batch_waits_for_more_only_when_told_to() -> None:
     backlog = Backlog(10, 100_000)
-    first, second = entry(), entry()
+    first, second, third = entry(), entry(), entry()
     backlog.offer(first)
-    asyncio.get_running_loop().call_later(0.02, backlog.offer, second)
-    assert await backlog.gather(10, pause=1, longest=0.2) == [first, second]
+    asyncio.get_running_loop().call_soon(backlog.offer, second)
+    assert await backlog.gather(10) == [first]
+    asyncio.get_running_loop().call_later(0.02, backlog.offer, third)
+    assert await backlog.gather(2, pause=600) == [second, third]
 
 
-async def test_tells_whether_a_batch_waits() -> None:
+async def test_events_of_one_moment_are_one_batch() -> None:
     backlog = Backlog(10, 100_000)
-    backlog.offer(entry())
-    assert backlog.holds(1)
-    assert not backlog.holds(2)
+    gathering = asyncio.create_task(backlog.gather(10))
+    await asyncio.sleep(0)
+    entries = [entry() for _ in range(3)]
+
+    async def offer(one: Entry) -> None:
+        backlog.offer(one)
+
+    await asyncio.gather(*map(offer, entries))
+    assert await gathering == entries
+    assert not backlog
 
 
 async def test_a_full_batch_waits_for_nothing() -> None:
@@ -41,8 +50,9 @@ async def test_a_full_batch_waits_for_nothing() -> None:
     for one in entries:
         backlog.offer(one)
     async with asyncio.timeout(60):
-        assert await backlog.gather(3, pause=0, longest=600) == entries[:3]
-        assert await backlog.gather(2, pause=600, longest=600) == entries[3:]
+        assert await backlog.gather(3) == entries[:3]
+        assert backlog
+        assert await backlog.gather(2, pause=600) == entries[3:]
 
 
 @pytest.mark.parametrize("limits", [(2, 100_000), (10, 5000)])
@@ -51,7 +61,7 @@ async def test_is_bounded_until_entries_are_answered(limits: tuple[int, int]) ->
     entries = [entry(b"x" * 100) for _ in range(3)]
     assert [backlog.offer(one) for one in entries] == [True, True, False]
     assert len(backlog) == 2
-    await backlog.gather(10, pause=0, longest=0)
+    await backlog.gather(10)
     assert not backlog.offer(entries[2])  # being written is not answered
     entries[0].settle(Answer.KEPT)
     await asyncio.sleep(0)
@@ -69,7 +79,7 @@ async def test_gives_up_what_is_past_its_deadline_and_gathers_it_no_more() -> No
         backlog.offer(one)
     task = asyncio.create_task(backlog.give_up_in_time(every=0.01))
     assert await late.answer is Answer.UNAVAILABLE
-    assert await backlog.gather(10, pause=0, longest=0) == [early]
+    assert await backlog.gather(10) == [early]
     assert len(backlog) == 1
     task.cancel()
 
@@ -80,5 +90,5 @@ async def test_closed_it_takes_no_more_and_ends_when_drained() -> None:
     backlog.offer(last)
     backlog.close()
     assert not backlog.offer(entry())
-    assert await backlog.gather(10, pause=60, longest=60) == [last]
-    assert await backlog.gather(10, pause=60, longest=60) == []
+    assert await backlog.gather(10, pause=600) == [last]
+    assert await backlog.gather(10, pause=600) == []

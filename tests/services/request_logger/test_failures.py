@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from closedloop.log.mapping import DEAD_LETTERS
 from closedloop.loop import events
+from closedloop.loop.keys import DEAD_LETTERS
 from tests.elasticsearch import SearchServer, search_server
 from tests.services.request_logger.running import (
     IRIS,

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from closedloop.log.mapping import DEAD_LETTERS
 from closedloop.loop import events
+from closedloop.loop.keys import DEAD_LETTERS
 from tests.elasticsearch import SearchServer
 from tests.services.request_logger.running import (
     IRIS,

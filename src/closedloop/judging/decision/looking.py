@@ -4,7 +4,7 @@ A path is a sequence of discordant rows; each is a win of the challenger with
 probability p, independently of the others. A rule says after every row whether to stop and
 which model to take. `fate` computes exactly, by dynamic programming over the
 lattice of counts, how often each ending comes; `simulate` draws paths, for
-those who trust a random number more than a recursion.
+readers who trust a random number more than a recursion.
 """
 
 import math

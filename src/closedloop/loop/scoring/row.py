@@ -12,8 +12,8 @@ class Outcome(StrEnum):
     """The effect of an observation on the state."""
 
     APPLIED = "applied"  # first of its kind for this row
-    CORRECTED = "corrected"  # newer than what was known
-    SUPERSEDED = "superseded"  # older than what is known: no effect
+    CORRECTED = "corrected"  # newer than the known one
+    SUPERSEDED = "superseded"  # older than the known one: no effect
     DUPLICATE = "duplicate"  # the very same event again: no effect
     OVER_LIMIT = "over_limit"  # a new row beyond the limit: not kept
 

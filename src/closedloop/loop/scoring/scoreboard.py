@@ -12,50 +12,57 @@ other is held under the request's own id: as the truth of a lone row (one-hot,
 say), as early truth until the answer comes, or, for a batch, as unscorable.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field
 
 from closedloop.loop.keys import document_id
 from closedloop.loop.output import Output
-from closedloop.loop.scoring.confusion import ConfusionMatrix
-from closedloop.loop.scoring.labels import LabelCounts
+from closedloop.loop.scoring.counts import Counts
 from closedloop.loop.scoring.loose import Loose, prune, together
 from closedloop.loop.scoring.memory import Capacity, Shared
 from closedloop.loop.scoring.reading import Said, read_truth
 from closedloop.loop.scoring.row import TELLING, Feedback, Outcome, Row, borrowed, order, verdict
-from closedloop.loop.scoring.sums import ExactSum
-from closedloop.loop.scoring.times import Times
-from closedloop.loop.scoring.verdict import STATES, SUMS
 
-__all__ = ["TELLING", "Capacity", "Feedback", "Outcome", "Row", "Scoreboard", "order", "verdict"]
+__all__ = [
+    "TELLING", "Capacity", "Feedback", "Held", "Outcome", "Row", "Scoreboard", "order", "verdict",
+]  # fmt: skip
 
 _NO_SIZES: frozenset[int] = frozenset()
 
 
-class Scoreboard:
-    """The state and the counts of one predictor, whose answers mean what `output` declares.
+@dataclass(slots=True)
+class Held:
+    """The rows of one predictor and what is known of its requests: mappings of any kind.
+
+    `rows` are by document id. `batches` has the sizes of a request's answers of many rows, `loose`
+    feedback, by stamp, that may be found to speak of other rows than it is held under. A value
+    that was changed is assigned again.
+    """
+
+    rows: MutableMapping[str, Row] = field(default_factory=dict)
+    batches: MutableMapping[str, frozenset[int]] = field(default_factory=dict)
+    loose: MutableMapping[str, dict[str, Loose]] = field(default_factory=dict)
+
+
+class Scoreboard(Counts):
+    """The state and the counts of one predictor, whose answers are read as `output` declares.
 
     `capacity` bounds the number of rows held. Past it a new row is not kept
     and says so (`Outcome.OVER_LIMIT`, `dropped`); rows already held go on being
     updated, so no count that was right becomes wrong.
     """
 
-    def __init__(self, output: Output | None = None, capacity: Capacity | None = None) -> None:
-        self.output = output
-        self.matrix = ConfusionMatrix()
-        self.labels = LabelCounts()
-        self.sums = {name: ExactSum() for name in SUMS}
-        self.correct = 0
-        self.incorrect = 0
-        self.states = dict.fromkeys(STATES, 0)
-        self.reasons: Counter[str] = Counter()
-        self.times = Times()
+    def __init__(
+        self,
+        output: Output | None = None,
+        capacity: Capacity | None = None,
+        held: Held | None = None,
+    ) -> None:
+        super().__init__(output)
+        held = held or Held()
         self.dropped = 0
         self._capacity = capacity
-        self._rows: dict[str, Row] = {}
-        self._batches: dict[str, frozenset[int]] = {}  # sizes of a request's answers of many rows
-        # Feedback that may be found to speak of other rows than it is held under.
-        self._loose: dict[str, dict[str, Loose]] = {}
+        self._rows, self._batches, self._loose = held.rows, held.batches, held.loose
         self._shared = Shared()
 
     def __len__(self) -> int:
@@ -97,10 +104,10 @@ class Scoreboard:
         held = self._rows.get(name)
         outcome = self._outcome(held, held.answered if held else "", stamp)
         if outcome.changes:
-            held = self._open(name)
+            held = self._open(held)
             held.predicted, held.answered = self._shared.one(said), stamp
             held.misfit = held.away = False
-            self._count(held, 1)
+            self._keep(name, held)
         if outcome is not Outcome.OVER_LIMIT and (size > 1 or request_id in self._loose):
             self.sized(request_id, size)
         return outcome
@@ -111,8 +118,8 @@ class Scoreboard:
             known = self._batches.get(request_id, _NO_SIZES)
             if size not in known:
                 self._batches[request_id] = self._shared.one(known | {size})
-        if request_id in self._loose:
-            self._settle(request_id)
+        if (loose := self._loose.get(request_id)) is not None:
+            self._settle(request_id, loose)
 
     def judge(self, request_id: str, stamp: str, feedback: Feedback) -> Outcome:
         """Observe feedback about a request."""
@@ -131,7 +138,7 @@ class Scoreboard:
                 self._judge_as(name, stamp, actual, feedback.reward)
             return outcome
         if loose is None:
-            loose = self._loose[request_id] = {}
+            loose = {}
             if row is not None and row.judged:
                 loose[row.judged] = Loose(None, row.actual, row.reward)
         known = loose.get(stamp)
@@ -141,7 +148,7 @@ class Scoreboard:
             whole = together(known.feedback, feedback)
             loose[stamp] = Loose(whole, self._read(whole.whole(), whole), whole.reward)
         prune(loose)
-        self._settle(request_id)
+        self._settle(request_id, loose)
         return outcome
 
     def judge_row(
@@ -163,28 +170,31 @@ class Scoreboard:
         if (loose := self._loose.get(request_id)) is not None:
             for stamp in [each for each in loose if borrowed(each, lender)]:
                 del loose[stamp]
-            self._settle(request_id)
+            self._settle(request_id, loose)
 
     def lend(self, request_id: str) -> None:
         """Leave feedback about a request that another predictor answered out of the counts."""
-        row = self._rows.get(document_id(request_id, 0, 1))
+        name = document_id(request_id, 0, 1)
+        row = self._rows.get(name)
         if row is not None and not row.away:
-            self._count(row, -1)
+            self.add(row, -1)
             row.away = True
+            self._rows[name] = row
 
     def reclaim(self, request_id: str) -> None:
         """Have feedback in the counts again that was lent."""
-        row = self._rows.get(document_id(request_id, 0, 1))
+        name = document_id(request_id, 0, 1)
+        row = self._rows.get(name)
         if row is not None and row.away:
             row.away = False
-            self._count(row, 1)
+            self._keep(name, row)
 
     def forget(self, name: str, request_id: str) -> None:
         """Drop a row of a request, as if nothing had ever been said of it."""
         row = self._rows.pop(name, None)
         if row is None:
             return
-        self._count(row, -1)
+        self.add(row, -1)
         if self._capacity is not None:
             self._capacity.held -= 1
         if name == document_id(request_id, 0, 1):
@@ -219,9 +229,8 @@ class Scoreboard:
             return None
         return self._shared.one(read_truth(self.output, truth, feedback.names))
 
-    def _settle(self, request_id: str) -> None:
+    def _settle(self, request_id: str, loose: dict[str, Loose]) -> None:
         """Give loose feedback to the rows it speaks of, by the answers known now."""
-        loose = self._loose[request_id]
         sizes = self._batches.get(request_id, _NO_SIZES)
         for stamp in [each for each in loose if loose[each].entries in sizes]:
             feedback = loose.pop(stamp).feedback
@@ -235,22 +244,25 @@ class Scoreboard:
             self._judge_as(name, "", None, None)
         row = self._rows.get(name)
         if row is not None and sizes and not (row.answered or row.misfit):
-            self._count(row, -1)
+            self.add(row, -1)
             row.misfit, row.away = True, False
-            self._count(row, 1)
-        if not loose or (
+            self._keep(name, row)
+        if loose and not (
             row is not None and row.answered and all(each.entries == 1 for each in loose.values())
         ):
-            del self._loose[request_id]
+            self._loose[request_id] = loose
+        else:
+            self._loose.pop(request_id, None)
 
     def _judge_as(self, name: str, stamp: str, actual: Said | None, reward: float | None) -> None:
         """Have a row judged so; with stamp "" not at all, and gone if it was not answered."""
-        if not stamp and name not in self._rows:
+        row = self._rows.get(name)
+        if row is None and not stamp:
             return
-        row = self._open(name)
+        row = self._open(row)
         row.actual, row.reward, row.judged = actual, reward, stamp
         if stamp or row.answered:
-            self._count(row, 1)
+            self._keep(name, row)
             return
         del self._rows[name]
         if self._capacity is not None:
@@ -262,32 +274,16 @@ class Scoreboard:
             return Outcome.OVER_LIMIT
         return order(known, stamp)
 
-    def _open(self, name: str) -> Row:
-        """The row to change, taken out of the counts."""
-        row = self._rows.get(name)
-        if row is None:
-            row = self._rows[name] = Row()
-            if self._capacity is not None:
-                self._capacity.held += 1
-        else:
-            self._count(row, -1)
-        return row
+    def _open(self, row: Row | None) -> Row:
+        """The row to change, taken out of the counts, or a new one."""
+        if row is not None:
+            self.add(row, -1)
+            return row
+        if self._capacity is not None:
+            self._capacity.held += 1
+        return Row()
 
-    def _count(self, row: Row, sign: int) -> None:
-        if row.away or not (row.answered or row.judged):
-            return
-        seen = verdict(self.output, row)
-        self.states[seen.state] += sign
-        if seen.reason:
-            self.reasons[seen.reason] += sign
-        if seen.correct is not None:
-            self.correct += sign * seen.correct
-            self.incorrect += sign * (not seen.correct)
-        if seen.pair is not None:
-            self.matrix.add(*seen.pair, sign)
-        if seen.labels is not None:
-            self.labels.add(*seen.labels, sign)
-        for name, number in seen.sums.items():
-            self.sums[name].add(number, sign)
-        if row.answered:
-            self.times.add(row.answered, row.judged, sign)
+    def _keep(self, name: str, row: Row) -> None:
+        """Hold a row that changed, and count it."""
+        self._rows[name] = row
+        self.add(row, 1)

@@ -1,4 +1,4 @@
-"""Counts of many rows at once, added up elsewhere, and the scoreboard that they make.
+"""Counts of many rows at once, added up elsewhere, as the counts of a predictor.
 
 A tally is flat: every count has a key of its kind and its values. So tallies of different rows add
 up by key, and one of rows that have changed is taken back and counted anew.
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 
 from closedloop.loop.output import Output
 from closedloop.loop.scoring.confusion import ConfusionMatrix
+from closedloop.loop.scoring.counts import Counts
 from closedloop.loop.scoring.labels import LabelCounts
-from closedloop.loop.scoring.scoreboard import Scoreboard
 from closedloop.loop.scoring.sums import ExactSum
 from closedloop.loop.scoring.times import DELAYS, Times
 
@@ -60,27 +60,29 @@ class Tally:
         """The tally in a few hundred bytes."""
         return zlib.compress(pickle.dumps(self, pickle.HIGHEST_PROTOCOL), 1)
 
-    def board(self, output: Output | None) -> Scoreboard:
-        """The scoreboard of rows that were counted so; it holds no row."""
+    def as_counts(self, output: Output | None) -> Counts:
+        """The counts of a predictor whose rows were counted so."""
         by_kind: dict[str, dict[Key, int]] = defaultdict(dict)
         for key, count in self.counts.items():
             by_kind[str(key[0])][key[1:]] = count
-        board = Scoreboard(output)
-        board.states |= _by_text(by_kind["state"])
-        board.reasons.update(_by_text(by_kind["reason"]))
-        board.correct, board.incorrect = (self.counts["correct", right] for right in (True, False))
-        board.matrix = ConfusionMatrix(
+        counted = Counts(output)
+        counted.states |= _by_text(by_kind["state"])
+        counted.reasons.update(_by_text(by_kind["reason"]))
+        counted.correct, counted.incorrect = (
+            self.counts["correct", right] for right in (True, False)
+        )
+        counted.matrix = ConfusionMatrix(
             {(str(one), str(other)): n for (one, other), n in by_kind["cell"].items()}
         )
         labels = (_by_text(by_kind[kind]) for kind in ("both", "predicted", "actual"))
-        board.labels = LabelCounts.counted(self.counts["label_rows",], *labels)
-        board.sums |= {name: total for name, total in self.sums.items() if name in board.sums}
-        board.times = Times.counted(
+        counted.labels = LabelCounts.counted(self.counts["label_rows",], *labels)
+        counted.sums |= {name: total for name, total in self.sums.items() if name in counted.sums}
+        counted.times = Times.counted(
             [self.counts[_DELAY, i] for i in range(len(DELAYS) + 1)],
             self.sums[_DELAY].total,
             {(int(hour), bool(judged)): n for (hour, judged), n in by_kind["cohort"].items()},
         )
-        return board
+        return counted
 
 
 def unpacked(packed: bytes) -> Tally:

@@ -2,8 +2,8 @@
 
 Source of the shape: Grafana's dashboard JSON model, schemaVersion 39 and
 later: `panels[].{title,type,gridPos,targets,fieldConfig,transformations}` and
-`templating.list[].{name,current}`. A variable, `$name` in a query or a legend,
-has the value that the JSON gives it as `current`, where nobody chooses another.
+`templating.list[].{name,includeAll,allValue}`. A variable is `$name` in a query or
+a legend; where nobody chooses its value, it is that which stands for all, if there is one.
 """
 
 import json
@@ -44,8 +44,9 @@ class Panel:
 
     `matrix` is (row label, column label) where a table is a matrix, as by
     Grafana's transformation `groupingToMatrix`. `nothing` is shown in place of
-    data, `joined` says whether a line goes on over absent values. Series named
-    `<line> lower` and `<line> upper` bound that line.
+    data, `joined` says whether a line goes on over absent values, `dashed` names
+    the lines that are thresholds. Series named `<line> lower` and `<line> upper`
+    bound that line.
     """
 
     title: str
@@ -58,7 +59,7 @@ class Panel:
     unit: str
     minimum: float | None
     maximum: float | None
-    threshold: float | None
+    dashed: frozenset[str]
     matrix: tuple[str, str] | None
     nothing: str
     joined: bool
@@ -83,9 +84,9 @@ class Dashboard:
 def load(path: str | Path, /, **variables: str) -> Dashboard:
     """Read a dashboard from a ConfigMap manifest that holds one, or from plain JSON.
 
-    `variables` are values of the dashboard's variables in place of its own.
-    Raises `DashboardError` for a panel of a type that is not in `PANEL_TYPES`,
-    and for a variable that the dashboard does not have.
+    `variables` are values of the dashboard's variables. Raises `DashboardError` for a
+    panel of a type that is not in `PANEL_TYPES`, for a variable that the dashboard does
+    not have, and for one without a value.
     """
     text = Path(path).read_text(encoding="utf-8")
     if str(path).endswith(".json"):
@@ -97,11 +98,16 @@ def load(path: str | Path, /, **variables: str) -> Dashboard:
 def parse(model: Mapping[str, Any], /, **variables: str) -> Dashboard:
     """A dashboard from its JSON model, as `load` reads one. Raises `DashboardError`."""
     defined = model.get("templating", {}).get("list", [])
-    values: dict[str, str] = {one["name"]: one["current"]["value"] for one in defined}
-    known = ", ".join(values) or "none"
-    for name in variables.keys() - values.keys():
+    names = [one["name"] for one in defined]
+    known = ", ".join(names) or "none"
+    for name in variables.keys() - set(names):
         raise DashboardError(f"{model['title']} has no variable {name!r}: it has {known}")
-    values |= variables
+    values: dict[str, str] = {
+        one["name"]: one["allValue"] for one in defined if one.get("includeAll")
+    } | variables
+    for name in names:
+        if name not in values:
+            raise DashboardError(f"{model['title']} has no value for ${name}: give `{name}=`")
 
     def value(match: re.Match[str]) -> str:
         name = match.group(1) or match.group(2)
@@ -124,7 +130,6 @@ def _panel(model: Mapping[str, Any], filled: Callable[[str], str]) -> Panel:
         )
     grid, config = model["gridPos"], model.get("fieldConfig", {})
     defaults = config.get("defaults", {})
-    steps = defaults.get("thresholds", {}).get("steps", [])
     return Panel(
         title=model["title"],
         kind=model["type"],
@@ -139,7 +144,12 @@ def _panel(model: Mapping[str, Any], filled: Callable[[str], str]) -> Panel:
         unit=defaults.get("unit", ""),
         minimum=defaults.get("min"),
         maximum=defaults.get("max"),
-        threshold=next((step["value"] for step in steps if step["value"] is not None), None),
+        dashed=frozenset(
+            override["matcher"]["options"]
+            for override in config.get("overrides", [])
+            for each in override["properties"]
+            if each["id"] == "custom.lineStyle" and override["matcher"]["id"] == "byName"
+        ),
         matrix=_matrix(model.get("transformations", [])),
         nothing=defaults.get("noValue", "no data"),
         joined=defaults.get("custom", {}).get("spanNulls", True) is not False,

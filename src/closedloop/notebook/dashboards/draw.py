@@ -15,6 +15,7 @@ from closedloop.notebook.dashboards.dashboard import Dashboard, Panel
 from closedloop.notebook.dashboards.prometheus import Prometheus, Series
 
 COLOURS = ("#1f77b4", "#d95f02", "#2a9d5c", "#7b5ea7", "#c44e52", "#8c6d31", "#5f6b7a")
+_THRESHOLD = "#b02a37"
 _WIDTH = 13.0  # inches for Grafana's 24 columns
 _ROW = 0.36  # inches for one of its rows
 _TITLE = 0.5  # inches above the first row
@@ -80,6 +81,10 @@ def _timeseries(panel: Panel, found: _Named, axes: Axes) -> None:
     for name, series in found:
         if name.removesuffix(_LOWER).removesuffix(_UPPER) != name:
             continue
+        if name in panel.dashed:
+            points = _points(series, panel.joined)
+            axes.plot(*points, "--", label=name, color=_THRESHOLD, linewidth=1)
+            continue
         colour = colours[name] = COLOURS[len(colours) % len(COLOURS)]
         # One sample makes no line, but it was there.
         marker = "o" if len(series.samples) == 1 else ""
@@ -91,8 +96,6 @@ def _timeseries(panel: Panel, found: _Named, axes: Axes) -> None:
             lows = dict(zip(*_points(lower, panel.joined), strict=True))
             there = [lows.get(time, math.nan) for time in times]
             axes.fill_between(times, there, highs, color=colour, alpha=0.18, linewidth=0)
-    if panel.threshold is not None:
-        axes.axhline(panel.threshold, color="#b02a37", linestyle="--", linewidth=1)
     _scale(panel, axes.yaxis.set_major_formatter)
     highest = max((value for name, series in found for _, value in series.samples), default=0)
     # Room above the line; Grafana leaves some by itself, and shows zeros on a scale of ones.

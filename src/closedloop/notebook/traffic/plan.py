@@ -38,9 +38,9 @@ class Planned:
     """One prediction to send, and its feedback.
 
     `due` is in seconds after the start. At most one of `label`, the row's true
-    class, and `right`, whether the answer shall turn out right, is not None;
-    when both are, no feedback follows. `draw` in [0, 1) picks the class that
-    was the right one where the answer shall turn out wrong.
+    class, `right`, whether the answer shall turn out right, and `truth`, sent as
+    it is, is not None; when all are, no feedback follows. `draw` in [0, 1) picks
+    the class that was the right one where the answer shall turn out wrong.
     """
 
     index: int
@@ -51,11 +51,12 @@ class Planned:
     label: object = None
     right: bool | None = None
     draw: float = 0.0
+    truth: object = None
 
     @property
     def judged(self) -> bool:
         """Whether feedback follows."""
-        return self.label is not None or self.right is not None
+        return any(said is not None for said in (self.label, self.right, self.truth))
 
 
 class Plan:
@@ -65,7 +66,8 @@ class Plan:
     Ends after `n` requests or `seconds`, whichever comes first; one is
     required. `rate` is in requests/s; without it a request is due as soon as
     someone takes it. Feedback comes from `labels`, the true class of each row,
-    or from `right`; `share` of the requests get some: exactly round(share * n)
+    from `truths` of any kind, of which nobody here knows whether they agree with
+    the answer, or from `right`; `share` of the requests get some: exactly round(share * n)
     of them when `n` is given, chosen at random.
 
     Raises ValueError when the arguments contradict one another.
@@ -77,6 +79,7 @@ class Plan:
         *,
         labels: Sequence[object] | None = None,
         right: Right | None = None,
+        truths: Sequence[object] | None = None,
         share: float = 1.0,
         n: int | None = None,
         seconds: float | None = None,
@@ -87,8 +90,8 @@ class Plan:
         outcomes = None if right is None or callable(right) else right
         if isinstance(outcomes, Sequence):
             n = len(outcomes) if n is None else n
-        _check(rows, labels, right, share, n, seconds, rate)
-        self._rows, self._labels, self._right = rows, labels, right
+        _check(rows, labels, right, truths, share, n, seconds, rate)
+        self._rows, self._labels, self._right, self._truths = rows, labels, right, truths
         self._share, self._n, self._seconds, self._rate = share, n, seconds, rate
         self._random = random.Random(seed)
         self._puid = puid
@@ -121,6 +124,7 @@ class Plan:
             label=self._labels[index % len(self._labels)] if self._labels and judged else None,
             right=self._outcome(index, progress, luck) if judged else None,
             draw=draw,
+            truth=self._truths[index % len(self._truths)] if self._truths and judged else None,
         )
 
     def _choose(self, n: int) -> set[int]:
@@ -158,6 +162,14 @@ def predicted(answer: Message) -> tuple[Stated, int | None]:
         "not_a_class",
         f"the answer {reprlib.repr(row)} states no class: send the model feedback of your own",
     )
+
+
+def truth_body(
+    planned: Planned, request: Message, tags: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """The feedback that tells the planned truth, whatever the answer was."""
+    said: dict[str, object] = {"meta": {"tags": dict(tags)}} if tags else {}
+    return {"request": dict(request), "truth": {**said, "data": {"ndarray": [[planned.truth]]}}}
 
 
 def feedback_body(
@@ -221,6 +233,7 @@ def _check(
     rows: Sequence[object],
     labels: Sequence[object] | None,
     right: Right | None,
+    truths: Sequence[object] | None,
     share: float,
     n: int | None,
     seconds: float | None,
@@ -228,10 +241,13 @@ def _check(
 ) -> None:
     if not rows:
         raise ValueError("rows is empty: give at least one row to send")
-    if labels is not None and len(labels) != len(rows):
-        raise ValueError(f"there are {len(labels)} labels for {len(rows)} rows: give one a row")
-    if labels is not None and right is not None:
-        raise ValueError("labels and right are both given: truth comes from one of them")
+    for name, said in (("labels", labels), ("truths", truths)):
+        if said is not None and len(said) != len(rows):
+            raise ValueError(f"there are {len(said)} {name} for {len(rows)} rows: give one a row")
+    sources = {"labels": labels, "right": right, "truths": truths}
+    named = [name for name, said in sources.items() if said is not None]
+    if len(named) > 1:
+        raise ValueError(f"{' and '.join(named)} are given: truth comes from one of them")
     if n is None and seconds is None:
         raise ValueError("neither n nor seconds is given: say when the traffic ends")
     for name, value in (("n", n), ("seconds", seconds), ("rate", rate)):

@@ -23,6 +23,7 @@ from closedloop.notebook.traffic.plan import (
     feedback_body,
     predicted,
     request_body,
+    truth_body,
 )
 from closedloop.notebook.traffic.record import Record, Tally
 
@@ -220,6 +221,10 @@ class Traffic:
         answer = record.answer
         if record.failed or answer is None:
             return record, None
+        due = time.monotonic() - self._start + self._delay
+        if planned.truth is not None:
+            body = truth_body(planned, request, self._tags)
+            return record, _Task(due, task.index, planned, body)
         try:
             label = predicted(answer)[0]
         except InvalidEvent as error:
@@ -229,7 +234,6 @@ class Traffic:
         if not planned.judged:
             return record, None
         body, right = feedback_body(planned, request, answer, form=self._form, tags=self._tags)
-        due = time.monotonic() - self._start + self._delay
         return record, _Task(due, task.index, planned, body, right)
 
     def _post(

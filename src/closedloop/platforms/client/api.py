@@ -19,7 +19,7 @@ from closedloop.platforms.client.connection import (
 
 FIELD_MANAGER = "closedloop"
 
-# Kinds whose objects are gone only when what was made of them is.
+# Kinds whose objects are gone only when their dependents are.
 _OWNERS = {"Deployment", "StatefulSet", "Job", "SeldonDeployment", "Broker", "Trigger"}
 
 

@@ -30,20 +30,24 @@ _NO_NAMESPACE = 404
 _REFUSALS = {400, 422, _NO_NAMESPACE}
 
 
+class NoNamespace(PlatformError):
+    """The namespace that an object is to go into is not there."""
+
+
 class Rules:
-    """What a platform adds to applying; these add nothing."""
+    """The hooks of a platform in applying; these add nothing."""
 
     def document(self, document: Object) -> Object:
         """The object as it is applied here."""
         return document
 
     def complete(self, document: Object, there: Object | None) -> Object:
-        """The object with what is only known beside the one that is there."""
+        """The object with the fields that only the stored one tells."""
         del there
         return document
 
     def begin(self, found: Sequence[tuple[Manifest, str, Object | None]]) -> None:
-        """Called before anything changes, with each manifest, its namespace and what is there."""
+        """Called before any change, with each manifest, its namespace and the stored object."""
 
     def leave(self, manifest: Manifest, document: Object, there: Object) -> str:
         """Why the object that is there stays as it is; empty when it may be changed.
@@ -61,7 +65,7 @@ class Applier:
         self._api, self._patience = api, patience
 
     def apply(self, manifests: Sequence[Manifest], rules: Rules | None = None) -> list[str]:
-        """Apply in the order given; returns `Kind/name` of each and what happened to it.
+        """Apply in the order given; returns `Kind/name` of each and its change.
 
         Raises `PlatformError` from the first that is refused, which names its file.
         """
@@ -72,6 +76,27 @@ class Applier:
             f"{one.kind}/{one.name} {self.persist(partial(self._apply, one, there, rules))}"
             for one, _, there in found
         ]
+
+    def check(self, manifests: Sequence[Manifest]) -> None:
+        """Ask the server what it would refuse, and change nothing.
+
+        Raises `PlatformError` that names every fault; a namespace among the manifests is none.
+        """
+        coming = {one.name for one in manifests if one.kind == "Namespace"}
+        faults = []
+        for one in manifests:
+            try:
+                self._send(one, self.document(one, Rules()), dry_run=True)
+            except NoNamespace as error:
+                if self.namespace(one) not in coming:
+                    faults.append(str(error))
+            except ApiError as error:
+                if error.status in _REFUSALS:
+                    faults.append(str(error))
+            except NoSuchKind as error:
+                faults.append(str(error))
+        if faults:
+            raise PlatformError("\n".join(faults))
 
     def document(self, manifest: Manifest, rules: Rules) -> Object:
         """The object of a manifest as it is applied here."""
@@ -112,7 +137,7 @@ class Applier:
 
     def _apply(self, manifest: Manifest, there: Object | None, rules: Rules) -> str:
         document = self.document(manifest, rules)
-        # What was not there a moment ago may have been made by another process meanwhile.
+        # An object that was absent a moment ago may have been made by another process meanwhile.
         if there is None and (there := self._there(manifest)) is None:
             self._send(manifest, rules.complete(document, None))
             return "created"
@@ -123,14 +148,14 @@ class Applier:
         same = after["metadata"].get("resourceVersion") == before
         return "unchanged" if same else "configured"
 
-    def _send(self, manifest: Manifest, document: Object) -> Object:
+    def _send(self, manifest: Manifest, document: Object, *, dry_run: bool = False) -> Object:
         try:
-            return self._api.apply(document, force=True)
+            return self._api.apply(document, force=True, dry_run=dry_run)
         except ApiError as error:
             if error.status not in _REFUSALS:
                 raise
             if error.status == _NO_NAMESPACE:
-                raise PlatformError(
+                raise NoNamespace(
                     f"{manifest.source}: {manifest.title}: there is no namespace"
                     f" {document['metadata'].get('namespace')}: apply it first"
                 ) from None
@@ -148,7 +173,7 @@ class Applier:
         )
 
     def _await_cause(self, state: RetryCallState) -> None:
-        """Wait for what the last error lacked, as far as it can be watched."""
+        """Wait for the thing that the last error missed, as far as it can be watched."""
         error = state.outcome.exception() if state.outcome else None
         fault = passing(error.status, error.text) if isinstance(error, ApiError) else None
         if fault is None:
@@ -172,7 +197,7 @@ def delete(
     *,
     may: Callable[[Object], bool] = lambda _: True,
 ) -> str:
-    """Delete an object if one `may` and wait until it is gone; returns what happened."""
+    """Delete an object if one `may` and wait until it is gone; returns its change."""
     uid, word = _begin_delete(api, kind, name, namespace, api_version, may)
     if uid:
         wait(api, kind, name, namespace, condition=DELETED, timeout=_GONE, uid=uid)
@@ -180,7 +205,7 @@ def delete(
 
 
 def delete_all(api: Api, manifests: Sequence[Manifest]) -> list[str]:
-    """Delete objects in this order and wait until all are gone; returns what happened to each."""
+    """Delete objects in this order and wait until all are gone; returns the change of each."""
     begun = []
     for one in manifests:
         version = str(one.document["apiVersion"])
@@ -200,7 +225,7 @@ def _begin_delete(
     api_version: str,
     may: Callable[[Object], bool] = lambda _: True,
 ) -> tuple[str, str]:
-    """The uid of an object that is going now, and what happened."""
+    """The uid of an object that is going now, and its change."""
     try:
         found = api.get(kind, name, namespace, api_version=api_version)
     except NoSuchKind:

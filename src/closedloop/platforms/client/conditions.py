@@ -1,4 +1,4 @@
-"""When an object is what its spec asks for: by kind, from its status, without asking anyone."""
+"""When an object has reached its spec: by kind, from its status, without a request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -82,7 +82,7 @@ class NoSuchKind(PlatformError):
 
 
 class _Discoverer(LazyDiscoverer):
-    """Keeps what it discovered in memory; the client's own leaves a file in the temp folder."""
+    """Keeps its discoveries in memory; the client's own leaves a file in the temp folder."""
 
     def _write_cache(self) -> None:
         pass
@@ -133,7 +133,7 @@ class Connection:
         self._dynamic: DynamicClient | None = None
 
     def resource(self, kind: str, api_version: str) -> Resource:
-        """What the server says of a kind; without `api_version` in the version that we read."""
+        """The resource of a kind; without `api_version` in the version that we read."""
         wanted = api_version or _GROUP_VERSION.get(kind, "")
         query = {"kind": kind} | ({"api_version": wanted} if wanted else {"preferred": True})
         try:

@@ -18,7 +18,7 @@ _PODS = 5
 
 
 def diagnose(api: Api, kind: str, name: str, namespace: str) -> str:
-    """A text for the end of an error. What cannot be read is said in its place."""
+    """A text for the end of an error. A failure to read is told in its place."""
     found: Object | None = None
     sections: list[str] = []
 
@@ -72,7 +72,7 @@ def pods_of(api: Api, thing: Object) -> list[Object]:
 
 
 def describe(pod: Object) -> str:
-    """One line: name, phase, and what each container that is not ready says."""
+    """One line: name, phase, and the reason of each container that is not ready."""
     status = pod.get("status") or {}
     told = [f"{pod['metadata']['namespace']}/{pod['metadata']['name']} {status.get('phase', '?')}"]
     told += [

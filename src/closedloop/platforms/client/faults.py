@@ -48,7 +48,7 @@ _BUSY_TEXT = ("etcdserver: ", "the server is currently unable", "apiserver not r
 
 
 def passing(status: int, message: str) -> Fault | None:
-    """What to wait for before the same request is tried again; None for an error that stays.
+    """The condition to wait for before the request is tried again; None for an error that stays.
 
     `status` is the HTTP status, `message` that of the Status object.
     """

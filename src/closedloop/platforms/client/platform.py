@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from kubernetes.client import ApiClient
+
 from closedloop.platforms import parts
 from closedloop.platforms.client import routes, workloads
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.conditions import is_same
 from closedloop.platforms.client.diagnosis import diagnose
-from closedloop.platforms.client.evidence import evidence
+from closedloop.platforms.client.dump import dump
 from closedloop.platforms.client.waiting import wait
 from closedloop.platforms.protocol import PartStatus, PlatformError
 
@@ -20,7 +22,7 @@ MODELS = "seldon"
 
 
 class KubernetesPlatform(ABC):
-    """Objects, waiting, logs, restarts, status and evidence over the API server of a platform.
+    """Objects, waiting, logs, restarts, status and dumps over the API server of a platform.
 
     A platform adds how it is started and removed, how a part is installed, how
     manifests are applied and how a Service is reached.
@@ -52,6 +54,9 @@ class KubernetesPlatform(ABC):
 
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, object]]:
         return self._demand().list(kind, namespace)[0]
+
+    def kubernetes(self) -> ApiClient:
+        return ApiClient(self._demand().configuration)
 
     def wait(
         self,
@@ -91,9 +96,9 @@ class KubernetesPlatform(ABC):
         found = list(self._workloads(api))
         return list(workloads.rows(api, found, self._urls(found)))
 
-    def evidence(self) -> Iterator[tuple[str, bytes]]:
+    def dump(self) -> Iterator[tuple[str, bytes]]:
         api = self._server()
-        return iter(()) if api is None else evidence(api, self._evident(api))
+        return iter(()) if api is None else dump(api, self._dumped(api))
 
     def _demand(self) -> Api:
         api = self._server()
@@ -109,8 +114,8 @@ class KubernetesPlatform(ABC):
     def _workloads(self, api: Api) -> Iterable[dict[str, Any]]:
         return workloads.everything(api, self._namespaces())
 
-    def _evident(self, api: Api) -> list[str]:
-        """The namespaces that evidence is taken from, as far as they are there."""
+    def _dumped(self, api: Api) -> list[str]:
+        """The namespaces of a dump, as far as they are there."""
         there = {each["metadata"]["name"] for each in api.list("Namespace")[0]}
         wanted = [*self._namespaces(), "default", "kube-system"]
         return [name for name in dict.fromkeys(wanted) if name in there]

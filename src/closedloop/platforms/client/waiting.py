@@ -21,7 +21,7 @@ Object = dict[str, Any]
 
 # A watch is begun anew at least this often, so that a connection that died is noticed.
 _WATCH = 50.0
-# What nothing announces is looked at again after this.
+# A state that nothing announces is looked at again after this.
 _LOOK_AGAIN = 2.0
 
 

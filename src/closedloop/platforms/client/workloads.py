@@ -39,7 +39,7 @@ def find(api: Api, name: str) -> list[Object]:
         found = api.list("Deployment", namespace, labels=seldon.selector(own))[0]
     if not found:
         raise NothingRuns(
-            f"nothing runs by the name {name}: `closedloop status` lists what there is, and parts"
+            f"nothing runs by the name {name}: `closedloop status` lists all there are, and parts"
             f" are {', '.join(parts.PARTS)}"
         )
     return found

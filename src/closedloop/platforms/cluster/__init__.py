@@ -1,12 +1,1 @@
 """Kubernetes: a kind cluster of its own, or any cluster by its context."""
-
-import sys
-
-# The client imports a validator of objects where one is installed, and that takes seconds to build
-# grammars of URIs, of which nothing here makes use.
-_VALIDATOR = "kubernetes_validate"
-if _VALIDATOR not in sys.modules:
-    sys.modules[_VALIDATOR] = None  # type: ignore[assignment]  # the import system's word for none
-    import kubernetes.dynamic  # noqa: F401
-
-    del sys.modules[_VALIDATOR]

@@ -1,4 +1,4 @@
-"""What a cluster adds to applying: an inventory, others' objects left alone, images of a mirror."""
+"""Applying on a cluster: an inventory, others' objects left alone, images of a mirror."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ class ClusterRules(Rules):
     """Our label on each object and in the inventory, if there is one; nobody else's is changed.
 
     Namespaces of others and those objects that already are as asked for are
-    used, and so are `upstream` objects; for another the error says what to do.
+    used, and so are `upstream` objects; for another the error has the remedy.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ClusterApplier:
         self._upstream = ClusterRules(api, inventory, registry, upstream=True)
 
     def apply(self, manifests: Sequence[Manifest], *, upstream: bool = False) -> list[str]:
-        """Apply in the order given; returns `Kind/name` of each and what happened to it.
+        """Apply in the order given; returns `Kind/name` of each and its change.
 
         Raises `PlatformError`.
         """
@@ -101,7 +101,7 @@ class ClusterApplier:
         return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()
 
     def has(self, manifests: Sequence[Manifest]) -> bool:
-        """Whether all these objects are there and ours, whatever they are like."""
+        """Whether all these objects are there and ours, in any state."""
         wanted = {
             (one.kind, str(one.document["apiVersion"]), self._applier.namespace(one), one.name)
             for one in manifests
@@ -145,7 +145,7 @@ def _with_secrets(document: Object, there: Object | None) -> Object:
 
 
 def _content(thing: Object) -> Object:
-    """What was asked for, without what the server writes."""
+    """The requested fields, without those that the server writes."""
     kept = {key: value for key, value in thing.items() if key not in {"metadata", "status"}}
     metadata = thing["metadata"]
     for key in ("labels", "annotations"):

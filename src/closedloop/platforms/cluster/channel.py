@@ -1,4 +1,4 @@
-"""In what the broker keeps events: a channel in memory, or one that outlives its pods."""
+"""The broker's channel: in memory, or one that outlives its pods."""
 
 import copy
 import os

@@ -1,7 +1,7 @@
 """For an account that installs nothing on a cluster, such as a model owner's.
 
-What an administrator installed is used as it is: of what is asked for, the
-account makes and changes what its roles let it, and nothing else is touched.
+An administrator's installation is used as it is: of a request, the
+account makes and changes as much as its roles let it, and nothing else is touched.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _MODELS = "SeldonDeployment"
 
 
 def may_install(api: Api) -> bool:
-    """Whether the account keeps the inventory of what is installed.
+    """Whether the account keeps the inventory of the installation.
 
     True when nobody answers: what comes next says why.
     """
@@ -37,7 +37,7 @@ def may_install(api: Api) -> bool:
 
 
 class Guest:
-    """Does on one cluster what such an account asks for."""
+    """Serves the requests of such an account on one cluster."""
 
     def __init__(self, api: Api, applier: ClusterApplier) -> None:
         self._api, self._applier = api, applier
@@ -68,7 +68,7 @@ class Guest:
         return self._api.get("Service", seen.service, seen.namespace) is not None
 
     def apply(self, manifests: Sequence[Manifest]) -> list[str]:
-        """Apply what the account may; returns `Kind/name` of each and what happened to it."""
+        """Apply the objects that the account may; returns `Kind/name` of each and its change."""
         return [self._apply(one) for one in manifests]
 
     def workloads(self, namespaces: Iterable[str], warn: Callable[[str], None]) -> Iterable[Object]:

@@ -1,4 +1,4 @@
-"""Helm releases: what is there, install or upgrade, uninstall."""
+"""Helm releases: list, install or upgrade, uninstall."""
 
 import json
 from collections.abc import Mapping, Sequence

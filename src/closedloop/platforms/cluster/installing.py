@@ -68,7 +68,7 @@ class Installer:
         self._overrides, self._restart, self._progress = overrides, restart, progress
 
     def install(self, step: Step) -> str:
-        """Do a step and wait until it is ready; returns what happened. Raises `PlatformError`."""
+        """Do a step and wait until it is ready; returns its change. Raises `PlatformError`."""
         self._progress(f"{step.part}: {step.name} {step.version}")
         ready = list(step.ready)
         if step.chart is not None:
@@ -184,14 +184,14 @@ class Installer:
 
 
 def to_stderr(line: str, share: float | None = None) -> None:  # noqa: ARG001  # a `Report`
-    """Progress for whoever watches: a line on standard error, unless nobody reads it."""
+    """Print progress as a line on standard error, unless nobody reads it."""
     if sys.stderr.isatty():
         sys.stderr.write(f"  {line}\n")
         sys.stderr.flush()
 
 
 def _of(manifests: Sequence[Manifest]) -> list[Ready]:
-    """Definitions first: what comes after may need them."""
+    """Apply definitions first: the objects after them may need them."""
     definitions = [
         Ready(one.kind, one.name, "", "Established", timeout=60.0)
         for one in manifests

@@ -1,15 +1,17 @@
-"""What we made on a cluster, in the order of making: a ConfigMap that outlives this process.
+"""The inventory of our objects on a cluster, oldest first: a ConfigMap that outlives us.
 
 Something is written down before it is made, so that an interruption leaves
 nothing behind that `down` would not find.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from closedloop.manifests import Manifest
 from closedloop.platforms.client.api import Api
-from closedloop.platforms.client.connection import ApiError
+from closedloop.platforms.client.connection import ApiError, NoSuchKind
 
 NAME, NAMESPACE = "closedloop-inventory", "default"
 LABEL, VALUE = "app.kubernetes.io/managed-by", "closedloop"
@@ -46,6 +48,15 @@ class Made:
         return cls(words[-1], namespace, kind=words[1], api_version=words[0])
 
 
+def made_of(api: Api, manifest: Manifest) -> Made:
+    """The object of a manifest, as the list has it."""
+    api_version = str(manifest.document["apiVersion"])
+    with contextlib.suppress(NoSuchKind):
+        if not api.is_namespaced(manifest.kind, api_version):
+            return Made(manifest.name, "", manifest.kind, api_version)
+    return Made(manifest.name, manifest.namespace, manifest.kind, api_version)
+
+
 class Inventory:
     """The list, on one cluster. Other processes may write to it at the same time."""
 
@@ -58,12 +69,12 @@ class Inventory:
         return _lines(found)
 
     def add(self, things: Iterable[Made]) -> None:
-        """Write down what is about to be made; what is in the list keeps its place."""
+        """Write down objects about to be made; one in the list already keeps its place."""
         wanted = list(things)
         self._change(lambda made: [*made, *(t for t in dict.fromkeys(wanted) if t not in made)])
 
     def remove(self, things: Iterable[Made]) -> None:
-        """Strike what is gone; an empty list is removed itself."""
+        """Strike the objects that are gone; an empty list is removed itself."""
         gone = set(things)
         self._change(lambda made: [thing for thing in made if thing not in gone])
 

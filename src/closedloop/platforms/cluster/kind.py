@@ -24,7 +24,7 @@ class Kind:
         self._folder, self._config, self._image = folder, config, image
 
     def exists(self) -> bool:
-        """Whether kind knows a cluster of our name, whoever made it."""
+        """Whether kind knows a cluster of our name, ours or not."""
         try:
             return NAME in run(["kind", "get", "clusters"]).split()
         except CommandFailed as error:
@@ -161,10 +161,10 @@ def images_of(archive: Path) -> dict[str, str]:
         ) from None
 
 
-def build(image: str, dockerfile: Path, checkout: Path) -> None:
+def build(image: str, dockerfile: Path, context: Path, options: Sequence[str] = ()) -> None:
     """Build an image of ours; docker's cache makes it quick when nothing changed."""
     run(
-        ["docker", "build", "--tag", image, "--file", str(dockerfile), str(checkout)],
+        ["docker", "build", *options, "--tag", image, "--file", str(dockerfile), str(context)],
         timeout=1800,
         # An image and nothing else: kind takes what is said about it for another platform's.
         env={"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},

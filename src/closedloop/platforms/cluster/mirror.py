@@ -48,7 +48,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a run needs. `own` are built here, by their folder under docker/; the rest is pulled."""
+    """The images and files of a run. `own` are built, by folder of docker/; the rest is pulled."""
 
     node: str
     charts: tuple[Chart, ...]
@@ -134,7 +134,7 @@ def fill(
 
 
 def _platform() -> Sequence[str]:
-    """What `docker save` is told, so that an archive names no platform that it does not hold.
+    """The arguments of `docker save`, so that an archive names no platform that it does not hold.
 
     Only docker's containerd store keeps the list of all platforms of an image,
     of which it pulled one; kind looks for every image of that list. The option

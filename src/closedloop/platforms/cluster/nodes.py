@@ -1,4 +1,4 @@
-"""A cluster's nodes: ready, with our images, and with pods that run what the nodes have."""
+"""A cluster's nodes: ready, with our images, and with pods that run the images of the nodes."""
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""The install plan: what is done for each part, in order, and when it is done.
+"""The install plan: the steps of each part, in order, and when each is done.
 
-Read from top to bottom it is what a person would do by hand; `Step.by_hand`
+Read from top to bottom it is the installation by hand; `Step.by_hand`
 has the command.
 """
 
@@ -28,7 +28,7 @@ class Step:
     """One thing to install: a chart, an upstream manifest, or manifests of ours.
 
     An upstream manifest is ready when its definitions are established and its
-    workloads rolled out; `ready` is what to wait for besides.
+    workloads rolled out; `ready` are conditions to wait for besides.
     """
 
     part: str
@@ -90,7 +90,7 @@ def steps(versions: Versions, part: str) -> tuple[Step, ...]:
 
 
 def _ready(part: Part, release: str) -> tuple[Ready, ...]:
-    """What a release makes by itself or by its operator, helm's own waiting aside."""
+    """The workloads that a release or its operator makes and that helm does not wait for."""
     definitions = part.definitions.get(release, ())
     return (
         *(

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from closedloop import paths
-from closedloop.manifests import Manifest, ManifestError, in_apply_order, load, load_values
+from closedloop.manifests import ManifestError, in_apply_order, load, load_values
 from closedloop.platforms import parts
 from closedloop.platforms.client.api import Api
-from closedloop.platforms.client.connection import NoSuchKind
-from closedloop.platforms.client.evidence import file
+from closedloop.platforms.client.dump import file
+from closedloop.platforms.client.own_models import source_of
 from closedloop.platforms.client.platform import KubernetesPlatform
-from closedloop.platforms.cluster import access, plan
+from closedloop.platforms.cluster import access, own_images, plan
 from closedloop.platforms.cluster.applying import ClusterApplier
 from closedloop.platforms.cluster.channel import with_channel
 from closedloop.platforms.cluster.commands import run
@@ -23,7 +23,7 @@ from closedloop.platforms.cluster.forwarding import Forwarder
 from closedloop.platforms.cluster.guest import Guest, may_install
 from closedloop.platforms.cluster.images import chart_images, chart_values, images
 from closedloop.platforms.cluster.installing import Installer, to_stderr
-from closedloop.platforms.cluster.inventory import Inventory, Made, is_ours
+from closedloop.platforms.cluster.inventory import Inventory, is_ours, made_of
 from closedloop.platforms.cluster.ports import FOLDER
 from closedloop.platforms.cluster.preflight import demand, findings, for_context
 from closedloop.platforms.cluster.relaying import Relay
@@ -87,6 +87,13 @@ class ClusterPlatform(KubernetesPlatform):
             self._publish(part)
         return rows
 
+    def build(self, folder: Path, *, registry: str = "") -> str:
+        with _told():
+            root = self._manifests.parent
+            source = source_of(folder, root, paths.parts_folder() / "locks")
+            self._up()
+            return own_images.provide(source, root, self._target.kind, registry, self._registry)
+
     def apply(self, *manifests: str | Path | Object) -> list[str]:
         with _told():
             loaded = in_apply_order(load(self._manifests, *manifests))
@@ -103,7 +110,7 @@ class ClusterPlatform(KubernetesPlatform):
                 return [f"{one.kind}/{one.name} absent" for one in reversed(loaded)]
             happened = []
             for one in reversed(loaded):
-                made = self._made(one)
+                made = made_of(self._api, one)
                 word = remove(self._api, made)
                 if word in {"deleted", "absent"} and self._guest is None:
                     self._inventory.remove([made])
@@ -131,14 +138,14 @@ class ClusterPlatform(KubernetesPlatform):
                     _warn(reason)
             self._forget()
 
-    def evidence(self) -> Iterator[tuple[str, bytes]]:
-        yield from super().evidence()
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        yield from super().dump()
         if self._target.exists():
             yield file("helm-releases.yaml", self._target.helm.releases)
         for program in _PROGRAMS:
             yield file(f"versions/{program[0]}.txt", partial(run, program, timeout=20))
 
-    # What the methods above stand on; each made when first needed.
+    # The clients behind the methods above; each made when first needed.
 
     @property
     def _api(self) -> Api:
@@ -220,7 +227,7 @@ class ClusterPlatform(KubernetesPlatform):
             self._target.provide(named, to_stderr)
 
     def _guard(self, part: str) -> None:
-        """Say who may call the pods of others' software, in namespaces that are all ours."""
+        """Apply the policies about callers of others' software, in namespaces that are all ours."""
         for namespace in parts.demand(part).namespaces:
             found = self._api.get("Namespace", namespace)
             loaded = [one for one in load(self._manifests, _POLICIES) if one.namespace == namespace]
@@ -233,7 +240,7 @@ class ClusterPlatform(KubernetesPlatform):
                 )
 
     def _publish(self, part: str) -> None:
-        """Give what a part's namespaces publish its ports on this machine."""
+        """Give the published Services of a part's namespaces their ports on this machine."""
         if self._target.kind is None:
             return
         namespaces = set(parts.demand(part).namespaces)
@@ -243,13 +250,6 @@ class ClusterPlatform(KubernetesPlatform):
     def _apply_files(self, files: Iterator[str]) -> None:
         self._applier.apply(in_apply_order(load(self._manifests, *files)))
 
-    def _made(self, manifest: Manifest) -> Made:
-        api_version = str(manifest.document["apiVersion"])
-        with contextlib.suppress(NoSuchKind):
-            if not self._api.is_namespaced(manifest.kind, api_version):
-                return Made(manifest.name, "", manifest.kind, api_version)
-        return Made(manifest.name, manifest.namespace, manifest.kind, api_version)
-
     def _workloads(self, api: Api) -> Iterable[dict[str, Any]]:
         if self._guest is not None:
             return self._guest.workloads(self._namespaces(), _warn)
@@ -257,9 +257,9 @@ class ClusterPlatform(KubernetesPlatform):
             return ()
         return super()._workloads(api)
 
-    def _evident(self, api: Api) -> list[str]:
+    def _dumped(self, api: Api) -> list[str]:
         # A guest may not ask which namespaces there are.
-        return self._namespaces() if self._guest is not None else super()._evident(api)
+        return self._namespaces() if self._guest is not None else super()._dumped(api)
 
     def _forget(self) -> None:
         for name in ("_forwarder", "_relay"):
@@ -287,7 +287,7 @@ def _warn(sentence: str) -> None:
 def from_environment(
     context: str | None = None, registry: str | None = None, offline: Path | None = None
 ) -> ClusterPlatform:
-    """With what is not given from `$CLOSEDLOOP_CONTEXT`, `_REGISTRY` and `_OFFLINE`.
+    """With defaults from `$CLOSEDLOOP_CONTEXT`, `_REGISTRY` and `_OFFLINE`.
 
     Notebooks run in processes of their own and know a platform by its name only.
     """

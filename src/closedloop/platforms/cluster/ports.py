@@ -1,4 +1,4 @@
-"""What a kind cluster publishes on this machine: the files in `manifests/kind/`, read once.
+"""The published ports of a kind cluster: the files in `manifests/kind/`, read once.
 
 `values-cluster.yaml` maps ports of the node to ports of 127.0.0.1, fixed when
 the cluster is made; the Services beside it give pods those ports of the node,

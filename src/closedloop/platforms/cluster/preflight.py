@@ -1,4 +1,4 @@
-"""What a machine or a cluster lacks, found before anything is touched, all of it at once."""
+"""The needs of an installation, checked on machine and cluster before any change, all at once."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _HELM = (3, 14)
 _INOTIFY = {"max_user_watches": 524288, "max_user_instances": 512}
 _PROC = Path("/proc/sys/fs/inotify")
 
-# What an installation does on a cluster that is not ours: verb, group, resource.
+# The rights of an installation on a cluster that is not ours: verb, group, resource.
 _RIGHTS = (
     ("create", "", "namespaces"),
     ("delete", "", "namespaces"),
@@ -68,7 +68,7 @@ def findings(checks: Iterable[Check]) -> list[Finding]:
 
 
 def demand(found: Iterable[Finding], warn: Warn) -> None:
-    """Warn of what may go well. Raises `PlatformError` with a line for each thing that will not."""
+    """Warn of doubtful needs. Raises `PlatformError` with a line for each that is not met."""
     found = list(found)
     for each in found:
         if not each.fatal:
@@ -91,7 +91,7 @@ def for_kind(kind: Kind, pinned: Kubernetes, ports: Mapping[str, int], disk: Pat
 
 
 def for_context(api: Callable[[], Api], pinned: Kubernetes, registry: str) -> list[Check]:
-    """Checks of a cluster that is there already, and of what is needed to reach it."""
+    """Checks of a cluster that is there already, and of the ways to it."""
     return [
         lambda: _helm(),
         lambda: _server(api(), pinned),
@@ -187,7 +187,7 @@ def _cluster(kind: Kind, ports: Mapping[str, int]) -> Iterator[Finding]:
     for service, port in ports.items():
         if why_taken("127.0.0.1", port):
             yield Finding(
-                f"port {port} of 127.0.0.1, for {service}, is taken: stop what listens there"
+                f"port {port} of 127.0.0.1, for {service}, is taken: stop its program"
                 f" (Linux: ss -ltnp 'sport = :{port}')"
             )
 

@@ -16,7 +16,7 @@ from kubernetes import client
 
 from closedloop.platforms.client.api import Api
 
-# What is said between neighbours (RFC 9110, 7.6.1), and what is made anew here.
+# Headers between neighbours (RFC 9110, 7.6.1), and those that are made anew here.
 _OF_A_CONNECTION = {
     *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"),
     *("upgrade", "authorization", "host", "content-length"),

@@ -1,4 +1,4 @@
-"""Takes away what the inventory lists, newest first, and nothing else."""
+"""Removes the objects of the inventory, newest first, and nothing else."""
 
 from collections.abc import Callable
 
@@ -48,7 +48,7 @@ def remove_everything(api: Api, helm: Helm, inventory: Inventory, progress: Prog
 
 
 def remove(api: Api, thing: Made) -> str:
-    """Delete one object if it is ours and wait until it is gone; returns what happened."""
+    """Delete one object if it is ours and wait until it is gone; returns its change."""
     return delete(api, thing.kind, thing.name, thing.namespace, thing.api_version, may=is_ours)
 
 
@@ -62,7 +62,7 @@ def _remove(api: Api, thing: Made, releases: set[Made]) -> str:
 
 
 def _remove_definition(api: Api, name: str) -> str:
-    """Without its objects only: deleting a definition deletes all of them, whoever's they are."""
+    """Delete a definition without objects only: others' objects would be deleted with it."""
     found = api.get(_DEFINITION, name)
     if found is None:
         return ""

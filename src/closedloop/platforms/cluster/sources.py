@@ -88,7 +88,7 @@ class Sources:
 
 
 def pull_arguments(chart: Chart, folder: str) -> Sequence[str]:
-    """What helm is told, so that the chart comes into `folder`."""
+    """The arguments of helm by which the chart comes into `folder`."""
     if chart.repository.startswith("oci://"):
         named = [f"{chart.repository.rstrip('/')}/{chart.chart}"]
     else:
@@ -97,7 +97,7 @@ def pull_arguments(chart: Chart, folder: str) -> Sequence[str]:
 
 
 def file_name(url: str) -> str:
-    """Under which name a manifest is kept: its own, and what tells versions apart."""
+    """The file name of a manifest that is kept: its own, and a part that tells versions apart."""
     return f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{url.rpartition('/')[2]}"
 
 

@@ -19,7 +19,7 @@ from closedloop.platforms.protocol import Report
 class Target:
     """Of `context`, or our own without one; `offline` is a folder that has everything.
 
-    What the methods stand on is made when first needed. They raise `PlatformError`.
+    The clients behind the methods are made when first needed. They raise `PlatformError`.
     """
 
     def __init__(self, context: str, offline: Path | None, manifests: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a cluster gets, and from where: the `cluster` entries of `manifests/versions.yaml`."""
+"""Charts and images of a cluster, and their sources: `cluster` in `manifests/versions.yaml`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ class Chart(_Entry):
 
     @property
     def reference(self) -> str:
-        """What helm calls it in its lists: `istiod-1.30.4`."""
+        """Its name in helm's lists: `istiod-1.30.4`."""
         return f"{self.chart}-{self.version}"
 
 

@@ -13,6 +13,7 @@ from closedloop.platforms.client import workloads
 from closedloop.platforms.client.api import Api
 from closedloop.platforms.client.applying import Applier, delete_all
 from closedloop.platforms.client.connection import ApiError, Unreachable
+from closedloop.platforms.client.own_models import source_of
 from closedloop.platforms.client.platform import KubernetesPlatform
 from closedloop.platforms.embedded.lifecycle import Lifecycle
 from closedloop.platforms.embedded.state import DaemonState
@@ -38,7 +39,7 @@ class EmbeddedPlatform(KubernetesPlatform):
         self._api: tuple[DaemonState, Api] | None = None
 
     def start(self, report: Report) -> None:
-        """Nothing: what is installed or applied first starts the daemon."""
+        """Do nothing: the first installation or apply starts the daemon."""
 
     def install(self, part: str) -> list[PartStatus]:
         elasticsearch = os.environ.get("CLOSEDLOOP_ELASTICSEARCH_URL", "").rstrip("/")
@@ -49,12 +50,22 @@ class EmbeddedPlatform(KubernetesPlatform):
         own = {one.path for one in about.workloads}
         return [row for row in self.status() if row.part in own] or [self._row(part)]
 
+    def build(self, folder: Path, *, registry: str = "") -> str:  # noqa: ARG002  # for a cluster
+        source = source_of(folder, self._manifests.parent, paths.parts_folder() / "locks")
+        body = {"folder": str(folder.absolute()), "image": source.image, "lock": source.lock}
+        self._started()
+        self._ask("post", "build", body=body, reading=_INSTALL)
+        return source.image
+
     def apply(self, *manifests: str | Path | Object) -> list[str]:
         loaded = self._load(manifests)
-        return Applier(self._started()).apply(loaded)
+        applier = Applier(self._started())
+        if len(loaded) > 1:  # all or nothing, and every fault at once
+            applier.check(loaded)
+        return applier.apply(loaded)
 
     def delete(self, *manifests: str | Path | Object) -> list[str]:
-        loaded = [*reversed(self._load(manifests))]  # users before what they use
+        loaded = [*reversed(self._load(manifests))]  # users before the things they use
         api = self._server()
         if api is None:
             return [f"{one.kind}/{one.name} absent" for one in loaded]
@@ -80,8 +91,8 @@ class EmbeddedPlatform(KubernetesPlatform):
     def status(self) -> list[PartStatus]:
         return [*super().status(), *self._elsewhere()]
 
-    def evidence(self) -> Iterator[tuple[str, bytes]]:
-        yield from super().evidence()
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        yield from super().dump()
         log = self._lifecycle.folder / "daemon.log"
         if log.is_file():
             yield "logs/daemon.log", log.read_bytes()
@@ -148,7 +159,7 @@ class EmbeddedPlatform(KubernetesPlatform):
         found = workloads.everything(api, [""])
         return sorted(found, key=lambda one: order.get(one["metadata"]["namespace"], len(order)))
 
-    def _evident(self, api: Api) -> list[str]:  # noqa: ARG002
+    def _dumped(self, api: Api) -> list[str]:  # noqa: ARG002
         return [""]
 
     def _urls(self, found: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""The embedded platform itself: objects in, running processes out, and what they are at now.
+"""The embedded platform itself: objects in, running processes and their states out.
 
-One loop brings what runs to what is desired, a step at every change; two more
+One loop brings the processes to the desired state, a step at every change; two more
 keep the broker and Prometheus informed (`broker_sync`, `prometheus_sync`).
 """
 
@@ -37,7 +37,7 @@ from closedloop.platforms.protocol import PlatformError
 
 _log = structlog.get_logger(__name__)
 
-_AGAIN = 1.0  # seconds until Envoy is asked again to take what it refused
+_AGAIN = 1.0  # seconds until Envoy is asked again to take a refused configuration
 
 
 class Controller:
@@ -95,7 +95,7 @@ class Controller:
         await self.running.add(lambda at: envoy.part(at, self._files.folder))
 
     async def run(self) -> None:
-        """Bring about what is desired, until cancelled."""
+        """Bring about the desired state, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.broker_sync.run())
             group.create_task(self.prometheus_sync.run())
@@ -112,7 +112,7 @@ class Controller:
         await self.running.stop()
 
     async def install(self, part: str, elasticsearch_url: str) -> None:
-        """Start what belongs to a part. Raises `PlatformError`."""
+        """Start the programs of a part. Raises `PlatformError`."""
         if part not in PARTS:
             raise PlatformError(f"there is no part {part!r}: name one of {', '.join(PARTS)}")
         await self.installation.install(part, elasticsearch_url)
@@ -138,9 +138,9 @@ class Controller:
                 self.objects = objects
 
     async def delete(self, key: str) -> set[str]:
-        """Delete an object, a Namespace with all that is in it; the keys of what is deleted.
+        """Delete an object, a Namespace with all that is in it; returns the keys of the deleted.
 
-        What they described still runs; `is_gone` says how long.
+        Their processes still run; `is_gone` says how long.
         """
         async with self._applying:
             gone = {key} | {
@@ -240,7 +240,7 @@ class Controller:
         )
         proxy = self.running.part_pods.get("envoy")
         asked = confirm and proxy is not None and proxy.ready
-        # What was refused stays so until Envoy says otherwise.
+        # A refused configuration stays so until Envoy says otherwise.
         error = "" if asked else self.envoy_error
         try:
             await self._files.write(
@@ -263,7 +263,7 @@ def _revised(revision: str, stamp: str) -> str:
 
 
 def _bad_news(desired: Desired) -> Iterator[tuple[str, str]]:
-    """What objects, by key, lack."""
+    """The things that objects lack, by their keys."""
     for key, problems in desired.problems.items():
         yield from ((key, problem) for problem in problems)
     for pod in desired.pods:

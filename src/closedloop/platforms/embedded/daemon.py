@@ -44,7 +44,7 @@ _TMP = "/tmp"  # noqa: S108 - mkdtemp makes a folder of our own in it
 _TMP_PREFIX = "closedloop-"
 _LOGS_EVERY = 10.0
 _LAST_WORDS = 1.0  # seconds in which requests may be answered when the platform goes down
-# What a platform leaves when it ends: logs, for those who want to know why.
+# Left behind when a platform ends: logs, to find out why.
 _STAYS = {"logs", "daemon.log", "daemon.log.1", "lock"}
 
 
@@ -63,7 +63,7 @@ def main() -> None:
         return
     with held:
         clean(folder)
-        # What ran before may be what somebody asks about; what runs now starts afresh.
+        # Logs of the run before are kept for questions; this run starts new ones.
         shutil.rmtree(folder / "logs", ignore_errors=True)
         site = Site(paths.manifests_folder(), paths.parts_folder(), folder)
         try:
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def clean(folder: Path) -> None:
-    """Remove what a daemon of this folder left; its logs stay."""
+    """Remove the leftovers of a daemon of this folder; its logs stay."""
     left = state.read(folder)
     if left is not None and Path(left.tmp).name.startswith(_TMP_PREFIX):
         shutil.rmtree(left.tmp, ignore_errors=True)
@@ -147,9 +147,9 @@ async def _run(
         )
     finally:
         _log.info("platform goes down")
-        # Nobody shall find what is about to go.
+        # Nobody shall find a daemon that is about to end.
         state.remove(site.folder)
-        # What clients still ask for ends first: an installation would start what nobody stops.
+        # Open requests end first: an installation would start processes that nobody stops.
         await api.cleanup()
         await controller.stop()
 

@@ -1,4 +1,4 @@
-"""What happened to objects lately, as a cluster's events say it."""
+"""Recent events of objects, worded as a cluster words them."""
 
 import itertools
 import time

@@ -86,7 +86,7 @@ class Lifecycle:
         except ProcessLookupError:
             return
         try:
-            # Heard, or ending already: what counts is that it ends.
+            # Heard, or ending already: it ends either way.
             with contextlib.suppress(PlatformError):
                 tell()
             if not select.select([descriptor], [], [], _STOP)[0]:
@@ -155,7 +155,7 @@ class Lifecycle:
             _reap(told)
 
     def _clean_up(self) -> None:
-        """Remove what a daemon left that was killed."""
+        """Remove the leftovers of a killed daemon."""
         # Imported here: the daemon's module brings all of its machinery with it.
         from closedloop.platforms.embedded.daemon import clean
 

@@ -65,7 +65,7 @@ def lock(folder: Path, patience: float = 0.0) -> IO[str] | None:
 def held(folder: Path) -> bool:
     """Whether a daemon of this folder runs, answering or not."""
     try:
-        # Shared: two who ask at once are no daemon to each other.
+        # Shared: two clients that ask at once are no daemon to each other.
         with (folder / "lock").open(encoding="utf-8") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """The metrics server: predictions joined with their truth, as Prometheus metrics.
 
-app ──► state (pure) ──► collector ──► /metrics
-          ▲                  ▲
-replay ───┘              from_log, with `SOURCE=log`: counts that Elasticsearch adds up
-  from the inference log: at start, then again and again
+app ──► a source of counts ──► collector ──► /metrics
+
+The sources: held keeps rows in a state (pure) that events and the log (replay) change;
+from_log, with `SOURCE=log`, has Elasticsearch add the counts up.
 """

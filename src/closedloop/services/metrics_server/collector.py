@@ -1,4 +1,4 @@
-"""The state as gauges, read at the moment of a scrape."""
+"""The counts as gauges, read at the moment of a scrape."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,11 +8,11 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Met
 from prometheus_client.registry import Collector
 
 from closedloop.loop.keys import Predictor
-from closedloop.loop.scoring import Scoreboard
-from closedloop.loop.scoring.memory import Capacity
+from closedloop.loop.scoring.counts import Counts
 from closedloop.loop.scoring.reading import REASONS
 from closedloop.loop.scoring.times import DELAYS
 from closedloop.services.kit.labels import LABELS
+from closedloop.services.metrics_server.source import Source
 
 COHORT_HOURS = 24
 MOST_CLASSES = 100
@@ -48,7 +48,7 @@ _MEASURES: dict[str, tuple[Callable[[_ByClass, str], float | None], str]] = {
         "Harmonic mean of precision and recall of a class.",
     ),
 }
-_Value = Callable[[Scoreboard], float | None]
+_Value = Callable[[Counts], float | None]
 _SINGLE: dict[str, tuple[_Value, str]] = {
     "correct": (lambda board: board.correct, "Rows answered correctly, by the truths known now."),
     "incorrect": (
@@ -99,60 +99,23 @@ _SINGLE: dict[str, tuple[_Value, str]] = {
     ),
 }
 
-
-class Counts(Protocol):
-    """The counts that are told, and how complete they are: as `state.State` has them."""
-
-    boards: dict[Predictor, Scoreboard]
-    capacity: Capacity
-    missing: int
-    mismatches: dict[Predictor, int]
-    incomplete: set[Predictor]
+_Boards = list[tuple[Predictor, Counts]]
 
 
-_Boards = list[tuple[Predictor, Scoreboard]]
+class CountsCollector(Collector):
+    """The counts of a source. A ratio whose denominator is zero is left out."""
 
-
-class StateCollector(Collector):
-    """Yields nothing before `restored()`: half a state would show as a dip.
-
-    A ratio whose denominator is zero is left out.
-    """
-
-    def __init__(self, state: Counts, restored: Callable[[], bool]) -> None:
-        self._state = state
-        self._restored = restored
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def collect(self) -> Iterator[Metric]:
-        """Every gauge of the state, in time linear in the number of cells and classes."""
-        if not self._restored():
-            return
-        state = self._state
-        yield _gauge("closedloop_rows_held", "Rows held, of all predictors.", state.capacity.held)
-        yield _gauge("closedloop_row_limit", "ROW_LIMIT.", state.capacity.limit)
-        yield _gauge(
-            "closedloop_rows_missing",
-            "Rows not held for want of room below ROW_LIMIT.",
-            state.missing,
-        )
-        yield _gauge(
-            "closedloop_state_complete", "1 while every row known of is held.", not state.missing
-        )
-        mismatch = _by_predictor(
-            "closedloop_replay_mismatch",
-            "Counts that differ from the log's, at the last quiet moment.",
-        )
-        for predictor, cells in sorted(state.mismatches.items()):
-            mismatch.add_metric(predictor, cells)
-        yield mismatch
-        boards = sorted(
-            (predictor, board)
-            for predictor, board in state.boards.items()
-            if predictor not in state.incomplete
-        )
-        yield from _scores(boards)
-        yield from _by_class(boards)
-        yield from _times(boards, time.time())
+        """Every gauge, in time linear in the number of cells and classes."""
+        yield from self._source.gauges()
+        if (counted := self._source.counted()) is not None:
+            boards = sorted(counted.items())
+            yield from _scores(boards)
+            yield from _by_class(boards)
+            yield from _times(boards, time.time())
 
 
 def _scores(boards: _Boards) -> Iterator[Metric]:
@@ -237,7 +200,7 @@ def _times(boards: _Boards, now: float) -> Iterator[Metric]:
     yield from (delays, cohorts)
 
 
-def _most_frequent(board: Scoreboard) -> frozenset[str]:
+def _most_frequent(board: Counts) -> frozenset[str]:
     """The classes that have series of their own: the most frequent, of equals the first by name."""
     classes = board.labels.labels or board.matrix.classes
     if len(classes) <= MOST_CLASSES:
@@ -251,17 +214,13 @@ def _most_frequent(board: Scoreboard) -> frozenset[str]:
     return frozenset(sorted(classes, key=rank)[:MOST_CLASSES])
 
 
-def _bounded(board: Scoreboard, shown: frozenset[str]) -> dict[tuple[str, str], int]:
+def _bounded(board: Counts, shown: frozenset[str]) -> dict[tuple[str, str], int]:
     """The confusion matrix with all classes that are not shown as one."""
     cells: dict[tuple[str, str], int] = {}
     for pair, count in board.matrix.counts().items():
         predicted, actual = (_text(label) if label in shown else _OTHER for label in pair)
         cells[predicted, actual] = cells.get((predicted, actual), 0) + count
     return cells
-
-
-def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, documentation, value=value)
 
 
 def _by_predictor(name: str, documentation: str, *labels: str) -> GaugeMetricFamily:

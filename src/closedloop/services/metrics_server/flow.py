@@ -6,7 +6,7 @@ from closedloop.loop.observation import REASONS
 from closedloop.loop.scoring import Outcome
 from closedloop.services.kit.incoming import TYPES
 from closedloop.services.kit.labels import LABELS, OTHER, Names, PredictorLabels
-from closedloop.services.metrics_server.state import Ignored
+from closedloop.services.metrics_server.source import Ignored
 
 _OUTCOMES = {
     "request": (Ignored.IGNORED,),

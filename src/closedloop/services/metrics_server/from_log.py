@@ -8,20 +8,24 @@ age to speak of; a late truth then has that day counted anew.
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 from prometheus_client import CollectorRegistry
-from prometheus_client import Counter as Metric
+from prometheus_client import Counter as CounterMetric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from closedloop.log.hourly import HOUR, HourlyCounts, Span
 from closedloop.loop.keys import Predictor
-from closedloop.loop.scoring.scoreboard import Capacity, Scoreboard
+from closedloop.loop.observation import Observation
+from closedloop.loop.scoring.counts import Counts
 from closedloop.loop.scoring.tally import Tally, unpacked
 from closedloop.services.kit.declarations import DeclaredOutputs
+from closedloop.services.kit.labels import LABELS
 from closedloop.services.metrics_server.collector import COHORT_HOURS
 from closedloop.services.metrics_server.reading import Reading
+from closedloop.services.metrics_server.source import Ignored
 from closedloop.services.metrics_server.state import OVERLAP_SECONDS
 
 _DAY = 24 * HOUR
@@ -31,24 +35,12 @@ _LENGTHS = ((60 * _DAY, 30 * _DAY), (2 * _DAY, _DAY), (0, HOUR))
 _log = structlog.get_logger(__name__)
 
 
-class Counted:
-    """The counts as the collector reads them; there are no rows to miss and none to compare."""
-
-    def __init__(self) -> None:
-        self.boards: dict[Predictor, Scoreboard] = {}
-        self.capacity = Capacity(0)
-        self.missing = 0
-        self.mismatches: dict[Predictor, int] = {}
-        self.incomplete: set[Predictor] = set()
-
-
 class FromLog:
-    """The task that has the log counted; `run` ends only when cancelled."""
+    """A source that has the log counted; `run` ends only when cancelled."""
 
     def __init__(
         self,
         log: HourlyCounts,
-        state: Counted,
         registry: CollectorRegistry,
         *,
         declared: DeclaredOutputs,
@@ -59,7 +51,7 @@ class FromLog:
     ) -> None:
         """`every` and `all_every`: seconds between counts of what changed, and of all."""
         self._log = log
-        self._state = state
+        self._counted: dict[Predictor, Counts] = {}
         self._declared = declared
         self._wanted = wanted
         self._every = every
@@ -73,15 +65,34 @@ class FromLog:
         self._latest = 0.0
         self._last_success = self._last_full = time.monotonic()
         self._told = Reading(registry, lambda: time.monotonic() - self._last_success)
-        self._recounted = Metric(
+        self._recounted = CounterMetric(
             "closedloop_spans_recounted",
             "Hours, days and months of the log counted anew, as documents of theirs changed.",
             registry=registry,
         )
 
-    @property
-    def restored(self) -> bool:
-        return self._reason is None
+    def observe(self, observation: Observation) -> Ignored:  # noqa: ARG002  # a `Source`
+        """Take no event in: the log has them all."""
+        return Ignored.IGNORED
+
+    def counted(self) -> Mapping[Predictor, Counts] | None:
+        """The counts of the last look; None until everything was counted once."""
+        return None if self._reason else self._counted
+
+    def gauges(self) -> Iterator[Metric]:
+        """Gauges by which this source is whole: it has no rows to miss and none to compare."""
+        if self._reason is None:
+            yield GaugeMetricFamily(
+                "closedloop_state_complete", "1 while every row known of is counted.", 1
+            )
+            mismatch = GaugeMetricFamily(
+                "closedloop_replay_mismatch",
+                "Counts that differ from the log's, at the last quiet moment.",
+                labels=LABELS,
+            )
+            for predictor in sorted(self._counted):
+                mismatch.add_metric(predictor, 0)
+            yield mismatch
 
     def why_not_ready(self) -> str | None:
         """The reason why not everything in the log was counted yet, None once it was."""
@@ -91,7 +102,6 @@ class FromLog:
         """Count everything, trying until that succeeds, then what changes, for ever."""
         trying = AsyncRetrying(wait=wait_exponential(0.1, max=5), before_sleep=self._not_yet)
         await trying(self.look, everything=True)
-        self._reason = None
         while True:
             await asyncio.sleep(self._every)
             try:
@@ -126,13 +136,14 @@ class FromLog:
             spans |= self._spans.keys()
         for i, span in enumerate(sorted(spans, key=lambda span: span or (0, 0), reverse=True)):
             self._replace(span, await self._log.count(span, int(now) // HOUR - COHORT_HOURS))
-            if not self.restored:
+            if self._reason:
                 self._reason = f"counting the log: {i + 1} of {len(spans)} spans of time counted"
         self._recounted.inc(len(spans))
         self._publish()
         self._size, self._unmatched = size, unmatched
         # A logger whose clock is ahead must not hide the documents of others.
         self._latest = max(self._latest, min(changed.latest, now))
+        self._reason = None
         self._last_success = started
         if everything:
             self._last_full = started
@@ -149,11 +160,10 @@ class FromLog:
         self._declared.refresh()
         oldest = int(self._now()) // HOUR - COHORT_HOURS
         for predictor, tally in self._totals.items():
-            if predictor in self._state.boards or tally.counts:
+            if predictor in self._counted or tally.counts:
                 tally.forget_cohorts(oldest)
                 self._told.know(predictor)
-                self._state.boards[predictor] = tally.board(self._declared.of(predictor))
-        self._state.mismatches = dict.fromkeys(self._state.boards, 0)
+                self._counted[predictor] = tally.as_counts(self._declared.of(predictor))
 
     def _coarsen(self, now: float) -> None:
         """Join the spans that have become so old that they are counted together."""

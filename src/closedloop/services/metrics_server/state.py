@@ -10,7 +10,6 @@ the deployment which have one, and gives way there to feedback of their own.
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from enum import StrEnum
 
 from closedloop.loop import events
 from closedloop.loop.documents import Logged, feedback_in, read_document
@@ -22,16 +21,11 @@ from closedloop.loop.scoring.reading import read_answer
 from closedloop.loop.scoring.row import lent_stamp
 from closedloop.loop.scoring.scoreboard import Capacity, Feedback, Outcome, Scoreboard
 from closedloop.services.metrics_server.census import Census
+from closedloop.services.metrics_server.source import Ignored
 
 # A document may become visible this much later than its event came, or its `logged_at` says:
 # refreshes, writes under way, and clocks of loggers that do not agree.
 OVERLAP_SECONDS = 60.0
-
-
-class Ignored(StrEnum):
-    """The outcome of an event that says nothing about a row held here."""
-
-    IGNORED = "ignored"  # a request, or of a predictor that the filter leaves out
 
 
 class State:

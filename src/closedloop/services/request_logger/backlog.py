@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from functools import partial
 
 from closedloop.services.request_logger.entry import Answer, Entry
@@ -42,32 +43,27 @@ class Backlog:
         self._changed.set()
         return True
 
-    def holds(self, events: int) -> bool:
-        """Whether so many can be gathered without waiting."""
-        return len(self._waiting) >= events
+    def __bool__(self) -> bool:
+        """Whether an entry waits to be gathered."""
+        return bool(self._waiting)
 
-    async def gather(self, events: int, pause: float, longest: float) -> list[Entry]:
+    async def gather(self, events: int, pause: float = 0) -> list[Entry]:
         """The next at most `events` entries; empty only when closed and drained.
 
-        More are awaited until none came for `pause` seconds, and no longer than
-        `longest`. Senders that were just answered are the next to send, so the
-        events that came while the batch before was written wait for them, too.
+        Events that came while the batch before was written are the next one. With a `pause`, in
+        seconds, a batch that is not full waits so long for more.
         """
-        loop = asyncio.get_running_loop()
         batch: list[Entry] = []
         while not batch:
             while not self._waiting:
                 if self._closed:
                     return []
-                self._changed.clear()
-                await self._changed.wait()
-            start = loop.time()
-            while len(self._waiting) < events and not self._closed:
-                newest = max(start, self._waiting[-1].received)
-                left = min(start + longest, newest + pause) - loop.time()
-                if left <= 0:
-                    break
-                await asyncio.sleep(left)
+                await self._change()
+            if pause:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        while len(self._waiting) < events and not self._closed:
+                            await self._change()
             taken = [self._waiting.popleft() for _ in range(min(events, len(self._waiting)))]
             batch = [entry for entry in taken if not entry.settled]
         return batch
@@ -89,6 +85,10 @@ class Backlog:
         """Take no more; `gather` ends when every entry was gathered."""
         self._closed = True
         self._changed.set()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
 
     def _forget(self, size: int, _: asyncio.Future[Answer]) -> None:
         self._count -= 1

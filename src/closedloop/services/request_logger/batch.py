@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
 
-from closedloop.log.mapping import DEAD_LETTERS
 from closedloop.log.operations import Key, Known, Operation, Result, logged, put
 from closedloop.loop.documents import merge
 from closedloop.loop.events import InvalidEvent
-from closedloop.loop.keys import Predictor, kept_apart
+from closedloop.loop.keys import DEAD_LETTERS, Predictor, kept_apart
 from closedloop.loop.output import Output
 from closedloop.loop.sections import (
     Document,

@@ -19,8 +19,6 @@ from closedloop.services.request_logger.settings import Settings
 from closedloop.services.request_logger.store import Store
 
 _DOCUMENTS = 1000  # read at once, as many as a batch of requests and answers is about
-_LONGEST_GATHERING = 0.2
-_UNDER_WAY = 0.005  # seconds after which a write was sent
 _LATEST_ANSWER = 0.2  # seconds, should the next batch not come to its write
 
 _log = structlog.get_logger(__name__)
@@ -49,17 +47,13 @@ class Writer:
     async def run(self, backlog: Backlog) -> None:
         """Write until the backlog is closed and drained."""
         loop = asyncio.get_running_loop()
-        quiet = self._settings.batch_milliseconds / 1000
-        took = 0.0
-        events = self._settings.batch_events
+        pause = self._settings.batch_milliseconds / 1000
         while True:
-            if not backlog.holds(events):
+            if not backlog:
                 self._answer()
-            # The slower a write, the more it pays to write much at once.
-            entries = await backlog.gather(events, max(quiet, took / 10), max(quiet, took / 2))
+            entries = await backlog.gather(self._settings.batch_events, pause)
             if not entries:
                 break
-            started = loop.time()
             loop.call_later(_LATEST_ANSWER, self._answer)
             try:
                 await self.write(entries)
@@ -68,7 +62,6 @@ class Writer:
                 self._answer()
                 for entry in entries:
                     entry.settle(Answer.UNAVAILABLE)
-            took = min(loop.time() - started, _LONGEST_GATHERING)
 
     async def write(self, entries: Sequence[Entry]) -> None:
         """Write until every entry is answered.
@@ -112,26 +105,32 @@ class Writer:
                 batch.forget_settled()
                 some = batch.waiting_of(some)
             if some:
-                found = await self._store.read(batch.to_read(some))
-                for index in await self._store.without_room(
+                # A new document is only refused by the index that takes it, not by older ones.
+                looked = await self._store.rolled_over(some)
+                found = await self._store.read(some if looked else batch.to_read(some))
+                refused = await self._store.without_room(
                     found.absent, self._settings.max_predictors
-                ):
+                )
+                await self._store.begin(found.absent.difference(refused))
+                for index in refused:
                     batch.refuse_index(
                         index,
                         "too_many_predictors",
                         f"there are {self._settings.max_predictors} indices of the log already:"
                         " raise MAX_PREDICTORS, or delete one",
                     )
+                if looked:
+                    some = [key for key in some if key in found.documents]
                 await self._send(batch, batch.operations(some, found.documents))
 
     async def _send(self, batch: Batch, operations: list[Operation]) -> None:
-        loop = asyncio.get_running_loop()
         for group in groups(operations):
+            writing = asyncio.ensure_future(self._store.write(group))
             # Answering thousands, and receiving their next events, takes as long as a
-            # write: it is done while one is under way.
-            loop.call_later(_UNDER_WAY, self._answer)
-            results = await self._store.write(group)
-            for operation, result in zip(group, results, strict=True):
+            # write: it is done while one is under way, which it is after this.
+            await asyncio.sleep(0)
+            self._answer()
+            for operation, result in zip(group, await writing, strict=True):
                 batch.resolve(operation, result)
             self._count(batch)
 

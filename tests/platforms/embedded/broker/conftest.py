@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.platforms.embedded.broker.parts import BrokerProcess, Nats, Subscriber
+from tests.platforms.embedded.broker.parts import BrokerProcess, Nats, OwnBroker, Subscriber
 
 
 @pytest.fixture
@@ -24,6 +24,26 @@ def broker(tmp_path: Path, nats: Nats) -> Iterator[BrokerProcess]:
     part = BrokerProcess(tmp_path, nats)
     yield part
     part.close()
+
+
+@pytest.fixture(scope="package")
+def _lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
+    folder = tmp_path_factory.mktemp("broker")
+    nats = Nats(folder)
+    process = BrokerProcess(folder, nats)
+    try:
+        nats.start()
+        process.start()
+        yield process
+    finally:
+        process.close()
+        nats.close()
+
+
+@pytest.fixture
+def own(_lasting: BrokerProcess) -> OwnBroker:
+    """A broker for a test that neither ends nor sets up its process. Start it to configure it."""
+    return OwnBroker(_lasting)
 
 
 @pytest.fixture

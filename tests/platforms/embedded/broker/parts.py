@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -137,6 +139,40 @@ class BrokerProcess(Part):
         with contextlib.suppress(requests.ConnectionError):
             return requests.get(f"{self.url}/ready", timeout=60).ok
         return False
+
+
+class OwnBroker(BrokerProcess):
+    """A broker of a test's own, with triggers of its own, on a process that other tests use too."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, process: BrokerProcess) -> None:
+        self._all, self._number = process, next(self._numbers)
+        self._triggers: tuple[Trigger, ...] = ()
+        self._before = len(process.log())
+        self.url = process.url
+        self.name = f"seldon-logs/own-{self._number}"
+        self.ingress = f"{self.url}/{self.name}"
+
+    def configure(self, *triggers: Trigger, brokers: tuple[str, ...] = ()) -> None:
+        assert not brokers
+        self._triggers = tuple(
+            replace(one, name=f"{one.name}-{self._number}", broker=self.name) for one in triggers
+        )
+
+    def start(self) -> None:
+        self._all.configure(*self._triggers, brokers=(self.name.partition("/")[2],))
+        answer = self._all.reload()
+        assert answer.ok, answer.text
+
+    def status(self) -> dict[str, Any]:
+        """With the triggers as the test calls them."""
+        said = self._all.status()
+        triggers = said["triggers"].items()
+        return {**said, "triggers": {name.rpartition("-")[0]: one for name, one in triggers}}
+
+    def log(self) -> str:
+        return self._all.log()[self._before :]
 
 
 class Subscriber:

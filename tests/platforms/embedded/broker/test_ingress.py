@@ -12,6 +12,7 @@ from closedloop.platforms.embedded.parts import nats as nats_part
 from tests.platforms.embedded.broker.parts import (
     BrokerProcess,
     Nats,
+    OwnBroker,
     Subscriber,
     event,
     trigger,
@@ -27,9 +28,9 @@ def without(name: str) -> dict[str, str]:
     return {key: value for key, value in event(1).items() if key != name}
 
 
-def test_every_request_has_the_status_of_knatives_ingress(broker: BrokerProcess) -> None:
-    broker.start()
-    post = "/seldon-logs/default"
+def test_every_request_has_the_status_of_knatives_ingress(own: OwnBroker) -> None:
+    own.start()
+    post = f"/{own.name}"
     table = [
         ("POST", post, event(1), 202),
         ("POST", post, event(1, time="2026-01-31T12:00:00.123456789+01:00"), 202),
@@ -67,7 +68,7 @@ def test_every_request_has_the_status_of_knatives_ingress(broker: BrokerProcess)
         ("OPTIONS", "/", {}, 200),
     ]
     answers = [
-        requests.request(method, broker.url + path, headers=headers, data=b"{}", timeout=60)
+        requests.request(method, own.url + path, headers=headers, data=b"{}", timeout=60)
         for method, path, headers, _ in table
     ]
     got = [(*row[:3], answer.status_code) for row, answer in zip(table, answers, strict=True)]
@@ -78,8 +79,8 @@ def test_every_request_has_the_status_of_knatives_ingress(broker: BrokerProcess)
     assert all(not answer.content for answer in answers if answer.status_code == 202)
 
 
-def test_bad_bodies_are_refused_and_good_ones_still_taken(broker: BrokerProcess) -> None:
-    broker.start()
+def test_bad_bodies_are_refused_and_good_ones_still_taken(own: OwnBroker) -> None:
+    own.start()
     structured = {"content-type": STRUCTURED}
     good = {"specversion": "1.0", "id": "1", "source": "s", "type": "t"}
     table: list[tuple[dict[str, str], bytes, int]] = [
@@ -101,25 +102,25 @@ def test_bad_bodies_are_refused_and_good_ones_still_taken(broker: BrokerProcess)
         (structured, json.dumps(good | {"data": {"a": 1}}).encode(), 202),
     ]
     for headers, body, status in table:
-        answer = requests.post(broker.ingress, headers=headers, data=body, timeout=60)
+        answer = requests.post(own.ingress, headers=headers, data=body, timeout=60)
         assert (answer.status_code, body[:60]) == (status, body[:60])
-    assert broker.status()["brokers"]["seldon-logs/default"]["accepted"] == 4
+    assert own.status()["brokers"][own.name]["accepted"] == 4
 
 
-def test_a_header_that_is_not_utf8_is_refused(broker: BrokerProcess) -> None:
-    broker.start()
+def test_a_header_that_is_not_utf8_is_refused(own: OwnBroker) -> None:
+    own.start()
     headers = {name: value.encode() for name, value in event(1).items()} | {"ce-x": b"\xff"}
-    assert requests.post(broker.ingress, headers=headers, timeout=60).status_code == 400
+    assert requests.post(own.ingress, headers=headers, timeout=60).status_code == 400
 
 
-def test_an_event_arrives_as_it_was_sent(broker: BrokerProcess, subscriber: Subscriber) -> None:
-    broker.configure(trigger("all", subscriber.url))
-    broker.start()
+def test_an_event_arrives_as_it_was_sent(own: OwnBroker, subscriber: Subscriber) -> None:
+    own.configure(trigger("all", subscriber.url))
+    own.start()
     extra = {"knative-x": "1", "x-request-id": "r", "x-b3-traceid": "b", "Seldon-Puid": "p"}
     notes = {"note": "größer", "quoted": 'a "b" \\ c', "escaped": "order%2042%C3%A9%"}
     sent = event(1, requestid="abc", time="2026-01-31T12:00:00Z", **notes) | extra
     headers = {name: value.encode() for name, value in sent.items()}
-    requests.post(broker.ingress, headers=headers, data=b"\x00\xff", timeout=60)
+    requests.post(own.ingress, headers=headers, data=b"\x00\xff", timeout=60)
     until(lambda: len(subscriber.events) == 1)
     got, body = subscriber.events[0]
     assert body == b"\x00\xff"
@@ -139,15 +140,15 @@ def test_an_event_arrives_as_it_was_sent(broker: BrokerProcess, subscriber: Subs
 
 
 def test_structured_mode_is_delivered_in_binary_mode(
-    broker: BrokerProcess, subscriber: Subscriber
+    own: OwnBroker, subscriber: Subscriber
 ) -> None:
-    broker.configure(trigger("all", subscriber.url))
-    broker.start()
+    own.configure(trigger("all", subscriber.url))
+    own.start()
     document = {"specversion": "1.0", "id": "s", "source": "s", "type": "t", "count": 3}
     document |= {"time": "2026-01-31T13:00:00.50+01:00", "note": 'größer "%20"'}
     headers = {"content-type": STRUCTURED}
     body = json.dumps(document | {"data": {"a": [1]}}).encode()
-    requests.post(broker.ingress, headers=headers, data=body, timeout=60)
+    requests.post(own.ingress, headers=headers, data=body, timeout=60)
     until(lambda: len(subscriber.events) == 1)
     got, body = subscriber.events[0]
     assert (got["ce-id"], got["ce-count"], got["content-type"]) == ("s", "3", "application/json")
@@ -155,11 +156,9 @@ def test_structured_mode_is_delivered_in_binary_mode(
     assert json.loads(body) == {"a": [1]}
 
 
-def test_every_event_is_delivered_whatever_its_id(
-    broker: BrokerProcess, subscriber: Subscriber
-) -> None:
-    broker.configure(trigger("all", subscriber.url))
-    broker.start()
+def test_every_event_is_delivered_whatever_its_id(own: OwnBroker, subscriber: Subscriber) -> None:
+    own.configure(trigger("all", subscriber.url))
+    own.start()
     sent = [
         (event(1), b"{}"),
         (event(1), b"{}"),  # a sender that heard no answer sends it again
@@ -168,11 +167,11 @@ def test_every_event_is_delivered_whatever_its_id(
         (event(1, source="http://elsewhere"), b"{}"),
     ]
     for headers, body in sent:
-        answer = requests.post(broker.ingress, headers=headers, data=body, timeout=60)
+        answer = requests.post(own.ingress, headers=headers, data=body, timeout=60)
         assert answer.status_code == 202
     until(lambda: len(subscriber.events) >= len(sent))
     assert sorted(body for _, body in subscriber.events) == [b"[]", *[b"{}"] * 4]
-    assert broker.status()["brokers"]["seldon-logs/default"] == {"accepted": len(sent)}
+    assert own.status()["brokers"][own.name] == {"accepted": len(sent)}
 
 
 def test_large_events_pass_and_larger_ones_are_refused_and_counted(

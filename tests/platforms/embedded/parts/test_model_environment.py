@@ -52,7 +52,9 @@ async def test_what_runs_in_it_is_this_code(tmp_path: Path, lock: Path) -> None:
 
 async def test_another_lock_is_another_environment(tmp_path: Path, lock: Path) -> None:
     first = await model_environment(tmp_path / "parts", lock)
-    lock.write_text("# nothing else\n")
+    lock.write_text("\n# nothing, said otherwise\n")
+    assert await model_environment(tmp_path / "parts", lock) == first
+    lock.write_text("six==1.17.0 ; sys_platform == 'win32'  # nothing here\n")
     assert await model_environment(tmp_path / "parts", lock) != first
     assert first.exists()
 

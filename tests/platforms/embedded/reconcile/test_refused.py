@@ -47,56 +47,28 @@ CONTAINER = "spec.template.spec.containers.0"
         ("apiVersion", "apps/v2", "apiVersion is 'apps/v2'"),
         ("spec.selector", ..., "spec.selector is missing"),
         ("spec.replicas", "2", "spec.replicas is '2'"),
-        (
-            "spec.replicas",
-            -1,
-            "spec.replicas is -1",
-        ),
-        (
-            "spec.strategy",
-            {"type": "Recreate"},
-            "spec.strategy.type is 'Recreate'",
-        ),
-        (
-            "spec.selector.matchLabels.app",
-            "other",
-            "spec.selector.matchLabels.app is 'other'",
-        ),
+        ("spec.replicas", -1, "spec.replicas is -1"),
+        ("spec.strategy", {"type": "Recreate"}, "spec.strategy.type is 'Recreate'"),
+        ("spec.selector.matchLabels.app", "other", "spec.selector.matchLabels.app is 'other'"),
         (
             "spec.template.spec.hostNetwork",
             True,
             "spec.template.spec.hostNetwork is not supported on one machine",
         ),
-        (
-            "spec.template.spec.containers",
-            [],
-            "spec.template.spec.containers is empty",
-        ),
-        (
-            f"{CONTAINER}.image",
-            "nginx:1",
-            f"{AT} has image 'nginx:1'",
-        ),
+        ("spec.template.spec.containers", [], "spec.template.spec.containers is empty"),
+        (f"{CONTAINER}.image", "nginx:1", f"{AT} has image 'nginx:1'"),
         (
             f"{CONTAINER}.command",
             ["sh", "-c", "true"],
             f"{AT} has image 'closedloop/components:0.1.0'",
         ),
-        (
-            f"{CONTAINER}.env.1.value",
-            8080,
-            f"{AT}.env[1].value is 8080",
-        ),
+        (f"{CONTAINER}.env.1.value", 8080, f"{AT}.env[1].value is 8080"),
         (
             f"{CONTAINER}.env.0.valueFrom.fieldRef.fieldPath",
             "spec.nodeName",
             f"{AT}.env[0].valueFrom.fieldRef.fieldPath is 'spec.nodeName'",
         ),
-        (
-            f"{CONTAINER}.env.0.value",
-            "both",
-            f"{AT}.env[0] must have",
-        ),
+        (f"{CONTAINER}.env.0.value", "both", f"{AT}.env[0] must have"),
         (
             f"{CONTAINER}.readinessProbe.httpGet.port",
             "web",
@@ -107,16 +79,8 @@ CONTAINER = "spec.template.spec.containers.0"
             {"command": ["true"]},
             f"{AT}.readinessProbe.exec is not supported on one machine",
         ),
-        (
-            f"{CONTAINER}.readinessProbe.httpGet",
-            ...,
-            f"{AT}.readinessProbe must have",
-        ),
-        (
-            f"{CONTAINER}.ports.0.containerPort",
-            70000,
-            f"{AT}.ports[0].containerPort is 70000",
-        ),
+        (f"{CONTAINER}.readinessProbe.httpGet", ..., f"{AT}.readinessProbe must have"),
+        (f"{CONTAINER}.ports.0.containerPort", 70000, f"{AT}.ports[0].containerPort is 70000"),
         (
             f"{CONTAINER}.volumeMounts",
             [
@@ -242,14 +206,8 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
         lambda: seldon_deployment(predictor("a", traffic=50), predictor("b", traffic=40)),
         "spec.predictors have traffic 90",
     ),
-    (
-        lambda: seldon_deployment(predictor(traffic=50)),
-        "spec.predictors[0].traffic is 50",
-    ),
-    (
-        lambda: seldon_deployment(predictor(shadow=True)),
-        "spec.predictors[0].shadow is true",
-    ),
+    (lambda: seldon_deployment(predictor(traffic=50)), "spec.predictors[0].traffic is 50"),
+    (lambda: seldon_deployment(predictor(shadow=True)), "spec.predictors[0].shadow is true"),
     (
         lambda: seldon_deployment(
             predictor(), predictor("b", shadow=True), predictor("c", shadow=True)
@@ -267,8 +225,7 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
     (
         lambda: seldon_deployment(
             predictor(
-                graph={"name": "classifier", "implementation": "SKLEARN_SERVER"},
-                componentSpecs=[],
+                graph={"name": "classifier", "implementation": "SKLEARN_SERVER"}, componentSpecs=[]
             )
         ),
         "spec.predictors[0].graph.modelUri is missing",
@@ -332,10 +289,7 @@ WEBHOOK: list[tuple[Callable[[], Document], str]] = [
         lambda: seldon_deployment(predictor(), annotations={"seldon.io/rest-timeout": "soon"}),
         "spec.annotations[\"seldon.io/rest-timeout\"] is 'soon'",
     ),
-    (
-        lambda: seldon_deployment(predictor(), protocol="v2"),
-        "spec.protocol is 'v2'",
-    ),
+    (lambda: seldon_deployment(predictor(), protocol="v2"), "spec.protocol is 'v2'"),
     (
         lambda: seldon_deployment(predictor(annotations={"seldon.io/no-engine": "true"})),
         (

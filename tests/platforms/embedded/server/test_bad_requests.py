@@ -12,7 +12,6 @@ import yaml
 pytestmark = [
     pytest.mark.embedded,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("api-server"),
 ]
 JSON = {"Content-Type": "application/json"}
 MERGE = {"Content-Type": "application/merge-patch+json"}

@@ -14,13 +14,12 @@ import yaml
 
 from closedloop.notebook.waiting import until
 from closedloop.paths import checkout_root
-from tests.platforms.embedded.server import echo
+from tests.platforms import echo
 
 KUBECTL = shutil.which("kubectl")
 pytestmark = [
     pytest.mark.embedded,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("api-server"),
     pytest.mark.skipif(KUBECTL is None, reason="there is no kubectl on PATH"),
 ]
 MANIFESTS = checkout_root() / "manifests"
@@ -78,14 +77,18 @@ def echoing(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="module")
-def model(kubectl: Kubectl) -> None:
+def model(kubectl: Kubectl) -> Iterator[None]:
     """A SeldonDeployment and the Triggers around it, from the walkthrough's own files."""
     for name in ("namespaces/seldon.yaml", "namespaces/seldon-logs.yaml", "istio/gateway.yaml"):
         kubectl("apply", "--server-side", "-f", str(MANIFESTS / name))
-    for name in ("request-logger", "knative-eventing/broker.yaml", "models/sklearn.yaml"):
+    names = ("request-logger", "knative-eventing/broker.yaml", "models/sklearn.yaml")
+    for name in names:
         kubectl("apply", "-f", str(MANIFESTS / name))
     kubectl("wait", "--for=condition=Ready", "sdep/sklearn", "-n", "seldon", WAIT)
     kubectl("wait", "--for=condition=Ready", "trigger", "--all", "-n", "seldon-logs", WAIT)
+    yield
+    for name in (*reversed(names), "istio/gateway.yaml"):
+        kubectl("delete", "-f", str(MANIFESTS / name))
 
 
 def _pods(kubectl: Kubectl, labels: str, namespace: str = "default") -> list[dict[str, Any]]:
@@ -166,11 +169,11 @@ def test_events(kubectl: Kubectl, echoing: Path) -> None:
 
 
 def test_logs_follow_until_the_container_ends(kubectl: Kubectl, echoing: Path) -> None:
-    assert kubectl("logs", "deployment/echo") == "serving\n"
+    assert kubectl("logs", "deployment/echo") == "serving one\n"
     (pod,) = _pods(kubectl, "app=echo")
     following = kubectl.started("logs", "-f", pod["metadata"]["name"])
     kubectl("delete", "pod", pod["metadata"]["name"])
-    assert following.communicate(timeout=60)[0] == "serving\n"
+    assert following.communicate(timeout=60)[0] == "serving one\n"
     assert following.returncode == 0
     kubectl("rollout", "status", "deployment/echo", WAIT)
 

@@ -11,12 +11,11 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 
 from closedloop.notebook.waiting import until
-from tests.platforms.embedded.server import echo
+from tests.platforms import echo
 
 pytestmark = [
     pytest.mark.embedded,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("api-server"),
 ]
 NAMESPACE = "default"
 

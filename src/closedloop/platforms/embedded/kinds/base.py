@@ -18,7 +18,7 @@ from closedloop.validation import Path, field_path
 # Accepted for the sake of a cluster, without effect on one machine.
 ClusterOnly = Annotated[object | None, "cluster only"]
 
-# Annotations under these domains change what an object does, so an unknown one is
+# Annotations under these domains change the effect of an object, so an unknown one is
 # an error; any other annotation is a note for people and tools.
 _MEANINGFUL_DOMAINS = (
     "seldon.io",

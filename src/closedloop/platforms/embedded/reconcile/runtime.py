@@ -1,11 +1,13 @@
 """How an image becomes a command: the stand-in for a container runtime.
 
-Three images are known. The tag is not looked at: the code is the checkout's.
+Three images are known, of which the tag is not looked at: the code is the checkout's. Models of
+one's own have images too, made of their folders.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, ValidationError
 from pydantic.alias_generators import to_camel
@@ -53,8 +55,11 @@ class _Versions(BaseModel, title="versions.yaml"):
     seldon_core: _Part = Field(alias="seldon-core")
 
 
+_NONE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
 class Unsupported(ValueError):
-    """An image, command or model that this machine cannot run; the message says what it can."""
+    """An image, command or model that cannot run here; the message names those that can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,8 @@ class Runtime:
 
     `python` runs our components and the executor, `model_python` is that of
     the model servers' own environment. `models` maps a pattern of model URIs,
-    with `*` for any text, to the folder of a model trained here. ConfigMaps that
-    pods mount are folders below `volumes`.
+    with `*` for any text, to the folder of a model trained here; `built` has the command lines
+    of models of one's own, by image. ConfigMaps that pods mount are folders below `volumes`.
     """
 
     python: str
@@ -76,6 +81,7 @@ class Runtime:
     logger_write_timeout_ms: int = 2_000  # executor.requestLogger.writeTimeoutMs
     gateway: str = "istio-system/seldon-gateway"  # istio.gateway
     seldon_version: str = "1.17.1"  # of the cluster's chart, which names SKLEARN_SERVER's image
+    built: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
 
     def component(self, image: str, command: Sequence[str], args: Sequence[str]) -> tuple[str, ...]:
         """The command line of a container in a Deployment. Raises `Unsupported`."""
@@ -91,8 +97,13 @@ class Runtime:
 
     def own_model(self, image: str) -> tuple[str, ...]:
         """The command line of a model image of one's own. Raises `Unsupported`."""
+        if image in self.built:
+            return self.built[image]
         if repository(image) != IRIS_IMAGE:
-            raise Unsupported(f"only {IRIS_IMAGE} can serve a model on one machine")
+            raise Unsupported(
+                f"only {IRIS_IMAGE} and what `build` made of a folder can serve a model on one"
+                " machine: see docs/your-model.md"
+            )
         return (self.model_python, "-m", "closedloop.models.serve", _IRIS_CLASS)
 
     def sklearn_server(self) -> tuple[str, ...]:
@@ -120,6 +131,7 @@ def runtime_from(
     model_python: str,
     models: Mapping[str, str],
     volumes: str,
+    built: Mapping[str, tuple[str, ...]] = _NONE,
 ) -> Runtime:
     """A runtime with the settings of `seldon-core/values.yaml` and `versions.yaml`.
 
@@ -141,6 +153,7 @@ def runtime_from(
         logger_write_timeout_ms=logger.write_timeout_ms,
         gateway=chart.istio.gateway,
         seldon_version=parts.seldon_core.cluster.version,
+        built=built,
     )
 
 

@@ -33,7 +33,7 @@ class Mounts:
         self._pattern = re.compile(f"{_BEFORE}(?:{paths}){_AFTER}") if folders else None
 
     def place(self, text: str) -> str:
-        """The text with every mount path, and what is below one, where it is on this machine."""
+        """The text with every mount path, and every path below one, as it is on this machine."""
         if self._pattern is None:
             return text
         return self._pattern.sub(lambda match: self.folders[match.group()], text)

@@ -1,4 +1,4 @@
-"""Ends what a daemon started when the daemon itself is gone, however it went.
+"""Ends the processes of a daemon when the daemon itself is gone, however it went.
 
 A process's parent-death signal reaches that process alone, not its own
 children, and a model server has several. The daemon writes a line for every

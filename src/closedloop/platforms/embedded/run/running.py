@@ -14,7 +14,7 @@ from closedloop.platforms.embedded.run.pods import LivePod, Surroundings
 from closedloop.platforms.embedded.run.workload import Workload, of_workloads
 from closedloop.platforms.protocol import PlatformError
 
-# Seconds for which a pod without new traffic finishes what it has.
+# Seconds for which a pod without new traffic finishes its requests.
 _DRAIN = 0.5
 _PART_DEADLINE = 60.0
 _GONE = 20  # pods that are no more, and whose logs are kept
@@ -45,7 +45,7 @@ class Running:
         return [pod for workload in self.workloads.values() for pod in workload.pods]
 
     async def add(self, part_at: Callable[[str], Part]) -> LivePod:
-        """Start a part, given what makes it for an address, and wait until it is ready.
+        """Start a part, given its factory by address, and wait until it is ready.
 
         Raises `PlatformError` with its last words when it does not become ready.
         """

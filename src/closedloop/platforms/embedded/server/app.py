@@ -232,7 +232,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _review(request: web.Request) -> web.Response:
-    """Whoever has the token may do everything."""
+    """Let any request through that has the token."""
     body: object = None
     # Clients in Go send protobuf, of which nothing is needed here.
     if "protobuf" not in request.content_type:
@@ -254,7 +254,7 @@ def _deletion(body: object, request: web.Request) -> Deletion:
     query = request.query
     policy = options.get("propagationPolicy") or query.get("propagationPolicy")
     if policy == "Orphan" or options.get("orphanDependents"):
-        raise Refusal(422, "what an object made goes with it: Orphan is not supported here")
+        raise Refusal(422, "propagationPolicy Orphan is not supported: dependents are deleted too")
     grace = options.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
     only = options.get("preconditions") or {}
     dry_run = "All" in (options.get("dryRun") or ()) or requests.dry_run(query)

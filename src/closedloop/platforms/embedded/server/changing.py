@@ -21,7 +21,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 
 
 def replaced(kind: Kind, key: Key, body: Any, manager: str) -> Change:
-    """What PUT makes of an object."""
+    """The object after a PUT."""
     new = named(kind, thing(body))
 
     def change(there: Object | None) -> Object:
@@ -36,7 +36,7 @@ def replaced(kind: Kind, key: Key, body: Any, manager: str) -> Change:
 def patched(
     kind: Kind, key: Key, body: Any, content_type: str, manager: str, query: Mapping[str, str]
 ) -> Change:
-    """What PATCH makes of an object. Raises `Refusal` for a patch of no known type."""
+    """The object after a PATCH. Raises `Refusal` for a patch of no known type."""
     if content_type in APPLY:
         return _applied(kind, body, manager, query)
     if content_type == STRATEGIC and kind.is_custom:

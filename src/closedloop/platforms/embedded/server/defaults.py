@@ -10,7 +10,7 @@ _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "fail
 
 
 def defaulted(thing: Object) -> Object:
-    """An object with its defaults. What has another shape than its kind stays as it is."""
+    """An object with its defaults. A value of another shape than its kind has stays as it is."""
     spec = thing.get("spec")
     if not isinstance(spec, Mapping):
         return thing

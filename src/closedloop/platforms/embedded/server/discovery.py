@@ -1,4 +1,4 @@
-"""What the server has: versions, groups, kinds and their verbs."""
+"""Discovery: the versions, groups and kinds of the server, and their verbs."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby

@@ -1,13 +1,15 @@
-"""What a platform can do and Kubernetes has no word for: `/closedloop/…`.
+"""The verbs of a platform that Kubernetes has no word for: `/closedloop/…`.
 
 A refusal is status 422 with `{"error": "one sentence"}`.
 """
 
 import asyncio
+from pathlib import Path
 
 from aiohttp import web
 
 from closedloop.manifests import ManifestError
+from closedloop.platforms.client.own_models import Source
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.server import requests
 from closedloop.platforms.embedded.server.mirror import Mirror
@@ -29,6 +31,15 @@ def add_to(app: web.Application, platform: Controller, mirror: Mirror, stop: asy
         mirror.look()
         return web.json_response([])
 
+    async def build(request: web.Request) -> web.Response:
+        body = requests.thing(await requests.body(request))
+        source = Source(Path(body["folder"]), str(body["image"]), str(body["lock"]))
+        try:
+            await platform.models.build(source)
+        except PlatformError as error:
+            return _refused(error)
+        return web.json_response([])
+
     async def url(request: web.Request) -> web.Response:
         service, port = request.query.get("service", ""), request.query.get("port")
         try:
@@ -42,6 +53,7 @@ def add_to(app: web.Application, platform: Controller, mirror: Mirror, stop: asy
 
     app.router.add_get("/closedloop/ping", ping)
     app.router.add_post("/closedloop/install", install)
+    app.router.add_post("/closedloop/build", build)
     app.router.add_get("/closedloop/url", url)
     app.router.add_post("/closedloop/down", down)
 

@@ -101,7 +101,7 @@ def _after(lines: Iterator[str], since: datetime | None) -> Iterator[str]:
 async def _followed(
     file: Path, lines: int | None, since: datetime | None, is_there: Callable[[], bool]
 ) -> AsyncIterator[bytes]:
-    """What the log has and what comes, until its process ends."""
+    """The lines of a log and those to come, until its process ends."""
     with file.open("rb") as stream:
         own = os.fstat(stream.fileno()).st_ino
         said = "".join(f"{line}\n" for line in _lines(file, lines, since)).encode()

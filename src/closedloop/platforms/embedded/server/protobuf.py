@@ -1,4 +1,4 @@
-"""Objects in protobuf, in which clients written in Go send what they have types for: pure.
+"""Objects in protobuf, in which clients written in Go send the kinds of their types: pure.
 
 Field numbers are those of Kubernetes' `generated.proto` files. What the tables
 below do not name is refused, unless it is zero or empty.

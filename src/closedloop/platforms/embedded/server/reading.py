@@ -140,7 +140,7 @@ class _Follower:
                     await self.bookmark(response)
 
     def _seen(self, change: Changed) -> str:
-        """What a change is to those who see only what they selected; empty if nothing."""
+        """The type of a change to a watch with a selector; empty if it does not concern it."""
         if change.key[0] != self._kind.kind:
             return ""
         was = change.before is not None and self._matches(change.before)

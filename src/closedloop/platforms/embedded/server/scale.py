@@ -30,7 +30,7 @@ def of(thing: Object) -> Object:
 
 
 def changed(kind: Kind, key: Key, body: Any, manager: str) -> Change:
-    """What a Scale, or a patch of one, makes of the workload. Raises `Refusal`."""
+    """The workload after a Scale, or a patch of one. Raises `Refusal`."""
     spec = body.get("spec") if isinstance(body, dict) else None
     replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
     if not isinstance(replicas, int) or replicas < 0:

@@ -13,7 +13,7 @@ _EQUAL = re.compile(r"^\s*(?P<key>[^\s=!,()]+)\s*(?P<how>==|=|!=)\s*(?P<value>[^
 _EXISTS = re.compile(r"^\s*(?P<how>!?)\s*(?P<key>[^\s=!,()]+)\s*$")
 # A comma, but not one between the parentheses of a set.
 _COMMA = re.compile(r",(?![^(]*\))")
-# What a cluster can select by: of every kind its name, of some a little more.
+# The fields that a cluster can select by: of every kind its name, of some a little more.
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "Pod": ("spec.nodeName", "spec.restartPolicy", "status.phase", "status.podIP"),
     "Event": (
@@ -28,7 +28,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 
 
 def labels(selector: str) -> Matches:
-    """Whether an object has the labels. Raises `Refusal` for what is no selector."""
+    """Whether an object has the labels. Raises `Refusal` for a text that is no selector."""
     tests = [_label(part) for part in _COMMA.split(selector) if part.strip()]
 
     def matches(thing: Mapping[str, Any]) -> bool:

@@ -18,7 +18,7 @@ Change = Literal["ADDED", "MODIFIED", "DELETED"]
 
 # Changes that a watch can begin before; an older one lists again.
 _HISTORY = 4096
-# What is not the wish itself; a change of it makes no new generation.
+# Fields outside the spec; a change of one makes no new generation.
 _BESIDE = ("metadata", "status", "apiVersion", "kind")
 # Objects that a cluster counts no generations of.
 _UNCOUNTED = (
@@ -68,9 +68,9 @@ class Store:
         return list(self._objects)
 
     def put(self, thing: Mapping[str, Any]) -> Object:
-        """Keep an object under its key; one that is equal to what there is changes nothing.
+        """Keep an object under its key; one that is equal to the stored one changes nothing.
 
-        What a server writes into metadata is written here, whatever `thing` has there.
+        The metadata that a server writes is written here, over that of `thing`.
         """
         key = key_of(thing)
         before = self._objects.get(key)

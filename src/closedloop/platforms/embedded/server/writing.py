@@ -19,7 +19,7 @@ from closedloop.platforms.embedded.server.patching.apply import update
 from closedloop.platforms.embedded.server.store import Key, Object, Store
 from closedloop.platforms.protocol import PlatformError
 
-# What only the server writes, and the platform does not look at.
+# Written by the server only, and ignored by the platform.
 _OURS = (
     *("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"),
     *("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generateName"),
@@ -79,7 +79,7 @@ class Writer:
         return await self.change(kind, key, created, dry_run=dry_run)
 
     async def change(self, kind: Kind, key: Key, change: Change, *, dry_run: bool) -> Object:
-        """The object after a change of what is there, None if nothing is. Raises `Refusal`."""
+        """The object after a change of the stored one, None if there is none. Raises `Refusal`."""
         async with self._one_at_a_time:
             there = self._store.get(key)
             new = change(copy.deepcopy(there) if there is not None else None)
@@ -97,9 +97,14 @@ class Writer:
             if "create" not in kind.verbs:
                 raise Refusal(405, f"{kind.resource} are written by the platform alone")
             new = defaulted(new)
-            await self._admit(new, dry_run=dry_run)
+            nowhere = key[1] and self._store.get(("Namespace", "", key[1])) is None
+            if dry_run or nowhere:
+                await self._admit(new, dry_run=True)
+            if nowhere:
+                raise not_found("namespaces", key[1])
             if dry_run:
                 return new
+            await self._admit(new, dry_run=False)
             self._mirror.made.discard(key)
             kept = {"status": there["status"]} if there and "status" in there else {}
             written = self._store.put({**new, **kept})
@@ -153,7 +158,7 @@ class Writer:
     async def _restart(
         self, kind: Kind, key: Key, there: Object, new: Object, *, dry_run: bool
     ) -> Object:
-        """The only change of what a controller made that has an effect."""
+        """The only change of a controller's object that has an effect."""
         stamp = _stamp(new)
         if key[0] not in _WORKLOADS or not stamp or _unstamped(there) != _unstamped(new):
             raise _made(kind, key, there, "change that")
@@ -220,8 +225,6 @@ class Writer:
                 )
         elif metadata.get("uid"):
             raise Refusal(409, f'{kind.resource} "{key[2]}" with uid {metadata["uid"]} is gone')
-        if key[1] and there is None and self._store.get(("Namespace", "", key[1])) is None:
-            raise not_found("namespaces", key[1])
 
     def _check_preconditions(self, kind: Kind, there: Object, how: Deletion) -> None:
         own = there["metadata"]

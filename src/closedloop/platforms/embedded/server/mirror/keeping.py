@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 
-from closedloop.manifests import Manifest
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.server.mirror import cluster, controllers, happenings
@@ -12,11 +12,6 @@ from closedloop.platforms.embedded.server.mirror.keeper import Keeper
 from closedloop.platforms.embedded.server.mirror.pod_events import PodEvents
 from closedloop.platforms.embedded.server.store import Key, Object, Store, key_of
 
-# What the server writes into metadata of an object that users describe.
-_SERVERS = (
-    *("uid", "creationTimestamp", "generation", "managedFields"),
-    *("deletionTimestamp", "deletionGracePeriodSeconds", "finalizers"),
-)
 _AGAIN = 1.0  # seconds until pods that are not ready are looked at again
 _PAUSE = 0.02  # seconds in which changes are gathered
 
@@ -31,7 +26,6 @@ class Mirror:
         self._following = Following(platform, store, self._keeper)
         self._pod_events = PodEvents(platform.events)
         self._events: dict[int, tuple[Key, int]] = {}  # by number, with their counts
-        self._written: dict[Key, Manifest] = {}
         self._looked = -1  # the change after which the store was brought up to date
 
     @property
@@ -68,50 +62,33 @@ class Mirror:
         """Bring the store to what runs now."""
         self._looked = self._platform.changes.count
         self._keeper.begin()
-        applied = {(one.kind, one.namespace, one.name) for one in self._platform.objects.values()}
+        objects = self._platform.objects.values()
+        applied = dict.fromkeys((one.kind, one.namespace, one.name) for one in objects)
         running = (part.namespace for part in self._platform.running.parts.values())
         for thing in cluster.objects(self._platform.installation.installed, running):
             if key_of(thing) not in applied:
                 self._keeper.make(thing)
-        self._users()
+        self._users(applied)
         self._following.look(applied)
         self._keeper.end(applied)
         self._pod_events.look((f"Pod/{key[1]}/{key[2]}", pod) for key, pod in self.pods.items())
         self._write_events()
         self._finish()
 
-    def _users(self) -> None:
-        """Objects that were applied, with their status."""
+    def _users(self, applied: Iterable[Key]) -> None:
+        """The status of objects that were applied."""
         broker = controllers.broker_problem(self._platform)
-        for manifest in self._platform.objects.values():
-            key = (manifest.kind, manifest.namespace, manifest.name)
-            there = self._store.get(key)
-            if self._written.get(key) is not manifest:
-                there = self._write(manifest, there)
-            if there is not None:
+        for key in applied:
+            if (there := self._store.get(key)) is not None:
                 self._status(there, broker)
-        self._written = {
-            (one.kind, one.namespace, one.name): one for one in self._platform.objects.values()
-        }
 
-    def _write(self, manifest: Manifest, there: Object | None) -> Object:
-        """Keep an object that did not come by this server, or keep what did."""
-        document: Object = {k: v for k, v in manifest.document.items() if k != "status"}
-        own = (there or {}).get("metadata", {})
-        kept = {name: own[name] for name in _SERVERS if name in own}
-        status = {"status": there["status"]} if there and "status" in there else {}
-        metadata = {**document["metadata"], **kept}
-        if manifest.namespace:
-            metadata["namespace"] = manifest.namespace
-        return self._store.put({**document, "metadata": metadata, **status})
-
-    def _status(self, there: Object, broker: str) -> Object:
+    def _status(self, there: Object, broker: str) -> None:
         found = controllers.of(self._platform, there, broker)
         if found is None:
-            return there
+            return
         if "deletionTimestamp" in there["metadata"] and there["kind"] == "Namespace":
             found = {"phase": "Terminating"}
-        return self._keeper.with_status(there, found)
+        self._keeper.with_status(there, found)
 
     def _write_events(self) -> None:
         written = set()
@@ -126,7 +103,7 @@ class Mirror:
             uid = about["metadata"]["uid"] if about is not None else ""
             thing = happenings.event(one, uid)
             there = self._store.get(key_of(thing))
-            if there is not None:
+            if about is None and there is not None:
                 thing["involvedObject"] = there["involvedObject"]
             if about is not None or there is not None or one.uid:
                 self._store.put(thing)

@@ -1,4 +1,4 @@
-"""Server-side apply: an object, what one manager wants of it, and who owns which fields."""
+"""Server-side apply: an object, the fields of one manager, and the owners of all fields."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def apply(
     custom: bool,
     time: str,
 ) -> Object:
-    """The object after a manager applied what it wants.
+    """The object after a manager applied its fields.
 
     Raises `Refusal` with 409 when another manager set a field otherwise and not `force`.
     """
@@ -59,7 +59,7 @@ def apply(
 
 
 def update(live: Object | None, new: Object, manager: str, *, custom: bool, time: str) -> Object:
-    """An object as a manager wrote it otherwise than by apply: it owns what it changed."""
+    """An object as a manager wrote it otherwise than by apply: it owns changed fields."""
     me: Manager = (manager, "Update")
     owners = owned(live)
     there = fields_of(new, custom=custom)
@@ -79,7 +79,7 @@ def update(live: Object | None, new: Object, manager: str, *, custom: bool, time
 
 
 def owned(thing: Object | None) -> dict[Manager, Fields]:
-    """Who owns which fields of an object."""
+    """The owners of the fields of an object."""
     entries = (thing or {}).get("metadata", {}).get("managedFields") or []
     return {
         (one.get("manager", ""), one.get("operation", "")): decode(one.get("fieldsV1") or {})
@@ -127,7 +127,7 @@ def with_owners(
 
 
 def _content(thing: Mapping[str, Any]) -> Object:
-    """What managers write into an object."""
+    """The part of an object that managers write."""
     metadata = {
         name: thing["metadata"].get(name) or {} for name in ("labels", "annotations", "finalizers")
     }

@@ -1,4 +1,4 @@
-"""Sets of fields: what of an object a manager has set (`FieldsV1` of `managedFields`)."""
+"""Sets of fields, such as those that a manager has set (`FieldsV1` of `managedFields`)."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,12 @@ from closedloop.platforms.embedded.server.patching.schema import (
     list_keys,
 )
 
-# ("f", field name), ("k", what identifies an item of a list), ("v", a value of a set).
+# ("f", field name), ("k", the key of an item of a list), ("v", a value of a set).
 Step = tuple[str, Any]
 Path = tuple[Step, ...]
 Fields = frozenset[Path]
 
-# What no manager owns: identity, and what the server writes itself.
+# Owned by no manager: identity, and the fields that the server writes itself.
 _NOBODYS = {
     ("apiVersion",),
     ("kind",),

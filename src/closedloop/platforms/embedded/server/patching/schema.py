@@ -7,7 +7,7 @@ from typing import Any
 Names = tuple[str, ...]
 
 _PODS = ("spec", "template", "spec")
-# What identifies an item: `x-kubernetes-list-map-keys` of Kubernetes' own kinds.
+# The keys that identify an item: `x-kubernetes-list-map-keys` of Kubernetes' own kinds.
 _IN_PODS: Mapping[Names, tuple[str, ...]] = {
     ("containers",): ("name",),
     ("initContainers",): ("name",),
@@ -68,7 +68,7 @@ def is_atomic(kind: str, names: Names) -> bool:
 
 
 def item_key(item: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
-    """What identifies an item of a list."""
+    """The keys that identify an item of a list."""
     return tuple((key, item.get(key, _DEFAULTS.get(key))) for key in keys)
 
 

@@ -1,4 +1,4 @@
-"""What is needed to understand a failure, as files: objects, events, logs, versions."""
+"""A dump for the search of a fault, as files: objects, events, logs, versions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -44,12 +44,12 @@ _KINDS = (
 _SECRET_WORDS = ("password", "token", "secret", "apikey", "api_key")
 _LINES = 5000
 _FORBIDDEN = 403
-# On another's cluster only what concerns us is looked at.
+# On another's cluster only objects that concern us are looked at.
 _OF_THE_CLUSTER = {"Node", "Namespace", "CustomResourceDefinition"}
 
 
-def evidence(api: Api, namespaces: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Pairs of a file's name and its content; what cannot be read becomes a file that says so."""
+def dump(api: Api, namespaces: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Pairs of a file's name and its content; an unreadable source becomes a file that says so."""
     pods: list[Object] = []
     for kind in _KINDS:
         yield file(f"objects/{kind}.yaml", partial(_objects, api, kind, namespaces, pods))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import yaml
 
-from closedloop.platforms.client.evidence import redacted
+from closedloop.platforms.client.dump import redacted
 from closedloop.suite.bundle import write_bundle
 from closedloop.suite.setup import install_everything
 from tests.platforms.cluster.conftest import Open
