@@ -149,14 +149,16 @@ def soak(folder: Path, minutes: float, *, fill: bool) -> dict[str, float]:
 
 @contextlib.contextmanager
 def platform(folder: Path, *, faked: bool = True) -> Iterator[tuple[Loop, Clock | None]]:
-    """A loop with two models, and the clock of its services where it can be `faked`."""
+    """A loop with two models; with the clock of its services where it can be `faked`, and with a
+    log that is read every second."""
     (folder / "parts").symlink_to(parts_folder())
     os.environ["CLOSEDLOOP_HOME"] = str(folder)
     clock = Clock(folder) if faked and Clock.library() else None
     platform = EmbeddedPlatform(parent_pid=os.getpid())
     try:
         install_everything(platform, lambda *_: None)
-        for name, more in (("metrics-server", {"RESYNC_SECONDS": "1"}), ("request-logger", {})):
+        services = (("metrics-server", {"RESYNC_SECONDS": "1"}), ("request-logger", {}))
+        for name, more in services if faked else ():
             document: Any = yaml.safe_load(
                 (checkout_root() / f"manifests/{name}/deployment.yaml").read_text()
             )
