@@ -108,7 +108,8 @@ def page(costs: Costs) -> str:
 Written by `./scripts/scale` from a result of `./scripts/bench unit_costs`, never by hand.
 Measured {costs.day} on {costs.machine["cpus"]} cores, Python {costs.machine["python"]}, at
 {found["predictions_per_second"]:.0f} predictions a second, on the embedded platform: where more
-come together each costs less, as they are written together, and executor, broker and search server are its stand-ins.
+come together each costs less, as they are written together, and executor, broker and search
+server are its stand-ins.
 
 ## What one prediction costs
 
