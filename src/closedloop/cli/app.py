@@ -26,6 +26,7 @@ for _name in ("demo", "run"):
         on_clusters(walkthrough.run, installs=True)
     )
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.slides)
+app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.site)
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.same)
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.export)
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.up, installs=True))
