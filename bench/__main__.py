@@ -1,6 +1,7 @@
 """Run the benchmarks, print a table each and write `out/bench-<time>.json`.
 
-`python -m bench [NAME …]` runs those named only.
+`python -m bench [NAME …]` runs those named only, among them `soak`, which takes ten minutes or
+`SOAK_MINUTES`.
 """
 
 import importlib
@@ -31,6 +32,15 @@ def benchmarks() -> dict[str, Benchmark]:
     return {name: module.run for name, module in modules.items() if hasattr(module, "run")}
 
 
+def unasked(known: Mapping[str, Benchmark]) -> list[str]:
+    """The benchmarks that run unless some are named: those that take very long do not."""
+    return [
+        name
+        for name, run in known.items()
+        if not getattr(sys.modules[run.__module__], "BY_NAME_ONLY", False)
+    ]
+
+
 def main(
     names: Sequence[str],
     known: Mapping[str, Benchmark],
@@ -44,7 +54,7 @@ def main(
             return 2
     measured: dict[str, dict[str, float]] = {}
     failed: dict[str, str] = {}
-    for name in names or known:
+    for name in names or unasked(known):
         console.print(f"{name} …", highlight=False)
         begun = time.monotonic()
         try:

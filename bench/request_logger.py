@@ -184,6 +184,9 @@ def _sink() -> web.Application:
     async def nothing(_: web.Request) -> web.Response:
         return _json({"hits": {"hits": []}})
 
+    async def no_alias(_: web.Request) -> web.Response:
+        return _json({})
+
     async def template(_: web.Request) -> web.Response:
         return _json({"acknowledged": True})
 
@@ -192,6 +195,7 @@ def _sink() -> web.Application:
     app.router.add_post("/_bulk", written)
     app.router.add_route("*", "/_index_template/{name}", template)
     app.router.add_post("/{indices}/_search", nothing)
+    app.router.add_get("/{indices}/_alias", no_alias)
     app.router.add_post("/{indices}/_refresh", template)
     return app
 

@@ -1,4 +1,5 @@
-# Sourced by the other scripts: sets the project up in .venv/, from the lock file.
+# Sourced by the other scripts: sets the project up in .venv/, from the lock file, with the
+# options for dependency groups in `groups`, if any.
 # Afterwards `"${run[@]}" PROGRAM …` runs a program of the environment. Needs bash,
 # Python 3.11 or newer and the package registries; uv is taken from PATH or
 # installed for this checkout alone. Takes a second when everything is there.
@@ -63,7 +64,7 @@ fi
 # uv leaves lock files in the temp folder: better in ours. What it is doing is shown; its
 # list of every single package is not.
 mkdir -p "$root/.closedloop/tmp"
-TMPDIR="$root/.closedloop/tmp" "$uv" sync --project "$root" --locked --all-extras 2> >(
+TMPDIR="$root/.closedloop/tmp" "$uv" sync --project "$root" --locked --all-extras ${groups[@]+"${groups[@]}"} 2> >(
   grep -vE '^ [-+~] |^(Resolved|Checked|Audited) ' >&2
 ) || fail "The dependencies could not be installed: see above."
 

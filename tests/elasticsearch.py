@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import aiohttp
 import osmem_server
@@ -20,6 +21,7 @@ from aiohttp import web
 # A port at which nobody listens. That of a process that was killed may become another's.
 _NOBODY = "http://127.0.0.1:1"
 
+_PRODUCT = {"x-elastic-product": "Elasticsearch"}
 _VERSIONED = re.compile(r"application/vnd\.elasticsearch\+([\w-]+); *compatible-with=\d+")
 
 
@@ -33,6 +35,7 @@ class SearchServer:
     def __init__(self) -> None:
         self.url = ""
         self.upstream = ""  # past the proxy, for raw requests
+        self.lifecycle: dict[str, Any] = {}  # as put by path: osmem has no lifecycle management
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -61,11 +64,15 @@ class SearchServer:
                     for name in ("accept", "content-type")
                     if name in request.headers
                 }
+                body = await request.read()
+                if request.path.startswith("/_ilm/") or b'"index.lifecycle"' in body:
+                    self.lifecycle[request.path] = json.loads(body)
+                    return web.json_response({"acknowledged": True}, headers=_PRODUCT)
                 try:
                     async with session.request(
                         request.method,
                         self.upstream + request.raw_path,
-                        data=await request.read(),
+                        data=body,
                         headers=headers,
                     ) as answer:
                         kept = {

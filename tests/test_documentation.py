@@ -53,7 +53,7 @@ def test_the_map_is_drawn_from_the_layers() -> None:
 
 
 def test_a_layer_without_its_module_cannot_be_drawn() -> None:
-    wrong = text(".importlinter").replace("    figures\n", "    pictures\n")
+    wrong = text(".importlinter").replace("    figures |", "    pictures |")
     with pytest.raises(ValueError, match="closedloop has no module pictures"):
         layer_map.drawing(wrong, ROOT / "src")
 

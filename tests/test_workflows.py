@@ -20,7 +20,7 @@ _PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 
 
 def takes(schema: str, path: Path) -> None:
-    """Assert that a file is as the vendored schema has it."""
+    """Assert that a file is as the schema has it, which check-jsonschema carries."""
     arguments = ["--builtin-schema", schema, str(path)]
     done = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", *arguments],
@@ -68,6 +68,10 @@ def test_scripts_are_shell_and_actions_are_pinned_by_digest(path: Path) -> None:
             subprocess.run(["/bin/bash", "-n"], input=step["run"], text=True, check=True)
         elif not step["uses"].startswith("./"):
             assert _PINNED.fullmatch(step["uses"]), step["uses"]
+
+
+def test_the_pins_that_are_looked_after_have_the_form_that_renovate_takes() -> None:
+    takes("vendor.renovate", FOLDER / "renovate.json")
 
 
 def test_examples_for_other_repositories_have_the_form_that_github_takes(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def yaml_documents(text: str) -> list[object]:
 
     Raises `yaml.YAMLError`.
     """
-    found = yaml.load_all(text, Loader=_Loader)
+    found = yaml.load_all(text, Loader=Loader)
     return [document for document in found if document is not None]
 
 
@@ -246,19 +246,19 @@ def _where(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
 
 
-class _Loader(SafeLoader):
+class Loader(SafeLoader):
     """PyYAML's safe loader with two rules of a cluster's tools: a date is text, and so is `=`."""
 
 
-_Loader.yaml_implicit_resolvers = {
+Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in SafeLoader.yaml_implicit_resolvers.items()
 }
 # YAML 1.1 gives a plain `=` a type of its own, for which PyYAML resolves but constructs nothing.
-_Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: str(node.value))
+Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: str(node.value))
 
 
-class _StrictLoader(_Loader):
+class _StrictLoader(Loader):
     """Loads YAML that is ours to correct: no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:

@@ -6,6 +6,7 @@ from tests.cli.conftest import Invoke
 COMMANDS = [
     "demo",
     "run",
+    "live",
     "slides",
     "up",
     "status",

@@ -1,9 +1,13 @@
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from closedloop.cli import app
 from closedloop.suite.run import Plan, Run
 from tests.cli.conftest import Invoke
 from tests.suite.fakes import notebook
@@ -130,3 +134,49 @@ def test_quick_is_a_choice_with_parameters_that_others_may_change(
         plan = planned.pop()
         assert plan.parameters == parameters
         assert plan.talkative
+
+
+def _set(name: str) -> str:
+    return os.environ[f"CLOSEDLOOP_{name}"]
+
+
+# For each option of `run`: its words, and its effect on the plan or for the notebooks.
+EFFECTS: dict[str, tuple[tuple[str, ...], Callable[[Plan], object], object]] = {
+    "--platform": (("cluster",), lambda plan: (plan.platform, plan.parameters), (
+        "cluster", {"02_b": {"platform": "cluster", "n": 4}},
+    )),
+    "--only": (("01",), lambda plan: [path.stem for path in plan.notebooks], ["01_a"]),
+    "--parameter": (("n", "9"), lambda plan: plan.parameters["02_b"]["n"], 9),
+    "--keep": ((), lambda plan: plan.keep, True),
+    "--out": (("/new/out",), lambda plan: plan.folder, Path("/new/out")),
+    "--test": ((), lambda plan: plan.parameters["02_b"]["n"], 4),
+    "--junit": (("/new/a.xml",), lambda plan: plan.junit, Path("/new/a.xml")),
+    "--summary": (("/new/b.md",), lambda plan: plan.summary, Path("/new/b.md")),
+    "--pictures": (("https://x.test",), lambda plan: plan.pictures, "https://x.test/"),
+    "--context": (("mine",), lambda _: _set("CONTEXT"), "mine"),
+    "--registry": (("mine:5000/a",), lambda _: _set("REGISTRY"), "mine:5000/a"),
+    "--offline": (("/new/mirror",), lambda _: _set("OFFLINE"), "/new/mirror"),
+    "--channel": (("KafkaChannel",), lambda _: _set("CHANNEL"), "KafkaChannel"),
+    "--storage": (("pod",), lambda _: _set("STORAGE"), "pod"),
+}  # fmt: skip
+
+
+def test_quick_works_with_each_option(
+    invoke: Invoke, planned: list[Plan], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "quick-parameters.yaml").write_text("02_b: {n: 4}\n")
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # the options are set there
+    options = {name for each in _options("demo") for name in each if name.startswith("--")}
+    assert options == {*EFFECTS, "--quick", "--notebooks", "--help"}
+    assert _options("demo") == _options("run")
+    for name, (words, effect, expected) in EFFECTS.items():
+        asked = invoke("demo", "--notebooks", str(folder), "--quick", name, *words)
+        assert asked.exit_code == 3, asked.output
+        plan = planned.pop()
+        assert plan.talkative
+        assert effect(plan) == expected, name
+
+
+def _options(command: str) -> list[list[str]]:
+    commands = get_command(app).commands  # type: ignore[attr-defined]  # it is a group
+    return [parameter.opts for parameter in commands[command].params] + [["--help"]]

@@ -32,7 +32,7 @@ METRICS_SERVER = "seldon-logs/seldon-metrics-server"
 REQUEST_LOGGER = "seldon-logs/seldon-request-logger"
 
 # What the command line of each process has in it.
-_PROGRAMS = {
+PROGRAMS = {
     "nats": "nats-server",
     "broker": "closedloop.platforms.embedded.broker",
     "envoy": "/envoy",
@@ -200,7 +200,7 @@ class Loop:
         seen = {sample: value for sample, _, value in _samples(f"http://{port}/prometheus")}
         return int(seen.get("correct", 0)), int(seen.get("incorrect", 0))
 
-    def settle(self) -> dict[str, Score]:
+    def settle(self, patience: float = PATIENCE) -> dict[str, Score]:
         """The law of the whole loop: what the broker accepted, what the log has and what the
         metrics server counted are the same. Returns it once it holds and nothing is under way."""
         seen: dict[str, object] = {}
@@ -217,7 +217,7 @@ class Loop:
         until(
             agree,
             what="the broker, the log and the metrics server to agree",
-            timeout=PATIENCE,
+            timeout=patience,
             every=0.3,
             diagnose=lambda: "\n".join(f"{key}: {value}" for key, value in seen.items()),
         )
@@ -280,7 +280,7 @@ class Loop:
         """The process of a part, of a workload, or `executor deployment/predictor` and the like,
         of the newest pod where there are several."""
         program, _, whose = part.partition(" ")
-        text = _PROGRAMS[program]
+        text = PROGRAMS[program]
         address = self.addresses(*whose.split("/"))[-1] if whose else ""
         for pid in sorted(descendants(self.daemon)):
             try:

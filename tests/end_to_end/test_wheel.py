@@ -26,7 +26,8 @@ class _User:
 
     def __init__(self, environment: Path, folder: Path, as_user: tuple[str, ...]) -> None:
         self.folder = folder
-        self._words = [*as_user, str(environment / "bin" / "closedloop")]
+        self.program: tuple[str, ...] = (str(environment / "bin" / "closedloop"),)
+        self._as_user = as_user
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -36,7 +37,7 @@ class _User:
 
     def run(self, *arguments: str, at: str = ".") -> str:
         done = subprocess.run(
-            [*self._words, *arguments],
+            [*self._as_user, *self.program, *arguments],
             cwd=self.folder / at,
             env=self._env,
             text=True,
@@ -49,26 +50,38 @@ class _User:
 
 
 @pytest.fixture(scope="module")
-def environment() -> Iterator[Path]:
-    """An environment that has the wheel and what it depends on, open to every user."""
+def wheel() -> Iterator[Path]:
+    """The wheel, in a folder that is open to every user and has `locked.txt` as well.
+
+    That has the versions of the lock: what the registry has of newer ones is not tested here.
+    """
     with tempfile.TemporaryDirectory(prefix="closedloop-wheel-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        uv, root = [find_uv_bin(), "--quiet"], checkout_root()
-        base = Path(getattr(sys, "_base_executable", sys.executable))
+        root = checkout_root()
         locked = ("--frozen", "--no-dev", "--no-emit-project", "--no-hashes")
-        for words in (
-            ("build", "--wheel", "--out-dir", folder, root),
-            # The versions of the lock: what the registry has of newer ones is not tested here.
-            ("export", "--project", root, *locked, "--output-file", folder / "locked.txt"),
-            ("venv", "--python", base, folder / "env"),
-        ):
-            subprocess.run([*uv, *words], check=True, cwd=folder, stdout=subprocess.DEVNULL)
-        (wheel,) = folder.glob("*.whl")
-        install = ("pip", "install", "--python", folder / "env" / "bin" / "python")
-        constrained = ("--constraint", folder / "locked.txt", wheel)
-        subprocess.run([*uv, *install, *constrained], check=True, cwd=folder)
-        yield folder / "env"
+        _uv("build", "--wheel", "--out-dir", folder, root)
+        _uv("export", "--project", root, *locked, "--output-file", folder / "locked.txt")
+        (built,) = folder.glob("*.whl")
+        yield built
+
+
+def _uv(*words: str | Path) -> None:
+    quiet = [find_uv_bin(), "--quiet", *words]
+    subprocess.run(quiet, check=True, cwd="/", stdout=subprocess.DEVNULL)
+
+
+_PYTHON = str(getattr(sys, "_base_executable", sys.executable))
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path) -> Path:
+    """An environment that has the wheel and what it depends on, open to every user."""
+    made = wheel.parent / "env"
+    _uv("venv", "--python", _PYTHON, made)
+    constrained = ("--constraint", wheel.parent / "locked.txt", wheel)
+    _uv("pip", "install", "--python", made / "bin" / "python", *constrained)
+    return made
 
 
 @pytest.fixture
@@ -109,3 +122,22 @@ def test_demo_and_export_need_no_checkout_and_no_privileges(user: _User) -> None
     (user.folder / "mine" / ".closedloop").symlink_to(data)
     user.run("run", "--test", "--only", "01", "--out", "again", at="mine")
     assert "1 · Mine" in (user.folder / "mine" / "again" / "01_platform.html").read_text()
+
+
+_UVX = (str(Path(find_uv_bin()).with_name("uvx")), "--python", _PYTHON)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("runner", ["uvx", "pipx"])
+def test_a_runner_of_tools_needs_the_wheel_alone(user: _User, wheel: Path, runner: str) -> None:
+    """With empty caches: whatever it needs is brought by the runner or by closedloop itself."""
+    locked = str(wheel.parent / "locked.txt")
+    user.program = (*_UVX, "--constraints", locked, "--from", str(wheel), "closedloop")
+    if runner == "pipx":
+        brought = ("--python", _PYTHON, "--pip-args", f"--constraint {locked}")
+        user.program = (*_UVX, "pipx", "run", *brought, "--spec", str(wheel), "closedloop")
+    user.run("export", "mine")
+    assert {path.name for path in (user.folder / "mine").iterdir()} == {
+        name.partition("/")[0] for name in CARRIED
+    }
+    assert "seldon/sklearn closes the loop." in user.run("test-drive")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from closedloop.services.request_logger.settings import Settings
 from tests.manifests.overlay import render
 from tests.manifests.repository import MANIFESTS, objects
 
@@ -51,15 +52,42 @@ def test_every_object_of_both_platforms_is_in_it_but_models_and_foreign_namespac
     assert wanted <= there
 
 
-def test_replicas_of_every_service_are_two_and_kept_through_a_drain() -> None:
-    deployments = [one for one in RENDERED if one["kind"] == "Deployment"]
+def test_every_service_has_two_replicas_or_more_and_keeps_one_through_a_drain() -> None:
+    deployments = {o["metadata"]["name"]: o for o in RENDERED if o["kind"] == "Deployment"}
+    scaled = {
+        one["spec"]["scaleTargetRef"]["name"]: one["spec"]["minReplicas"]
+        for one in RENDERED
+        if one["kind"] == "HorizontalPodAutoscaler"
+    }
     budgets = {
         one["spec"]["selector"]["matchLabels"]["app"]
         for one in RENDERED
-        if one["kind"] == "PodDisruptionBudget"
+        if one["kind"] == "PodDisruptionBudget" and one["metadata"]["namespace"] == "seldon-logs"
     }
-    assert {one["spec"]["replicas"] for one in deployments} == {2}
-    assert budgets == {one["metadata"]["name"] for one in deployments}
+    assert budgets == set(deployments)
+    for name, one in deployments.items():
+        # Said in both places, each would change what the other says.
+        assert ("replicas" in one["spec"]) != (name in scaled)
+        assert one["spec"].get("replicas", scaled.get(name)) >= 2
+
+
+def test_the_request_logger_scales_by_what_it_asks_for_and_its_log_rolls_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scaler = named("HorizontalPodAutoscaler", "seldon-request-logger")["spec"]
+    assert scaler["maxReplicas"] > scaler["minReplicas"]
+    assert [metric["resource"]["name"] for metric in scaler["metrics"]] == ["cpu"]
+    target = named(scaler["scaleTargetRef"]["kind"], scaler["scaleTargetRef"]["name"])
+    (container,) = target["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"]["cpu"] == "500m"
+    for variable in container["env"]:
+        if variable["name"] != "PORT" and "value" in variable:
+            monkeypatch.setenv(variable["name"], variable["value"])
+    settings = Settings()  # which refuses a bound that Elasticsearch would not understand
+    (nodes,) = named("Elasticsearch", "elasticsearch")["spec"]["nodeSets"]
+    assert settings.index_shards == nodes["count"]
+    assert settings.rollover_age
+    assert settings.rollover_size
 
 
 def test_the_broker_is_backed_by_kafka_and_executors_post_to_it() -> None:
@@ -67,6 +95,9 @@ def test_the_broker_is_backed_by_kafka_and_executors_post_to_it() -> None:
     assert broker["metadata"]["annotations"] == {"eventing.knative.dev/broker.class": "Kafka"}
     config = broker["spec"]["config"]
     assert named(config["kind"], config["name"])["metadata"]["namespace"] == config["namespace"]
+    for part in ("receiver", "dispatcher"):
+        budget = named("PodDisruptionBudget", f"kafka-broker-{part}")
+        assert budget["metadata"]["namespace"] == config["namespace"]
     values = yaml.safe_load((FOLDER / "values-seldon-core.yaml").read_text())
     endpoint = values["executor"]["requestLogger"]["defaultEndpoint"]
     assert endpoint.endswith(f".svc.cluster.local/{broker['metadata']['namespace']}/default")

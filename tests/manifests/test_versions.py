@@ -1,4 +1,7 @@
+import json
+import re
 import tomllib
+from collections.abc import Iterator
 
 import pytest
 
@@ -38,3 +41,29 @@ def test_the_executor_is_seldons_of_the_version_that_the_chart_has() -> None:
 def test_the_images_of_ours_that_charts_name_are_those_that_are_built() -> None:
     values = load_values(MANIFESTS / "seldon-core" / "values.yaml")
     assert list(chart_images(values)) == [str(VERSIONS["images"]["executor"])]
+
+
+def versions(entry: object, name: str = "") -> Iterator[str]:
+    """Every version of somebody else's that the file has."""
+    if isinstance(entry, dict):
+        for key, value in entry.items():
+            if key not in {"images", "packages", "minimum", "maximum", "charts", "files"}:
+                yield from versions(value, key)
+    elif name in {"version", "kind"}:
+        yield str(entry)
+    elif name in {"node", "image", "source"}:
+        (found,) = re.findall(r"(?:[:]|knative-v)(v?\d+\.\d+\.\d+)", str(entry))
+        yield found
+
+
+def test_every_version_is_looked_after() -> None:
+    """By one of Renovate's expressions, which write a group as JavaScript does."""
+    text = (MANIFESTS / "versions.yaml").read_text()
+    managers = json.loads((MANIFESTS.parent / ".github" / "renovate.json").read_text())
+    seen = []
+    for manager in managers["customManagers"]:
+        if "versions" in str(manager["managerFilePatterns"]):
+            (pattern,) = manager["matchStrings"]
+            for match in re.finditer(pattern.replace("(?<", "(?P<"), text):
+                seen += re.findall(r"\bv?\d+\.\d+\.\d+", match.group().replace("knative-v", ""))
+    assert sorted(seen) == sorted(versions(VERSIONS))

@@ -62,7 +62,7 @@ def test_a_class_may_come_from_another_file_and_have_a_saved_model_beside_it(fol
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        ("import absent_package\nclass {0}: ...", "needs absent_package, .*: name what brings it"),
+        ("import absent_package\nclass {0}: ...", "needs absent_package, .*: name the package"),
         ("class {0}:\n def __init__(self): open('no')", "{0} cannot be made: FileNotFoundError"),
         ("class {0}:\n def load(self): 1 / 0\n def predict(self): ...", "{0} cannot be made: Zero"),
         ("class {0}: ...", "the class {0} has no method predict: add it"),

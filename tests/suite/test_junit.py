@@ -1,15 +1,11 @@
-from pathlib import Path
 from xml.etree import ElementTree
-
-import xmlschema
 
 from closedloop.platforms.protocol import PartStatus
 from closedloop.suite.junit import junit
 from closedloop.suite.outcome import Failure, Outcome
 from closedloop.suite.report import Report
+from tests.junit_schema import SCHEMA
 from tests.suite.test_report import STARTED
-
-SCHEMA = xmlschema.XMLSchema(str(Path(__file__).with_name("junit.xsd")))
 
 FAILURE = Failure(
     7, "03-07", "assert 1 < 0", "so far \x1b & <b>", "AssertionError\n\x00", "AssertionError: no"

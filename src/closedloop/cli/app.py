@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from closedloop import __version__
-from closedloop.cli import decide, kubeconfig, mirror, parts, traffic, walkthrough
+from closedloop.cli import decide, drive, kubeconfig, live, mirror, parts, traffic, walkthrough
 from closedloop.cli.errors import Group
 from closedloop.cli.options import on_clusters
 
@@ -25,11 +25,13 @@ for _name in ("demo", "run"):
     app.command(_name, rich_help_panel=_WALKTHROUGH, cls=walkthrough.RunCommand)(
         on_clusters(walkthrough.run, installs=True)
     )
+app.command(rich_help_panel=_WALKTHROUGH)(on_clusters(live.live, installs=True))
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.slides)
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.site)
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.same)
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.export)
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.up, installs=True))
+app.command("test-drive", rich_help_panel=_PLATFORM)(on_clusters(drive.drive, installs=True))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.status))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.logs))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.down))

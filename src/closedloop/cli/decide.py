@@ -12,13 +12,13 @@ from rich.table import Table
 
 from closedloop.cli.errors import CommandError
 from closedloop.cli.options import (
-    LOG,
     ModelArgument,
     NamespaceOption,
     PlatformName,
     PlatformOption,
     open_platform,
 )
+from closedloop.platforms.parts import LOG
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch

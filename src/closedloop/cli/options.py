@@ -12,11 +12,6 @@ import typer
 
 from closedloop.platforms.protocol import Platform
 
-# Services that commands talk to, as `Platform.url` names them.
-GATEWAY = "istio-system/istio-ingressgateway"
-LOG = "seldon-logs/elasticsearch"
-PROMETHEUS = "monitoring/monitoring-kube-prometheus-prometheus"
-
 
 class PlatformName(StrEnum):
     """Where the suite runs."""

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from closedloop.cli.errors import CommandError
-from closedloop.cli.options import PROMETHEUS, PlatformName, PlatformOption, open_platform
+from closedloop.cli.options import PlatformName, PlatformOption, open_platform
 from closedloop.cli.table import not_counted_table, print_status, print_table
-from closedloop.platforms.parts import named
+from closedloop.platforms.parts import PROMETHEUS, named
 from closedloop.platforms.protocol import Platform, PlatformError
 
 # Recorded by manifests/monitoring/rules.yaml.

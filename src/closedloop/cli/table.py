@@ -6,8 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from closedloop.loop.keys import DEAD_LETTERS
-from closedloop.loop.scoring.said import ADVICE
+from closedloop.log.mapping import advice
 from closedloop.platforms.protocol import PartStatus
 
 _ENDLESS = 100_000
@@ -32,14 +31,6 @@ def print_table(table: Table) -> None:
         wide = Console(width=_ENDLESS)
         console = Console(width=wide.measure(table).maximum)
     console.print(table)
-
-
-# Each reason for being unscorable has advice of its own.
-_BY_OUTCOME = {
-    "unmatched": "no answer is known for it: send the Seldon-Puid of the prediction with it",
-    "refused": f"see index {DEAD_LETTERS} for each (counted since the metrics server started)",
-    "dead_letter": f"see index {DEAD_LETTERS} for each (counted since the logger started)",
-}
 
 
 def status_table(parts: Iterable[PartStatus]) -> Table:
@@ -80,8 +71,7 @@ def not_counted_table(found: Iterable[tuple[Mapping[str, str], float]]) -> Table
     for labels, count in found:
         owner = "/".join(labels.get(name, "") for name in names)
         outcome, reason = labels.get("outcome", ""), labels.get("reason", "")
-        advice = _BY_OUTCOME.get(outcome) or ADVICE.get(reason, "")
-        rows.append((owner, outcome, reason, f"{count:.0f}", advice))
+        rows.append((owner, outcome, reason, f"{count:.0f}", advice(outcome, reason)))
     for row in sorted(rows):
         table.add_row(*map(Text, row))
     return table

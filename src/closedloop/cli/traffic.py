@@ -10,13 +10,13 @@ from rich.progress import Progress
 
 from closedloop.cli.errors import CommandError
 from closedloop.cli.options import (
-    GATEWAY,
     ModelArgument,
     NamespaceOption,
     PlatformName,
     PlatformOption,
     open_platform,
 )
+from closedloop.platforms.parts import GATEWAY
 from closedloop.seldon import gateway_path
 
 

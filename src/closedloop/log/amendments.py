@@ -13,6 +13,7 @@ from typing import cast
 import requests
 from elasticsearch import Elasticsearch
 
+from closedloop.log.blocking import read_now
 from closedloop.log.mapping import declared_outputs
 from closedloop.log.pages import open_log
 from closedloop.loop.documents import feedback_in, read_document, row_in
@@ -116,8 +117,8 @@ def audit_trail(
     """
     log = open_log(client, namespace, deployment, predictor)
     name = document_id(request_id, row or 0, rows=1 if row is None else 2)
-    found = client.mget(index=log.index, ids=log.names(name))["docs"]
-    ours = [each["_source"] for each in found if each["found"] and log.holds(each["_source"])]
+    found = read_now(client, [(log.index, each) for each in log.names(name)]).values()
+    ours = [each.source for each in found if each is not None and log.holds(each.source)]
     if not ours:
         raise LookupError(
             f"{name} is not in index {log.index}: check the request id, and the row of a batch"

@@ -26,10 +26,11 @@ from tenacity import (
     wait_exponential,
 )
 
+from closedloop.log.blocking import merge_now
 from closedloop.log.mapping import TEMPLATES, declared_outputs
 from closedloop.log.records import Refused, Row, read
 from closedloop.log.repeats import Repeated, without_repeats
-from closedloop.log.store import End, Place, merge_now
+from closedloop.log.store import End, Place
 from closedloop.loop.documents import merge
 from closedloop.loop.events import Event
 from closedloop.loop.keys import INDEX_PATTERN, Predictor

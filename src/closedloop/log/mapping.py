@@ -17,8 +17,11 @@ from closedloop.log.operations import FIRST_WRITE
 from closedloop.log.templates import Template, template
 from closedloop.loop.keys import DEAD_LETTERS, INDEX_PATTERN, OWNER
 from closedloop.loop.output import Outputs, read_outputs
+from closedloop.loop.scoring.said import ADVICE
 from closedloop.loop.scoring.verdict import SUMS
 
+LOG = "closedloop-inference-log"
+"""The name of the log's template, and of its lifecycle policy where logs roll over."""
 OUTPUTS = "closedloop-outputs"
 """The declarations by which the log is scored: a document for each, named as it is in the file."""
 
@@ -54,7 +57,7 @@ _FEEDBACK = ("truth", "request", "response", "other")
 
 
 TEMPLATES: Mapping[str, Template] = {
-    "closedloop-inference-log": template(
+    LOG: template(
         INDEX_PATTERN,
         {
             "@timestamp": _DATE,
@@ -110,6 +113,26 @@ TEMPLATES: Mapping[str, Template] = {
 }
 
 
+def in_shards(shards: int) -> Mapping[str, Template]:
+    """The templates, with so many primary shards for each index of the log."""
+    body = TEMPLATES[LOG]
+    inner = body["template"]
+    settings = {**inner["settings"], "number_of_shards": shards}
+    return {**TEMPLATES, LOG: {**body, "template": {**inner, "settings": settings}}}
+
+
+def rollover_policy(age: str, size: str) -> dict[str, object]:
+    """The policy by which a log's newest index makes place for a new one.
+
+    It does when it is as old as `age`, such as `30d`, or a primary shard of it as large as `size`,
+    such as `30gb`, whichever comes first; "" for no such bound. Older indices stay: a truth may
+    still come for an answer in them.
+    """
+    bounds = {"max_age": age, "max_primary_shard_size": size}
+    rollover = {name: bound for name, bound in bounds.items() if bound}
+    return {"phases": {"hot": {"actions": {"rollover": rollover}}}}
+
+
 def declared_outputs(client: Elasticsearch) -> Outputs:
     """The declared output of each predictor. Raises the client's errors."""
     found = client.search(
@@ -120,3 +143,16 @@ def declared_outputs(client: Elasticsearch) -> Outputs:
         ignore_unavailable=True,
     )
     return read_outputs({hit["_id"]: hit["_source"]["output"] for hit in found["hits"]["hits"]})
+
+
+# Of outcomes other than `unscorable`, for which each reason has advice of its own.
+_BY_OUTCOME = {
+    "unmatched": "no answer is known for it: send the Seldon-Puid of the prediction with it",
+    "refused": f"see index {DEAD_LETTERS} for each (counted since the metrics server started)",
+    "dead_letter": f"see index {DEAD_LETTERS} for each (counted since the logger started)",
+}
+
+
+def advice(outcome: str, reason: str) -> str:
+    """The remedy for feedback that did not count, by outcome and reason; empty if unknown."""
+    return _BY_OUTCOME.get(outcome) or ADVICE.get(reason, "")

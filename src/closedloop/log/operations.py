@@ -22,11 +22,15 @@ _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A document as Elasticsearch has it, and the version that a write must replace."""
+    """A document as Elasticsearch has it, and the version that a write must replace.
+
+    `index` is where it is, if that is not the index of its key, which may be an alias.
+    """
 
     source: Document
     seq_no: int
     primary_term: int
+    index: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,13 @@ def put(key: Key, known: Known | None, document: Document, pieces: int = 1) -> O
 
     Raises ValueError for a number that JSON does not have, RecursionError for too deep a nesting.
     """
-    action = {"create": _at(key)} if known is None else {"index": {**_at(key), **_version(known)}}
+    action = {"create": _at(key)} if known is None else {"index": _version(key, known)}
     return Operation(key, f"{_encode(action)}\n{_encode(document)}\n".encode(), pieces)
 
 
 def delete(key: Key, known: Known) -> Operation:
     """The removal of just the version of a document that was read."""
-    action = {"delete": {**_at(key), **_version(known)}}
+    action = {"delete": _version(key, known)}
     return Operation(key, f"{_encode(action)}\n".encode())
 
 
@@ -119,5 +123,6 @@ def _at(key: Key) -> dict[str, object]:
     return {"_index": key[0], "_id": key[1]}
 
 
-def _version(known: Known) -> dict[str, object]:
-    return {"if_seq_no": known.seq_no, "if_primary_term": known.primary_term}
+def _version(key: Key, known: Known) -> dict[str, object]:
+    at = _at((known.index or key[0], key[1]))
+    return {**at, "if_seq_no": known.seq_no, "if_primary_term": known.primary_term}

@@ -3,22 +3,25 @@
 A document is only replaced as it was read. If another writer was faster, it is read and merged
 again, so that nothing is lost and nothing is doubled, however many write at once. Neither `_mget`
 nor `_bulk` needs a refresh: `_mget` sees every acknowledged write, refreshed or not.
+
+A log may be an alias over several indices, of which the newest takes new documents
+(Elasticsearch's rollover). A document is looked for in each of them, and changed where it is.
 """
 
 import asyncio
 import random
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
-from elasticsearch import ApiError, AsyncElasticsearch, Elasticsearch
+from elasticsearch import ApiError, AsyncElasticsearch
 
-from closedloop.log.operations import Key, Known, Operation, Result, groups, logged, put
+from closedloop.log.operations import Key, Known, Operation, Result, delete, groups, logged, put
 from closedloop.log.templates import IndexTemplates
 from closedloop.loop.events import InvalidEvent
-from closedloop.loop.keys import Predictor, index_name, kept_apart
+from closedloop.loop.keys import INDEX_PATTERN, Predictor, index_name, kept_apart
 from closedloop.loop.sections import Document, predictor_of
 
 Place = tuple[Predictor, str]
@@ -27,11 +30,12 @@ Change = Callable[[Document | None], Document | None]
 """Makes the document that should be there of the one that is, None for none; changes neither."""
 
 _Where = TypeVar("_Where", Key, Place)
-_T = TypeVar("_T")
 
 ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait under 2 s
 _LONGEST_PAUSE = 1.0
+_OUTCOMES = "items.*.status,items.*.error.reason,items.create._index"
 _FIELDS = ("_index", "_id", "_seq_no", "_primary_term", "_source", "error.type")
+_DOUBLED = Result(409, "an older index of the log has the document")
 # A document of another writer may lack fields, or have them of another shape; JSON has no infinity.
 UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 
@@ -91,26 +95,38 @@ class Documents:
         self._client = client
         self._templates = templates
         self._sleep = sleep
+        self._rolled: dict[str, list[str]] = {}  # the indices of each alias, the oldest first
+        self._stale = True
 
     async def read(self, keys: Sequence[Key]) -> Found:
         """The documents with these keys, None for one that does not exist.
 
         One whose index cannot be read now is left out.
         """
+        if self._stale:
+            await self.look_for_rollovers()
+        asked = [(key, index) for key in keys for index in self._rolled.get(key[0], key[:1])]
         found = await self._client.mget(
-            docs=[{"_index": index, "_id": name} for index, name in keys],
+            docs=[{"_index": index, "_id": key[1]} for key, index in asked],
             filter_path=[f"docs.{field}" for field in _FIELDS],
         )
         documents: dict[Key, Known | None] = {}
         absent: set[str] = set()
-        for key, item in zip(keys, found["docs"], strict=True):
-            if "_source" in item:
-                documents[key] = Known(item["_source"], item["_seq_no"], item["_primary_term"])
-            elif "error" not in item:
-                documents[key] = None
-            elif item["error"]["type"] == "index_not_found_exception":
-                documents[key] = None
+        unread: set[Key] = set()
+        for (key, _), item in zip(asked, found["docs"], strict=True):
+            if "_source" in item and documents.get(key) is None:  # of two the older one counts
+                at = item["_seq_no"], item["_primary_term"], item["_index"]
+                documents[key] = Known(item["_source"], *at)
+            documents.setdefault(key, None)
+            error = item["error"]["type"] if "error" in item else None
+            if error == "index_not_found_exception" and key[0] not in self._rolled:
                 absent.add(key[0])
+            elif error is not None:
+                unread.add(key)
+        for key in unread:
+            self._stale = True
+            if documents[key] is None:
+                del documents[key]
         if absent and self._templates is not None:
             await self._templates.put()
         return Found(documents, absent)
@@ -145,7 +161,7 @@ class Documents:
             answer = await self._client.perform_request(
                 "POST",
                 "/_bulk",
-                params={"filter_path": "items.*.status,items.*.error.reason", "timeout": "5s"},
+                params={"filter_path": _OUTCOMES, "timeout": "5s"},
                 headers={"accept": "application/json", "content-type": "application/x-ndjson"},
                 body=[operation.lines for operation in operations],
             )
@@ -157,11 +173,56 @@ class Documents:
                 return [Result(error.meta.status, str(error))]
             half = len(operations) // 2
             return [*await self.write(operations[:half]), *await self.write(operations[half:])]
+        landed: dict[Key, str] = {}  # of new documents
+        results = []
+        for operation, item in zip(operations, answer["items"], strict=True):
+            name = operation.key[0]
+            for action, said in item.items():
+                result = Result(said["status"], said.get("error", {}).get("reason", ""))
+                results.append(result)
+                index = said.get("_index", name)
+                if action == "create" and result.conflict and name in self._rolled:
+                    self._stale = True  # it may be in an index that is not known here
+                elif result.written and index not in (name, *self._rolled.get(name, ())):
+                    landed[operation.key] = index
+        doubled = await self._take_back(landed) if landed else set()
         return [
-            Result(said["status"], said.get("error", {}).get("reason", ""))
-            for item in answer["items"]
-            for said in item.values()
+            _DOUBLED if operation.key in doubled else result
+            for operation, result in zip(operations, results, strict=True)
         ]
+
+    async def look_for_rollovers(self) -> None:
+        """Learn which logs are aliases, and of which indices."""
+        path, headers = f"/{INDEX_PATTERN}/_alias", {"accept": "application/json"}
+        answer = await self._client.perform_request("GET", path, headers=headers)
+        rolled: dict[str, list[str]] = defaultdict(list)
+        for index in sorted(answer.body):
+            for alias in answer.body[index]["aliases"]:
+                rolled[alias].append(index)
+        self._rolled, self._stale = dict(rolled), False
+
+    async def rolled_over(self, keys: Iterable[Key]) -> bool:
+        """Whether a log of these documents has older indices than the one that takes new ones."""
+        if self._stale:
+            await self.look_for_rollovers()
+        return any(len(self._rolled.get(name, ())) > 1 for name in {key[0] for key in keys})
+
+    async def _take_back(self, landed: Mapping[Key, str]) -> set[Key]:
+        """Delete those of the new documents that an older index has as well.
+
+        They were created in an index that was not known when they were looked for, so that
+        another writer may have created them in between, before the rollover.
+        """
+        await self.look_for_rollovers()
+        doubled: set[Key] = set()
+        for (name, said), new in landed.items():
+            older = [(index, said) for index in self._rolled.get(name, ()) if index != new]
+            found = (await self.read([*older, (new, said)])).documents if older else {}
+            mine = found.pop((new, said), None)
+            if mine is not None and any(found.values()):
+                await self.write([delete((new, said), mine)])
+                doubled.add((name, said))
+        return doubled
 
     async def merge(self, changes: Mapping[Place, Change]) -> dict[Place, Ended]:
         """Bring documents of the inference log up to date, each where its owner has it."""
@@ -214,15 +275,6 @@ class Documents:
         return ended | {where: Ended(End.GIVEN_UP, errors.get(where, "")) for where in left}
 
 
-def merge_now(client: Elasticsearch, changes: Mapping[Place, Change]) -> dict[Place, Ended]:
-    """`Documents.merge` by a client that blocks, with no event loop of its own.
-
-    Raises one of `templates.UNAVAILABLE`.
-    """
-    documents = Documents(cast(AsyncElasticsearch, _Blocking(client)), sleep=_sleep_now)
-    return _at_once(documents.merge(changes))
-
-
 def pause(attempt: int) -> float:
     """Seconds before the next attempt: doubled each time, at random so that two part ways."""
     return random.uniform(0.5, 1) * min(_LONGEST_PAUSE, 0.01 * 2.0 ** min(attempt, 10))
@@ -246,29 +298,3 @@ def _is_of(known: Known, owner: Predictor) -> bool:
         return predictor_of(known.source) == owner
     except InvalidEvent:
         return False
-
-
-class _Blocking:
-    """A client whose calls are awaited, and done when they are made."""
-
-    def __init__(self, client: Elasticsearch) -> None:
-        self._client = client
-
-    async def mget(self, **asked: Any) -> Any:
-        return self._client.mget(**asked)
-
-    async def perform_request(self, *asked: Any, **more: Any) -> Any:
-        return self._client.perform_request(*asked, **more)
-
-
-async def _sleep_now(seconds: float) -> None:
-    time.sleep(seconds)  # noqa: ASYNC251 - there is no event loop that it could hold up
-
-
-def _at_once(work: Coroutine[Any, Any, _T]) -> _T:
-    """The result of a coroutine that waits for nothing."""
-    try:
-        work.send(None)
-    except StopIteration as stop:
-        return cast(_T, stop.value)
-    raise RuntimeError("a call to a client that blocks was not done when it was made")

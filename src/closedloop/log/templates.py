@@ -34,11 +34,20 @@ def template(pattern: str, properties: Mapping[str, object]) -> Template:
 
 
 class IndexTemplates:
-    """The templates a service needs, by name, and whether they were in place."""
+    """The templates a service needs, by name, and whether they were in place.
 
-    def __init__(self, client: AsyncElasticsearch, templates: Mapping[str, Template]) -> None:
+    `policies` are put with them, by name: policies of index lifecycle management.
+    """
+
+    def __init__(
+        self,
+        client: AsyncElasticsearch,
+        templates: Mapping[str, Template],
+        policies: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self._client = client
         self._templates = templates
+        self._policies = policies or {}
         self._reason: str | None = "the index templates are not in place yet"
 
     def why_not_ready(self) -> str | None:
@@ -50,7 +59,9 @@ class IndexTemplates:
         return self._reason
 
     async def put(self) -> None:
-        """Put every template. Raises one of `UNAVAILABLE`."""
+        """Put every policy and template. Raises one of `UNAVAILABLE`."""
+        for name, policy in self._policies.items():
+            await self._client.ilm.put_lifecycle(name=name, policy=policy)
         for name, body in self._templates.items():
             await self._client.indices.put_index_template(name=name, **body)
         _log.info("index templates put", names=list(self._templates))

@@ -26,7 +26,7 @@ _UNFIT = re.compile(r"[^a-z0-9]+")
 
 
 class FolderError(Exception):
-    """A folder that holds no model to serve; one sentence: what, which value, what to do."""
+    """A folder that holds no model to serve; a sentence with the value and the remedy."""
 
 
 def interface(folder: Path) -> str:
@@ -67,10 +67,10 @@ def check(name: str) -> None:
         raise
     except ModuleNotFoundError as error:
         raise FolderError(
-            f"the model needs {error.name}, which is not installed: name what brings it in"
-            f" {REQUIREMENTS}"
+            f"the model needs {error.name}, which is not installed: name the package"
+            f" that brings it in {REQUIREMENTS}"
         ) from None
-    except Exception as error:  # noqa: BLE001  # the model's own, whatever it is
+    except Exception as error:  # noqa: BLE001  # the model's own, of any kind
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise FolderError(f"{named} cannot be made: {text}: correct it") from None
     if not any(callable(getattr(made, each, None)) for each in _PREDICTS):

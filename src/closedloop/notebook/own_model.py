@@ -1,6 +1,6 @@
 """A model of one's own: its rows and truths, its declaration, its objects, and its answers judged.
 
-What its folder holds is in `closedloop.models.own`.
+`closedloop.models.own` says which files its folder holds.
 """
 
 import copy
@@ -29,7 +29,7 @@ _PLACEHOLDER = "your-model"  # in the files of examples/
 
 
 class OwnModelError(Exception):
-    """A declaration or a row that cannot be used; one sentence: what, which value, what to do."""
+    """A declaration or a row that cannot be used; a sentence with the value and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Rows:
 def read_rows(path: Path, truth: str) -> Rows:
     """The rows of a CSV file with a heading, whose column `truth` has the truths.
 
-    What reads as a number is one. Raises `OwnModelError`.
+    Cells that read as numbers are numbers. Raises `OwnModelError`.
     """
     rows, truths = [], []
     try:

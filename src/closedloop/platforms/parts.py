@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 
 from closedloop.platforms.protocol import PlatformError
 
+# Services that commands and the live page talk to, as `Platform.url` names them.
+GATEWAY = "istio-system/istio-ingressgateway"
+LOG = "seldon-logs/elasticsearch"
+PROMETHEUS = "monitoring/monitoring-kube-prometheus-prometheus"
+
 
 @dataclass(frozen=True, slots=True)
 class Login:

@@ -15,18 +15,14 @@ def _install(open_platform: Open) -> None:
     install_everything(open_platform(), lambda *_: None)
 
 
-def test_on_a_context_no_cluster_is_made(on_context: Open, programs: StandIns) -> None:
-    _install(on_context)
-    assert not programs.calls("kind")
-    assert not programs.calls("docker")
-    assert all("--kube-context test" in line for line in programs.calls("helm upgrade"))
-
-
-def test_on_a_context_down_leaves_exactly_what_was_there(
+def test_on_a_context_no_cluster_is_made_and_down_leaves_exactly_what_was_there(
     on_context: Open, programs: StandIns, fake: FakeApi
 ) -> None:
     before = {key: each["metadata"]["uid"] for key, each in fake.objects.items()}
     _install(on_context)
+    assert not programs.calls("kind")
+    assert not programs.calls("docker")
+    assert all("--kube-context test" in line for line in programs.calls("helm upgrade"))
     assert len(fake.objects) > len(before) + 40
     on_context().down()
     assert {key: each["metadata"]["uid"] for key, each in fake.objects.items()} == before
@@ -46,7 +42,9 @@ def test_a_kind_that_went_with_its_definition_is_no_longer_asked_for(
 
 def test_what_charts_leave_without_a_word_is_removed_too(on_context: Open, fake: FakeApi) -> None:
     fake.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}})
-    _install(on_context)
+    on_context().apply("namespaces")
+    for part in ("istio", "monitoring"):
+        on_context().install(part)
     for name in ("istio-ca-root-cert", "istio-ca-crl"):
         metadata = {"name": name, "namespace": "default"}
         fake.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
@@ -121,7 +119,8 @@ def test_down_may_be_interrupted(on_context: Open, programs: StandIns, fake: Fak
 
 
 def test_images_come_from_the_mirror(on_context: Open, programs: StandIns, fake: FakeApi) -> None:
-    _install(on_context)
+    on_context().apply("namespaces", "request-logger/deployment.yaml")
+    on_context().install("istio")
     logger = fake.get("Deployment", "seldon-request-logger", "seldon-logs")
     assert logger is not None
     (container,) = logger["spec"]["template"]["spec"]["containers"]

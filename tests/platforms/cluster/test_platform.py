@@ -21,7 +21,9 @@ def _releases(programs: StandIns) -> list[str]:
     return [line.split()[3] for line in programs.calls("helm upgrade")]
 
 
-def test_installs_everything_in_order(on_kind: Open, programs: StandIns, fake: FakeApi) -> None:
+def test_installs_everything_in_order_and_a_second_run_changes_nothing(
+    on_kind: Open, programs: StandIns, fake: FakeApi
+) -> None:
     _install(on_kind)
     changing = [line for line in programs.calls() if not line.startswith("helm get")]
     created = next(i for i, line in enumerate(changing) if line.startswith("kind create"))
@@ -38,6 +40,14 @@ def test_installs_everything_in_order(on_kind: Open, programs: StandIns, fake: F
     assert fake.names("Broker") == {"default"}
     assert fake.names("Deployment") >= {"seldon-request-logger", "alert-logger"}
 
+    before = {key: each["metadata"]["resourceVersion"] for key, each in fake.objects.items()}
+    programs.forget()
+    _install(on_kind)
+    after = {key: each["metadata"]["resourceVersion"] for key, each in fake.objects.items()}
+    assert after == before
+    words = ("helm upgrade", "helm pull", "kind create", "kind delete", "helm uninstall")
+    assert not [line for line in programs.calls() if line.startswith(words)]
+
 
 def test_the_cluster_gets_its_image_by_digest_and_its_ports(
     on_kind: Open, programs: StandIns, home: Path
@@ -47,17 +57,6 @@ def test_the_cluster_gets_its_image_by_digest_and_its_ports(
     assert "--image kindest/node:v1.35.8@sha256:" in line
     assert "manifests/kind/values-cluster.yaml" in line
     assert f"--kubeconfig {home}/cluster/kubeconfig" in line
-
-
-def test_a_second_run_changes_nothing(on_kind: Open, programs: StandIns, fake: FakeApi) -> None:
-    _install(on_kind)
-    before = {key: each["metadata"]["resourceVersion"] for key, each in fake.objects.items()}
-    programs.forget()
-    _install(on_kind)
-    after = {key: each["metadata"]["resourceVersion"] for key, each in fake.objects.items()}
-    assert after == before
-    changing = ("helm upgrade", "helm pull", "kind create", "kind delete", "helm uninstall")
-    assert not [line for line in programs.calls() if line.startswith(changing)]
 
 
 def test_a_release_is_installed_from_an_archive_with_its_values(
@@ -142,7 +141,7 @@ def test_upstreams_probes_are_patient_on_a_busy_node(on_kind: Open, fake: FakeAp
 def test_a_changed_version_is_an_upgrade_and_replaces_seldons_manager(
     on_kind: Open, programs: StandIns, fake: FakeApi
 ) -> None:
-    _install(on_kind)
+    on_kind().install("seldon-core")
     releases = programs.state["releases"]
     releases["seldon-system/seldon-core"]["version"] = "1.17.0"
     programs.change(releases=releases)
@@ -186,7 +185,7 @@ def test_a_chart_that_is_not_ready_says_why(
 def test_down_deletes_the_kind_cluster_and_nothing_else(
     on_kind: Open, programs: StandIns, fake: FakeApi
 ) -> None:
-    _install(on_kind)
+    on_kind().install("istio")
     fake.requests.clear()
     platform = on_kind()
     platform.down()
@@ -219,7 +218,9 @@ def test_unknown_parts_are_named(on_kind: Open, programs: StandIns) -> None:
 
 
 def test_status_has_a_row_for_each_workload(on_kind: Open) -> None:
-    _install(on_kind)
+    on_kind().apply("namespaces")
+    for part in ("istio", "elasticsearch"):
+        on_kind().install(part)
     rows = {row.part: row for row in on_kind().status()}
     assert rows["seldon-logs/elasticsearch"].state == "ready"
     assert rows["seldon-logs/elasticsearch"].url == "http://127.0.0.1:9200"
@@ -228,7 +229,7 @@ def test_status_has_a_row_for_each_workload(on_kind: Open) -> None:
 
 
 def test_kill_deletes_the_pods_at_once_and_waits_for_new_ones(on_kind: Open, fake: FakeApi) -> None:
-    _install(on_kind)
+    on_kind().apply("namespaces", "request-logger/deployment.yaml")
     logger = {"app": "seldon-request-logger"}
     _pod(fake, "logger-1", "seldon-logs", logger)
     _pods_follow(fake, "seldon-request-logger", "seldon-logs", after="DELETE")
@@ -239,7 +240,7 @@ def test_kill_deletes_the_pods_at_once_and_waits_for_new_ones(on_kind: Open, fak
 
 
 def test_logs_are_those_of_the_workloads_pods(on_kind: Open, fake: FakeApi) -> None:
-    _install(on_kind)
+    on_kind().apply("namespaces", "request-logger/deployment.yaml")
     _pod(fake, "logger-1", "seldon-logs", {"app": "seldon-request-logger"})
     fake.logs["logger-1/main"] = "one\ntwo\n"
     assert on_kind().logs("seldon-logs/seldon-request-logger") == "one\ntwo\n"
@@ -253,27 +254,33 @@ class _Interrupted(KeyboardInterrupt):
 
 
 @pytest.mark.timeout(300)  # two dozen runs, each with dozens of processes
+@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.nightly)])
 def test_interrupted_at_every_step_it_ends_up_the_same(
-    on_kind: Open, programs: StandIns, fake: FakeApi, monkeypatch: pytest.MonkeyPatch
+    stride: int,
+    on_kind: Open,
+    programs: StandIns,
+    fake: FakeApi,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Every change is once done and then interrupted; the next run must get past it.
+    # Every `stride`th change is once done and then interrupted; the next run must get past it.
     seen: set[str] = set()
     real_run, real_apply = commands.run, Api.apply
 
+    def interrupt_once(step: str) -> None:
+        if step not in seen:
+            seen.add(step)
+            if len(seen) % stride == 0:
+                raise _Interrupted
+
     def run(argv: Any, **options: Any) -> str:
         said = real_run(argv, **options)
-        step = " ".join(argv[:4])
-        if argv[1] in {"create", "load", "upgrade", "build", "pull"} and step not in seen:
-            seen.add(step)
-            raise _Interrupted
+        if argv[1] in {"create", "load", "upgrade", "build", "pull"}:
+            interrupt_once(" ".join(argv[:4]))
         return said
 
     def apply(self: Api, document: Any, **options: Any) -> Any:
         result = real_apply(self, document, **options)
-        step = str(document["kind"])
-        if step not in seen:
-            seen.add(step)
-            raise _Interrupted
+        interrupt_once(str(document["kind"]))
         return result
 
     for module in (helm, kind):

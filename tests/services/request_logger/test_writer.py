@@ -1,7 +1,7 @@
 """A batch is answered in time, whatever becomes of the one after it."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import cast
 
 import pytest
@@ -28,6 +28,12 @@ class Stalling:
     async def read(self, keys: Sequence[Key]) -> Found:
         await self._stall("read")
         return Found(dict.fromkeys(keys), set())
+
+    async def rolled_over(self, keys: Iterable[Key]) -> bool:
+        return False
+
+    async def begin(self, logs: Iterable[str]) -> None:
+        pass
 
     async def without_room(self, absent: Collection[str], most: int) -> list[str]:
         return []

@@ -1,4 +1,4 @@
-"""A model of one's own, from a folder to what an image is made of, the same on every platform.
+"""A model of one's own, from its folder to the contents of its image, on every platform alike.
 
 The image is named by the content of the folder, so that another content is another image and
 the pods of a deployment that names it are replaced.
@@ -23,7 +23,7 @@ WRAPPER = Path("docker") / "model" / "requirements.in"
 LOCK = Path("docker") / "iris" / "requirements.txt"
 _COMPILED = "__pycache__"
 _RESOLVE = 600.0  # seconds, over a slow line
-# What pip is told of indices by its environment, under the names that uv has for it.
+# pip's variables about indices, and uv's for the same.
 _PIP = {
     "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
     "PIP_EXTRA_INDEX_URL": "UV_INDEX",
@@ -34,7 +34,7 @@ _PIP = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the image of a model is made of: its folder, and the lock of all that it needs."""
+    """The contents of a model's image: its folder, and the lock of all that it needs."""
 
     folder: Path
     image: str
@@ -49,7 +49,7 @@ class Source:
 
 
 def source_of(folder: Path, root: Path, locks: Path) -> Source:
-    """The source of a folder's image. What its requirements need is resolved once, into `locks`.
+    """The source of a folder's image. Requirements are resolved once, and kept in `locks`.
 
     The wrapper's own requirements are those of the checkout `root`, and so are versions that its
     models' lock names, where nothing else is asked for. Raises `PlatformError` with one sentence
@@ -62,7 +62,7 @@ def source_of(folder: Path, root: Path, locks: Path) -> Source:
     requirements = folder / REQUIREMENTS
     if not requirements.is_file():
         raise PlatformError(
-            f"{folder} has no {REQUIREMENTS}: add one that names what the model imports, or an"
+            f"{folder} has no {REQUIREMENTS}: add one that names the model's packages, or an"
             " empty one"
         )
     about = [path.read_bytes() for path in (requirements, root / WRAPPER, root / LOCK)]
@@ -112,7 +112,7 @@ def _resolved(requirements: Path, root: Path, scratch: Path) -> str:
     """The lock of a model's requirements and the wrapper's. Raises `PlatformError`."""
     universal = ("--universal", "--python-version", "3.11", "--no-header", "--no-annotate")
     with tempfile.TemporaryDirectory(prefix=".", dir=scratch) as name:
-        # uv keeps to what the file that it writes says already, where that is possible.
+        # uv keeps versions that the file which it writes has already, where that is possible.
         lock = Path(shutil.copy(root / LOCK, name))
         options = ("--quiet", *universal, *no_index(os.environ), "--output-file", str(lock))
         try:
@@ -139,7 +139,7 @@ def _resolved(requirements: Path, root: Path, scratch: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files of a folder and below, in order, without what is hidden or compiled."""
+    """The files of a folder and below, in order, without hidden and compiled ones."""
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts
         if path.is_file() and not any(part[0] == "." or part == _COMPILED for part in inside):

@@ -17,7 +17,7 @@ _PUSH = 1800.0
 _TRY = 180.0
 # Not of the package in an image: a wheel's copy of the checkout.
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "checkout")
-# What a build is told of indices and proxies, where the environment says so.
+# Indices and proxies, of which a build is told where the environment has them.
 _TOLD = (
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
@@ -27,8 +27,8 @@ _TOLD = (
 def provide(source: Source, root: Path, kind: Kind | None, registry: str, mirror: str) -> str:
     """The image of a model, where the nodes find it, by the name that a manifest has for it.
 
-    It is pushed to `registry`, or to the `mirror` from which every pod's image is taken
-    whatever its name says; without either it is put onto the node of a `kind` cluster of ours.
+    It is pushed to `registry`, or to the `mirror` from which the image of every pod is
+    taken; without either it is put onto the node of a `kind` cluster of ours.
     Raises `PlatformError`.
     """
     if kind is None and not (registry or mirror):
@@ -53,7 +53,7 @@ def _make(source: Source, image: str, root: Path) -> None:
         (context / "requirements.txt").write_text(source.lock, encoding="utf-8")
         package = Path(closedloop.__file__).parent
         shutil.copytree(package, context / "closedloop", ignore=_LEFT_OUT)
-        for path in context.rglob("*"):  # whoever the pod runs as may read them
+        for path in context.rglob("*"):  # any user of a pod may read them
             path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o644))
         told = [f"--build-arg={each}" for each in _TOLD if os.environ.get(each)]
         build(image, root / _FOLDER / "Dockerfile", context, told)

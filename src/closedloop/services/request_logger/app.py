@@ -8,7 +8,7 @@ from aiohttp import web
 from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry
 
-from closedloop.log.mapping import TEMPLATES
+from closedloop.log.mapping import LOG, in_shards, rollover_policy
 from closedloop.log.templates import IndexTemplates
 from closedloop.services.kit import service
 from closedloop.services.kit.declarations import DeclaredOutputs
@@ -33,11 +33,13 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
         request_timeout=settings.deadline_seconds,
         max_retries=0,  # a retry is decided where it is known which documents were written
     )
-    templates = IndexTemplates(client, TEMPLATES)
+    age, size = settings.rollover_age, settings.rollover_size
+    policies = {LOG: rollover_policy(age, size)} if age or size else {}
+    templates = IndexTemplates(client, in_shards(settings.index_shards), policies)
     backlog = Backlog(settings.queue_events, settings.queue_bytes)
     metrics = Metrics(registry, lambda: len(backlog), settings.max_predictors)
     declared = DeclaredOutputs(settings.model_outputs, registry)
-    store = Store(client, templates)
+    store = Store(client, templates, lifecycle=LOG if policies else "")
     rejoin = Rejoin(store, metrics, declared.of)
     rescore = Rescore(store, metrics, declared)
     writer = Writer(store, metrics, settings, declared.of, rejoin.hint)

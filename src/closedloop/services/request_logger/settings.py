@@ -1,5 +1,7 @@
 """Environment of the request logger."""
 
+from pydantic import Field
+
 from closedloop.loop.observation import MOST_BYTES
 from closedloop.services.kit import service
 
@@ -17,10 +19,18 @@ class Settings(service.Settings):
     `model_outputs` is the folder of the declared outputs; `max_predictors` is how
     many indices of the log there may be, past which a new predictor's events are
     dead letters.
+
+    `index_shards` is how many primary shards an index of the log has that is created from now on.
+    With `rollover_age` or `rollover_size` a log that begins from now on is an alias, and its newest
+    index makes place for a new one at that age, or when a primary shard is that large
+    (Elasticsearch's units: `30d`, `30gb`).
     """
 
     model_outputs: str = ""
     max_predictors: int = 200
+    index_shards: int = Field(1, ge=1)
+    rollover_age: str = Field("", pattern=r"^([1-9]\d*[smhd])?$")
+    rollover_size: str = Field("", pattern=r"^([1-9]\d*[kmgt]?b)?$")
     elasticsearch_url: str = "http://127.0.0.1:9200"
     batch_milliseconds: float = 0
     batch_events: int = 2000

@@ -1,12 +1,15 @@
 """The inference log as the request logger uses it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+
+from elasticsearch import AsyncElasticsearch
 
 from closedloop.log.counts import Buckets
 from closedloop.log.mapping import OUTPUTS
 from closedloop.log.operations import Key
 from closedloop.log.store import Documents
+from closedloop.log.templates import IndexTemplates
 from closedloop.loop import rfc3339
 from closedloop.loop.keys import (
     INDEX_PATTERN,
@@ -22,8 +25,19 @@ Filter = Mapping[str, object]
 class Store(Documents):
     """The documents of the log, and the searches for those to look at again.
 
-    Every method raises one of `templates.UNAVAILABLE`.
+    `lifecycle` is the policy by which logs roll over that begin from now on, "" for none. Every
+    method raises one of `templates.UNAVAILABLE`.
     """
+
+    def __init__(
+        self,
+        client: AsyncElasticsearch,
+        templates: IndexTemplates | None = None,
+        lifecycle: str = "",
+    ) -> None:
+        super().__init__(client, templates)
+        self._lifecycle = lifecycle
+        self._managed: set[str] = set()
 
     async def without_room(self, absent: Collection[str], most: int) -> list[str]:
         """Those of the log's indices that are not there, and may not be made: `most` may be."""
@@ -33,7 +47,31 @@ class Store(Documents):
         there = await self._client.indices.get(
             index=INDEX_PATTERN, filter_path="*.aliases", allow_no_indices=True
         )
-        return new[max(0, most - len(there)) :]
+        logs = {log for index, said in there.items() for log in said["aliases"] or [index]}
+        return new[max(0, most - len(logs)) :]
+
+    async def begin(self, logs: Iterable[str]) -> None:
+        """Create the first index of each log that is to roll over, behind an alias of its name."""
+        for name in logs if self._lifecycle else ():
+            if fnmatchcase(name, INDEX_PATTERN):
+                # 400: another logger was faster.
+                await self._client.options(ignore_status=400).indices.create(
+                    index=f"{name}-000001", aliases={name: {"is_write_index": True}}
+                )
+                self._stale = True
+
+    async def look_for_rollovers(self) -> None:
+        """As it is for every log; and have the newest index of each roll over in its turn."""
+        await super().look_for_rollovers()
+        for alias, indices in self._rolled.items() if self._lifecycle else ():
+            newest = indices[-1]
+            if newest not in self._managed:
+                # Rolling over copies no settings, and a template cannot know the alias.
+                said = {"name": self._lifecycle, "rollover_alias": alias}
+                await self._client.indices.put_settings(
+                    index=newest, settings={"index.lifecycle": said}
+                )
+                self._managed.add(newest)
 
     async def waiting(self, since: float | None, most: int) -> list[Key]:
         """Feedback that may have to be brought to its answer: feedback without one that was written

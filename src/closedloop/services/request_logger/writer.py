@@ -105,16 +105,22 @@ class Writer:
                 batch.forget_settled()
                 some = batch.waiting_of(some)
             if some:
-                found = await self._store.read(batch.to_read(some))
-                for index in await self._store.without_room(
+                # A new document is only refused by the index that takes it, not by older ones.
+                looked = await self._store.rolled_over(some)
+                found = await self._store.read(some if looked else batch.to_read(some))
+                refused = await self._store.without_room(
                     found.absent, self._settings.max_predictors
-                ):
+                )
+                await self._store.begin(found.absent.difference(refused))
+                for index in refused:
                     batch.refuse_index(
                         index,
                         "too_many_predictors",
                         f"there are {self._settings.max_predictors} indices of the log already:"
                         " raise MAX_PREDICTORS, or delete one",
                     )
+                if looked:
+                    some = [key for key in some if key in found.documents]
                 await self._send(batch, batch.operations(some, found.documents))
 
     async def _send(self, batch: Batch, operations: list[Operation]) -> None:

@@ -46,8 +46,8 @@ async def test_a_class_that_does_not_load_is_one_sentence(models: Models, folder
     with pytest.raises(PlatformError) as info:
         await models.build(Source(folder, IMAGE, "# nothing\n"))
     assert str(info.value) == (
-        f"{folder}: the model needs numpy, which is not installed: name what brings it in"
-        " requirements.txt"
+        f"{folder}: the model needs numpy, which is not installed: name the package that"
+        " brings it in requirements.txt"
     )
     with pytest.raises(Unsupported):
         models.runtime().own_model(IMAGE)

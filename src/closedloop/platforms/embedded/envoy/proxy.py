@@ -42,9 +42,7 @@ def part(address: str, folder: Path) -> Part:
     bootstrap = folder / "bootstrap.json"
     bootstrap.write_text(json.dumps(xds.bootstrap(folder, admin=(address, admin))))
     return Part(
-        name="envoy",
         version=version,
-        namespace="istio-system",
         process=Process(
             name="envoy",
             argv=(

@@ -1,31 +1,19 @@
 """Prometheus and Alertmanager, with the values that the chart gets on a cluster."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from closedloop.machine import write_whole
 from closedloop.platforms.embedded.desired import Probe, Process, ServicePort
 from closedloop.platforms.embedded.monitoring import prometheus as configuration
-from closedloop.platforms.embedded.monitoring.debian import Programs
+from closedloop.platforms.embedded.monitoring.debian import Program, Programs
 from closedloop.platforms.embedded.run.network import port_of_part
-from closedloop.platforms.embedded.run.part import Part
+from closedloop.platforms.embedded.run.part import Part, service_of
 
-PROMETHEUS = ServicePort(
-    "monitoring",
-    "monitoring-kube-prometheus-prometheus",
-    "http-web",
-    9090,
-    "http-web",
-    {"app.kubernetes.io/name": "prometheus"},
-)
-ALERTMANAGER = ServicePort(
-    "monitoring",
-    "monitoring-kube-prometheus-alertmanager",
-    "http-web",
-    9093,
-    "http-web",
-    {"app.kubernetes.io/name": "alertmanager"},
+PROMETHEUS, ALERTMANAGER = (
+    service_of(name, "http-web", port, {"app.kubernetes.io/name": name})
+    for name, port in (("prometheus", 9090), ("alertmanager", 9093))
 )
 
 
@@ -33,61 +21,59 @@ def prometheus(
     address: str, folder: Path, programs: Programs, values: Mapping[str, object], url: str
 ) -> Part:
     """Prometheus at `address`; `url` is where people find it, for the links in alerts."""
-    port = port_of_part(address, 9090)
-    return Part(
-        name="prometheus",
-        version=programs.prometheus.version,
-        namespace="monitoring",
-        process=Process(
-            name="prometheus",
-            argv=(
-                *programs.prometheus.argv,
-                f"--config.file={folder / configuration.CONFIG}",
-                f"--storage.tsdb.path={folder / 'tsdb'}",
-                f"--web.listen-address={address}:{port}",
-                f"--web.external-url={url}",
-                "--web.enable-lifecycle",
-                "--log.level=warn",
-                *configuration.arguments(values),
-            ),
-            env={},
-            readiness=Probe(port, "/-/ready", period=5, timeout=5),
-            liveness=Probe(port, "/-/healthy", period=10, timeout=5),
-            ports={"http-web": port},
+    return _part(
+        address,
+        programs.prometheus,
+        PROMETHEUS,
+        (
+            f"--config.file={folder / configuration.CONFIG}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--web.external-url={url}",
+            "--web.enable-lifecycle",
+            *configuration.arguments(values),
         ),
-        labels=PROMETHEUS.selector,
-        service=PROMETHEUS,
         note="a new target's first sample comes within 7 s",
-        url=f"http://{address}:{port}",
     )
 
 
 def alertmanager(address: str, folder: Path, programs: Programs, url: str) -> Part:
     """Alertmanager at `address`; its configuration is `alertmanager.yml` in `folder`."""
-    port = port_of_part(address, 9093)
+    return _part(
+        address,
+        programs.alertmanager,
+        ALERTMANAGER,
+        (
+            f"--config.file={folder / 'alertmanager.yml'}",
+            f"--storage.path={folder / 'alertmanager'}",
+            f"--web.external-url={url}",
+            # Empty: no gossip, which would listen on all addresses.
+            "--cluster.listen-address=",
+        ),
+    )
+
+
+def _part(
+    address: str, program: Program, service: ServicePort, options: Sequence[str], note: str = ""
+) -> Part:
+    port = port_of_part(address, service.port)
     return Part(
-        name="alertmanager",
-        version=programs.alertmanager.version,
-        namespace="monitoring",
+        version=program.version,
         process=Process(
-            name="alertmanager",
+            name=service.selector["app.kubernetes.io/name"],
             argv=(
-                *programs.alertmanager.argv,
-                f"--config.file={folder / 'alertmanager.yml'}",
-                f"--storage.path={folder / 'alertmanager'}",
+                *program.argv,
                 f"--web.listen-address={address}:{port}",
-                f"--web.external-url={url}",
-                # Empty: no gossip, which would listen on all addresses.
-                "--cluster.listen-address=",
                 "--log.level=warn",
+                *options,
             ),
             env={},
             readiness=Probe(port, "/-/ready", period=5, timeout=5),
             liveness=Probe(port, "/-/healthy", period=10, timeout=5),
             ports={"http-web": port},
         ),
-        labels=ALERTMANAGER.selector,
-        service=ALERTMANAGER,
+        labels=service.selector,
+        service=service,
+        note=note,
         url=f"http://{address}:{port}",
     )
 

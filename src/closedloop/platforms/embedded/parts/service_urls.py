@@ -5,9 +5,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from closedloop.platforms.embedded.desired import ServicePort
 from closedloop.platforms.embedded.run.network import Network
+from closedloop.platforms.parts import named
 from closedloop.platforms.protocol import PlatformError
 
-_GATEWAY = ("istio-system", "istio-ingressgateway")
+_GATEWAY = named("gateway")[0]
 _GATEWAY_PORTS = (80, "http2", "http", None)
 
 
@@ -28,7 +29,7 @@ class Urls:
         As a cluster's DNS does for the names in an environment, it lets
         objects come in any order without restarting those that came first.
         """
-        if (namespace, service) == _GATEWAY and port == 80:
+        if f"{namespace}/{service}" == _GATEWAY.path and port == 80:
             return self.gateway
         host = f"{service}.{namespace}:{port}"
         if host in self.elsewhere:
@@ -41,7 +42,7 @@ class Urls:
         Raises `PlatformError` when there is no such Service or port.
         """
         namespace, _, service = name.partition("/")
-        if (namespace, service) == _GATEWAY and port in _GATEWAY_PORTS:
+        if name == _GATEWAY.path and port in _GATEWAY_PORTS:
             return self.gateway
         known = list(services)
         ports = [one for one in known if (one.namespace, one.service) == (namespace, service)]

@@ -3,10 +3,11 @@
 import shutil
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from closedloop.platforms.embedded.desired import Pod, Process, ServicePort
+from closedloop.platforms.parts import Workload, named
 from closedloop.platforms.protocol import PlatformError
 
 
@@ -14,18 +15,29 @@ from closedloop.platforms.protocol import PlatformError
 class Part:
     """A program with an address of its own, which Services find by its labels.
 
-    `service` is the Service that its installation brings with it on a cluster.
-    `url` is where it can be called directly, for a part without a Service.
+    Its process is called as its entry in the table of parts. `service` is the Service that
+    its installation brings with it on a cluster. `url` is where it can be called directly.
     """
 
-    name: str
     version: str
-    namespace: str
     process: Process
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str]
     service: ServicePort | None = None
     note: str = ""
     url: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.process.name
+
+    @property
+    def workload(self) -> Workload:
+        """The workload that it is on a cluster."""
+        return named(self.name)[0]
+
+    @property
+    def namespace(self) -> str:
+        return self.workload.namespace
 
     def pod(self) -> Pod:
         return Pod(
@@ -36,6 +48,12 @@ class Part:
             ports=self.process.ports,
             revision="",
         )
+
+
+def service_of(part: str, name: str, port: int, labels: Mapping[str, str]) -> ServicePort:
+    """The Service in front of a part, with one port that is called like its container's."""
+    (about, *_) = named(part)
+    return ServicePort(about.namespace, about.service, name, port, name, labels)
 
 
 def package_version(package: str) -> str:

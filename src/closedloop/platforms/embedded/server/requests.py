@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
+from closedloop.manifests import Loader
 from closedloop.platforms.embedded.server import protobuf
 from closedloop.platforms.embedded.server.errors import Refusal
 from closedloop.platforms.embedded.server.store import Object
@@ -53,20 +54,10 @@ async def body(request: web.Request) -> Any:
         return protobuf.decode(raw)
     try:
         if "yaml" in request.content_type:
-            return yaml.load(raw, Loader=_Loader)  # noqa: S506 - a safe loader
+            return yaml.load(raw, Loader=Loader)  # noqa: S506 - a safe loader
         return json.loads(raw)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise Refusal(400, f"the body of the request cannot be read: {error}") from None
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as a cluster reads it: a date is text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def thing(found: Any) -> Object:

@@ -1,8 +1,8 @@
 """The objects that a cluster's controllers and kubelet would write, kept like what runs.
 
-`names` says how what runs is called on a cluster; `cluster`, `workloads`, `pods`,
-`network` and `happenings` make objects, `status` and `controllers` the status of
-those that users made; `following` and `keeping` bring all of it into the store.
+`cluster`, `workloads`, `pods`, `network` and `happenings` make objects, `status` and
+`controllers` the status of those that users made; `following` and `keeping` bring all of
+it into the store.
 """
 
 from closedloop.platforms.embedded.server.mirror.keeping import Mirror

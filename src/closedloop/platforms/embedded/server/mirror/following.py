@@ -14,7 +14,6 @@ from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.run.workload import Workload
 from closedloop.platforms.embedded.server.mirror import (
     controllers,
-    names,
     network,
     pods,
     workloads,
@@ -49,7 +48,7 @@ class Following:
         running = self._platform.running
         for name, part in running.parts.items():
             live = running.part_pods[name]
-            as_workload = names.of_part(part)
+            as_workload = part.workload
             key = (as_workload.kind, part.namespace, as_workload.name)
             ready = self._is_ready(live)
             stamp = self.restarted.get(key, "")
@@ -57,13 +56,13 @@ class Following:
             owner = self._keeper.make(workloads.part(part, live, stamp, note, ready=ready))
             template = owner["spec"]["template"]
             if as_workload.kind == "Deployment":
-                revision = names.revision_of_part(part)
-                name_of_set = names.replica_set(as_workload.name, revision)
+                revision = workloads.revision_of_part(part)
+                name_of_set = workloads.replica_set_name(as_workload.name, revision)
                 owner = self._keeper.make(
                     workloads.replica_set(owner, name_of_set, revision, template, [live])
                 )
                 template = owner["spec"]["template"]
-            pod_name = names.pod_of_part(part, live)
+            pod_name = workloads.pod_of_part(part, live)
             self._pod(live, pod_name, part.namespace, template, owner)
 
     def _workload(self, one: Workload) -> None:
@@ -92,7 +91,7 @@ class Following:
     ) -> None:
         """The ReplicaSet of one revision and its pods."""
         namespace, _, name = one.name.partition("/")
-        set_name = names.replica_set(name, revision)
+        set_name = workloads.replica_set_name(name, revision)
         there = self._store.get(("ReplicaSet", namespace, set_name))
         if deployment is not None:
             newest = there is None or any(pod.revision == revision for pod in one.target)

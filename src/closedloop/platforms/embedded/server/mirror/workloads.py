@@ -8,7 +8,6 @@ from closedloop.platforms.embedded.desired import Process
 from closedloop.platforms.embedded.run.part import Part
 from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.run.workload import Workload
-from closedloop.platforms.embedded.server.mirror import names
 from closedloop.platforms.embedded.server.mirror.pods import condition, owner_reference
 from closedloop.platforms.embedded.server.store import Object
 
@@ -91,7 +90,7 @@ def replica_set(
 
 def part(one: Part, live: LivePod, restarted: str, note: str, *, ready: bool) -> Object:
     """The workload that a part is on a cluster."""
-    as_workload = names.of_part(one)
+    as_workload = one.workload
     labels = {**one.labels, **_version(one)}
     pod = one.pod()
     image = f"{one.name}:{one.version.rpartition(' ')[2]}"
@@ -120,7 +119,7 @@ def part(one: Part, live: LivePod, restarted: str, note: str, *, ready: bool) ->
 
 def _part_status(kind: str, one: Part, live: LivePod, *, ready: bool) -> Object:
     count = int(ready)
-    revision = names.revision_of_part(one)
+    revision = revision_of_part(one)
     common: Object = {
         "replicas": 1,
         "updatedReplicas": 1,
@@ -188,3 +187,20 @@ def _match(owner: Object) -> dict[str, str]:
 
 def _version(one: Part) -> dict[str, str]:
     return {_VERSION: one.version.rpartition(" ")[2]} if one.version else {}
+
+
+def pod_of_part(part: Part, pod: LivePod) -> str:
+    """The name of a part's only pod."""
+    workload = part.workload
+    if workload.kind == "StatefulSet":
+        return f"{workload.name}-0"
+    return f"{workload.name}-{revision_of_part(part)}-{pod.uid[:5]}"
+
+
+def revision_of_part(part: Part) -> str:
+    """A part is replaced by none of another revision while the platform is up."""
+    return "".join(letter for letter in part.version.lower() if letter.isalnum())[-10:] or "0"
+
+
+def replica_set_name(deployment: str, revision: str) -> str:
+    return f"{deployment}-{revision[:8]}"
