@@ -44,6 +44,15 @@ def server(tmp_path: Path) -> Iterator[str]:
 def test_a_cell_is_run_on_its_slide(server: str, browser: Browser) -> None:
     page = browser.new_page()
     page.goto(f"{server}/rise/01_a.ipynb")
-    page.locator(".reveal .jp-CodeCell .cm-content").first.click(timeout=120_000)
-    page.keyboard.press("Shift+Enter")
-    page.locator(".jp-OutputArea-output", has_text="42").wait_for(timeout=60_000)
+    cell = page.locator(".reveal .jp-CodeCell .cm-content").first
+    cell.wait_for(timeout=120_000)
+    answer = page.locator(".jp-OutputArea-output", has_text="42")
+
+    def run() -> bool:
+        cell.click()
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_timeout(2000)
+        return answer.is_visible()
+
+    # A cell that is run before its kernel is there has no answer.
+    assert until(run, what="the answer on the slide", timeout=90)
