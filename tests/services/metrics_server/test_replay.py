@@ -64,7 +64,10 @@ class FakeLog:
             yield found
         await self.gate.wait()
 
-    async def counts(self) -> dict[Predictor, Counts]:
+    async def size(self, since: float | None = None) -> int:
+        return len(self.found)
+
+    async def counts(self, answered_since: float = 0.0) -> dict[Predictor, Counts]:
         self.compared += 1
         return self.counted
 
@@ -72,8 +75,8 @@ class FakeLog:
 class Replaying:
     """A replay of a fake log that runs every hundredth of a second."""
 
-    def __init__(self, log: FakeLog, *, limit: int = 100, all_every: float = 3600.0) -> None:
-        self.state = State(limit)
+    def __init__(self, log: FakeLog, *, all_every: float = 3600.0) -> None:
+        self.state = State()
         self.registry = CollectorRegistry()
         self.replay = Replay(
             cast(InferenceLog, log),
@@ -173,7 +176,7 @@ async def test_a_new_difference_from_the_log_has_all_of_it_read_once(
 async def test_says_how_far_it_is() -> None:
     log = FakeLog([answer("cat", request_id=f"r-{i}") for i in range(PAGE)])
     log.gate.clear()
-    replaying = Replaying(log, limit=2 * PAGE)
+    replaying = Replaying(log)
     async with replaying.running():
         while f"{PAGE} documents read" not in (replaying.replay.why_not_ready() or ""):
             await asyncio.sleep(0.001)
@@ -345,7 +348,7 @@ async def test_does_not_compare_while_events_change_the_state() -> None:
     log = FakeLog([answer("cat")])
     replaying = Replaying(log)
 
-    async def counts() -> dict[Predictor, Counts]:
+    async def counts(answered_since: float = 0.0) -> dict[Predictor, Counts]:
         log.compared += 1
         replaying.state.observe(observe(answer("dog", second=log.compared)))
         return {}
@@ -355,16 +358,6 @@ async def test_does_not_compare_while_events_change_the_state() -> None:
         while log.compared < 3:
             await asyncio.sleep(0.001)
     assert replaying.state.mismatches == {}
-
-
-async def test_what_has_no_room_is_told_and_counted_once() -> None:
-    log = FakeLog([answer("cat", request_id=f"r-{i}") for i in range(5)])
-    replaying = Replaying(log, limit=2, all_every=0.02)
-    async with replaying.running():
-        await replaying.ready()
-        await reads(log, 6)
-    assert (replaying.state.capacity.held, replaying.state.missing) == (2, 3)
-    assert replaying.healed == 0
 
 
 HAPPENED = [
