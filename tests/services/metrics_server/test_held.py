@@ -1,11 +1,13 @@
 """The server with its rows on disk."""
 
+from collections import Counter
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from elasticsearch import Elasticsearch
+from elasticsearch import AsyncElasticsearch, Elasticsearch
 
+from closedloop.log.inference_log import InferenceLog
 from closedloop.services.metrics_server.store.engine import Damaged, Engine, Unwritable
 from tests.services.metrics_server.running import answer, running_server, truth, write_log
 
@@ -85,3 +87,25 @@ async def test_retention_lets_go_of_old_rows_and_keeps_their_counts(
         await server.until(lambda: server.of_pets("rows_retired") == gone)
         assert server.cells() == {("cat", "cat"): 1}
         assert server.sample("rows_held") == 1 - gone
+
+
+async def test_several_shards_are_read_each_on_its_own_and_each_row_once(
+    search: Elasticsearch, url: str
+) -> None:
+    deployments = [f"d{number}" for number in range(6)]
+    write_log(
+        search,
+        [
+            one
+            for name in deployments
+            for number in range(20)
+            for one in (
+                answer("cat", deployment=name, request_id=f"r-{number}"),
+                truth("cat", deployment=name, request_id=f"r-{number}"),
+            )
+        ],
+    )
+    async with AsyncElasticsearch(url) as client:
+        log = InferenceLog(client)
+        found = [document["Ce-Inferenceservicename"] async for _, document in log.documents()]
+    assert Counter(found) == dict.fromkeys(deployments, 20)
