@@ -157,7 +157,10 @@ def platform(folder: Path, *, faked: bool = True) -> Iterator[tuple[Loop, Clock 
     platform = EmbeddedPlatform(parent_pid=os.getpid())
     try:
         install_everything(platform, lambda *_: None)
-        services = (("metrics-server", {"RESYNC_SECONDS": "1"}), ("request-logger", {}))
+        services: tuple[tuple[str, dict[str, str]], ...] = (
+            ("metrics-server", {"RESYNC_SECONDS": "1"}),
+            ("request-logger", {}),
+        )
         for name, more in services if faked else ():
             document: Any = yaml.safe_load(
                 (checkout_root() / f"manifests/{name}/deployment.yaml").read_text()
