@@ -31,7 +31,7 @@ class ExactSum:
 
     def merge(self, other: "ExactSum", sign: int = 1) -> None:
         """Add all numbers of another sum, or take them back when `sign` is -1."""
-        self._units += sign * other._units
+        self.units += sign * other.units
         self.count += sign * other.count
 
     @classmethod
