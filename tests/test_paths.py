@@ -61,6 +61,7 @@ def test_a_process_in_another_folder_finds_the_same(
         "CLOSEDLOOP_ROOT": str(root),
         "CLOSEDLOOP_HOME": str(tmp_path / "h"),
         "KUBECONFIG": f"{tmp_path / 'mine'}{os.pathsep}/etc/theirs",
+        "CLOSEDLOOP_CALLED_IN": str(tmp_path),
     }
 
 

@@ -12,9 +12,6 @@ from rich.console import Console
 
 from closedloop.cli.errors import CommandError
 from closedloop.cli.options import (
-    GATEWAY,
-    LOG,
-    PROMETHEUS,
     ModelArgument,
     NamespaceOption,
     PlatformName,
@@ -23,6 +20,7 @@ from closedloop.cli.options import (
 )
 from closedloop.loop.keys import document_id, index_name
 from closedloop.loop.scoring.said import ADVICE
+from closedloop.platforms.parts import GATEWAY, LOG, PROMETHEUS
 from closedloop.platforms.protocol import Platform, PlatformError
 from closedloop.seldon import gateway_path
 

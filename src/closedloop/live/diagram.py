@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-_WIDTH, _HEIGHT = 1560, 364
+_WIDTH, _HEIGHT = 1560, 374
 _TOP, _MIDDLE, _LOW = 52, 168, 294
 _HALF = 32  # of a box's height
 
@@ -63,7 +63,7 @@ _ARROWS = (
     _Arrow("1070,200 1070,260", 1082, 242, "scraped", "scrapes", anchor="start"),
     _Arrow("965,294 872,294", 918, 284),
     _Arrow("670,294 527,294", 597, 284, words="alert"),
-    _Arrow("1415,200 1415,352 440,352 440,328", 1260, 342, words="evidence"),
+    _Arrow("1415,200 1415,364 440,364 440,328", 1405, 354, words="evidence", anchor="end"),
     _Arrow("400,262 400,86", 388, 190, words="promote", anchor="end"),
 )
 _WORDS = {"ready": "", "absent": "not there"}

@@ -65,7 +65,7 @@ def pair(found: Pair | None, missing: str) -> str:
         f' aria-valuenow="{found.position:.2f}" aria-label="{escape(found.sentence)}">'
         f'<div class="fill" style="{_fill(found.position)}"></div>'
         f'<div class="needle" style="left:{50 + 48 * found.position:.1f}%"></div></div>'
-        f'<p class="odds">evidence <b>{odds(found)}</b>, decisive at {found.threshold:.0f} to 1</p>'
+        f'<p class="odds">evidence <b>{odds(found)}</b>, decisive at {found.threshold:.0f}</p>'
         f'<p class="verdict {decided}"><b>{_verdict(found)}</b></p>'
     )
 

@@ -49,7 +49,7 @@ class Page:
         self._sheet = InlineStyleSheet(css=(_HERE / "parts.css").read_text(encoding="utf-8"))
         self._buttons = InlineStyleSheet(css=(_HERE / "buttons.css").read_text(encoding="utf-8"))
         self._divs = {
-            name: Div(name=name, disable_math=True, stylesheets=[self._sheet], width_policy="max")
+            name: Div(name=name, disable_math=True, stylesheets=[self._sheet], margin=0)
             for name in (
                 "state", "alarms", "diagram", "accuracy", "pair", "coverage", "refusals",
                 "correctness", "events",
@@ -112,6 +112,7 @@ class Page:
             name="chart",
             sizing_mode="stretch_both",
             min_height=120,
+            margin=0,
             x_axis_type="datetime",
             x_range=self._times,
             y_range=Range1d(start=0, end=1.02),

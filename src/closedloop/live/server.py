@@ -2,12 +2,16 @@
 
 import logging
 import secrets
+import socket
 from functools import partial
 
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
-from bokeh.server.server import Server
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
 from bokeh.settings import settings
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
 
 from closedloop.live.page import open_page
 from closedloop.live.world import World
@@ -28,40 +32,37 @@ class PageServer:
     """
 
     def __init__(self, world: World, port: int = 0) -> None:
-        self._path = f"/{secrets.token_urlsafe(16)}"
-        # Whatever the environment says: no script of a network, and no other origin.
-        settings.resources.set_value("server")
-        settings.allowed_ws_origin.set_value([])
-        logging.getLogger("bokeh").setLevel(logging.ERROR)
-        logging.getLogger("tornado.access").setLevel(logging.ERROR)
-        application = Application(FunctionHandler(partial(open_page, world)))
         try:
-            self._server = Server(
-                {self._path: application},
-                address=HOST,
-                port=port,
-                allow_websocket_origin=None,
-                use_index=False,
-                redirect_root=False,
-            )
+            listening = socket.create_server((HOST, port))
         except OSError as error:
             raise PortTaken(
                 f"port {port} cannot be had: {error.strerror}: name another with --port,"
                 " or leave it out for a free one"
             ) from None
-
-    @property
-    def url(self) -> str:
+        listening.setblocking(False)
+        own = f"{HOST}:{listening.getsockname()[1]}"
+        path = f"/{secrets.token_urlsafe(16)}"
+        self.url = f"http://{own}{path}"
         """The page's address, which holds its secret."""
-        return f"http://{HOST}:{self._server.port}{self._path}"
+        # Whatever the environment says: no script of a network, and no other origin.
+        settings.resources.set_value("server")
+        settings.allowed_ws_origin.set_value([])
+        for name in ("bokeh", "tornado.access"):  # what is refused to others is no news
+            logging.getLogger(name).setLevel(logging.ERROR)
+        application = Application(FunctionHandler(partial(open_page, world)))
+        pages = BokehTornado({path: application}, extra_websocket_origins=[own], use_index=False)
+        web = HTTPServer(pages)
+        web.add_socket(listening)
+        self._loop = IOLoop.current()
+        self._server = BaseServer(self._loop, pages, web)
 
     def run(self) -> None:
-        """Serve until `stop`."""
+        """Serve until `stop`, in the thread that made it."""
         self._server.start()
-        self._server.io_loop.start()
+        self._loop.start()
         self._server.stop()
-        self._server.io_loop.close()
+        self._loop.close()
 
     def stop(self) -> None:
         """End `run`, from a signal handler or any thread."""
-        self._server.io_loop.asyncio_loop.call_soon_threadsafe(self._server.io_loop.stop)  # type: ignore[attr-defined]
+        self._loop.add_callback(self._loop.stop)

@@ -57,7 +57,7 @@ class World:
         if self._ours:
             self._platform.down()  # what still asks it for something fails at once
         self.controls.close()
-        for thread in self._threads:
+        for thread in filter(threading.Thread.is_alive, self._threads):
             thread.join()
         if self._ours:
             self._platform.down()  # a step of the set-up may have begun it anew

@@ -1,6 +1,7 @@
 """Events over HTTP in every form in which a client may send them."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -62,7 +63,8 @@ async def answers(taken: Taken, *sent: bytes, wanted: int = 1) -> list[bytes]:
 
 
 def statuses(lines: list[bytes]) -> list[int]:
-    return [int(line.split()[1]) for line in lines if line.startswith(b"HTTP/1.1")]
+    # An answer begins right after the body of the one before it.
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", b"\n".join(lines))]
 
 
 PLAIN = HEAD + b"Content-Length: 4\r\n\r\nbody"
