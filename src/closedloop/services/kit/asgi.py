@@ -4,7 +4,6 @@ uvicorn takes a third of the time of aiohttp's server for an event (`bench/serve
 """
 
 import asyncio
-import gc
 import json
 import signal
 import socket
@@ -17,7 +16,6 @@ from typing import Any, cast
 
 import structlog
 import uvicorn
-import uvloop
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -208,8 +206,6 @@ def configured(app: Application, *, grace: float = 10.0, backlog: int = 2048) ->
 
 def run(app: Application, settings: service.Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish open requests."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
     server = Server(configured(app))
     sockets = [
         socket.create_server((host, settings.port), backlog=2048)
@@ -221,7 +217,8 @@ def run(app: Application, settings: service.Settings) -> None:
             asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
         await server.serve(sockets)
 
-    uvloop.run(serve())
+    with asyncio.Runner(loop_factory=service.event_loop) as runner:
+        runner.run(serve())
 
 
 def _response(status: int, error: str) -> bytes:
