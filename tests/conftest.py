@@ -12,6 +12,7 @@ from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded.parts.model_environment import model_environment, trained_models
 from tests.elasticsearch import running_elasticsearch
 from tests.inference_log import empty, put_templates
+from tests.sharing import end_what_nobody_shares, group, place
 
 # How long one example takes, to run or to be made, says more about what else the machine does.
 _UNTIMED = hypothesis.settings(
@@ -29,37 +30,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes longest begins; what shares a file, or a platform, a worker.
-
-    Each notebook has a platform of its own, and so may be on any worker.
-    """
+    """What takes longest begins; what shares a file, or a platform, a worker."""
     if not config.option.nightly:
         later = [item for item in items if item.get_closest_marker("nightly")]
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if item not in set(later)]
-    items.sort(key=lambda item: (_place(item), item.name != "test_all_in_order"))
+    items.sort(key=lambda item: (place(item), item.name != "test_all_in_order"))
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
 
 
-# The fixtures of platforms that tests of many files share.
-_PLATFORMS = ("_whole_loop", "installed")
-
-
-def _group(item: pytest.Item) -> str:
-    if item.get_closest_marker("notebook"):
-        return item.nodeid
-    if marker := item.get_closest_marker("xdist_group"):
-        return str(marker.args[0])
-    needed = getattr(item, "fixturenames", ())
-    return next((name for name in _PLATFORMS if name in needed), item.location[0])
-
-
-def _place(item: pytest.Item) -> int:
-    if item.get_closest_marker("notebook"):
-        return 0
-    group = _group(item)
-    return 1 + (_PLATFORMS.index(group) if group in _PLATFORMS else len(_PLATFORMS))
+@pytest.hookimpl(trylast=True)  # after what the item itself takes down
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    end_what_nobody_shares(item, nextitem)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.suite.setup import install_everything
 from tests.attempts import set_up
 from tests.end_to_end.loop import Loop
+from tests.sharing import until_its_last_test
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,7 @@ def _whole_loop(tmp_path_factory: pytest.TempPathFactory, shared_parts: Path) ->
         patch.setenv("CLOSEDLOOP_HOME", str(home))
         patch.delenv("CLOSEDLOOP_ELASTICSEARCH_URL", raising=False)
         platform = EmbeddedPlatform(parent_pid=os.getpid())
+        until_its_last_test("_whole_loop", platform.down)
         set_up(
             "the platform of the whole loop",
             lambda: install_everything(platform, lambda *_: None),

@@ -27,7 +27,7 @@ from closedloop.loop.events import Event
 from closedloop.notebook.dashboards import Prometheus, QueryError, parse
 from closedloop.notebook.waiting import until
 from closedloop.platforms.embedded.executor.latency import of_server
-from closedloop.services.metrics_server import app as metrics_server
+from closedloop.services.metrics_server import held as held_state
 from tests.manifests.repository import MANIFESTS
 from tests.manifests.rule_tests import (
     Expected,
@@ -168,7 +168,7 @@ async def world(
     executors = CollectorRegistry()
     calls = of_server(executors)
     folder = {"model_outputs": str(outputs)}
-    with patch.object(metrics_server, "QUIET_SECONDS", 0.1):
+    with patch.object(held_state, "QUIET_SECONDS", 0.1):
         async with (
             running_logger(url, **folder) as logger,
             running_server(url, resync_seconds=0.5, **folder) as server,

@@ -61,7 +61,7 @@ async def test_every_metric_asked_for_is_exposed() -> None:
     logger, server = CollectorRegistry(), CollectorRegistry()
     create_request_logger(RequestLoggerSettings(), logger)
     create_metrics_server(MetricsServerSettings(), server)
-    state = CountsCollector(Restored(State(1)))
+    state = CountsCollector(Restored(State()))
     exposed = series(logger.collect(), server.collect(), state.collect())
     # Seldon's executor, as the stand-in has them.
     exposed |= series(*(of(CollectorRegistry()).collect() for of in (of_client, of_server)))

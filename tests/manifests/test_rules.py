@@ -52,6 +52,19 @@ def window(seconds: int, right: int | None, pieces: int | None) -> list[Expected
 
 
 @every_interval
+def test_a_replica_that_cannot_write_its_rows_is_told_as_long_as_it_cannot(
+    tmp_path: Path, every: int
+) -> None:
+    full = held((20, 1), (20, 0), (20, 1), every=every)
+    series = [
+        Scraped("closedloop_store_writable", full, {}, "one"),
+        Scraped("closedloop_store_writable", held((60, 1), every=every), {}, "two"),
+    ]
+    expected = [firing("MetricsStoreNotWritable", at, int(at == 30)) for at in (10, 30, 50)]
+    assert objections(tmp_path, every, series, *expected) == ""
+
+
+@every_interval
 @pytest.mark.parametrize(("correct", "incorrect"), [(0, 49), (24, 25), (25, 25), (60, 40)])
 def test_few_pieces_or_half_of_them_right_are_no_alarm(
     tmp_path: Path, correct: int, incorrect: int, every: int

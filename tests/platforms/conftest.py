@@ -9,6 +9,7 @@ from closedloop.platforms.client.api import Api
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.platforms.parts import PARTS
 from tests.platforms.cluster.fake_api import FakeApi
+from tests.sharing import until_its_last_test
 
 
 @pytest.fixture
@@ -48,6 +49,7 @@ def installed(installed_home: Path) -> Iterator[EmbeddedPlatform]:
         patch.setenv("CLOSEDLOOP_HOME", str(installed_home))
         patch.delenv("CLOSEDLOOP_ELASTICSEARCH_URL", raising=False)
         platform = EmbeddedPlatform(parent_pid=os.getpid())
+        until_its_last_test("installed", platform.down)
         try:
             for part in PARTS:
                 platform.install(part)

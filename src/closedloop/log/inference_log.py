@@ -1,8 +1,9 @@
 """The inference log as the metrics server reads it: documents, all or the latest, and counts."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
@@ -39,7 +40,11 @@ _FIELDS = [
 
 
 _ALL: Filter = {"match_all": {}}
+_MOST_SLICES = 4
+# A predictor's index comes with its first event.
+_LENIENT: Mapping[str, Any] = {"ignore_unavailable": True, "allow_no_indices": True}
 
+Hit = Mapping[str, Any]
 Counts = Mapping[tuple[str, ...], int]
 """`("state", s)`, `("correct", "true")` or `"false"`, `("cell", predicted, actual)`: how many."""
 
@@ -61,31 +66,32 @@ class InferenceLog:
         """(document id, the fields that say its row) of every document.
 
         With `since`, in seconds since the epoch, only of those that a request
-        logger wrote then or later by its own clock.
+        logger wrote then or later by its own clock. Without, each shard is read
+        on its own, so that the server works on the next pages meanwhile.
         """
-        query = _ALL
-        if since is not None:
-            moment = rfc3339.written(since)
-            query = {"range": {"logged_at": {"gte": moment}}}
-        async for hit in async_scan(
-            self._client,
-            index=self._indices,
-            **paging(query, _FIELDS, page=PAGE),
-            ignore_unavailable=True,  # a predictor's index comes with its first event
-            allow_no_indices=True,
-        ):
-            yield hit["_id"], hit["_source"]
+        slices = 1 if since is not None else min(await self._shards(), _MOST_SLICES)
+        async with _Pages() as pages:
+            for number in range(slices):
+                pages.add(self._hits(since, number, slices))
+            async for page in pages:
+                for hit in page:
+                    yield hit["_id"], hit["_source"]
 
-    async def counts(self) -> Mapping[Predictor, Counts]:
-        """The counts of each predictor's documents, added up by Elasticsearch."""
+    async def counts(self, answered_since: float = 0.0) -> Mapping[Predictor, Counts]:
+        """The counts of each predictor's documents, added up by Elasticsearch.
+
+        Without those of rows answered before a moment in seconds since the epoch, or judged
+        before it and not answered.
+        """
         counts: dict[Predictor, dict[tuple[str, ...], int]] = defaultdict(dict)
-        async for bucket in self.buckets(Buckets(OWNER, OUTCOMES)):
+        query = _answered(answered_since)
+        async for bucket in self.buckets(Buckets(OWNER, OUTCOMES), query):
             of_one = counts[owner_of(bucket)]
             of_one |= {("state", state): count for state, count in states_in(bucket).items()}
             for said, count in zip(("true", "false"), right_and_wrong(bucket), strict=True):
                 if count:
                     of_one["correct", said] = count
-        async for bucket in self.buckets(Buckets((*OWNER, *CELL))):
+        async for bucket in self.buckets(Buckets((*OWNER, *CELL)), query):
             predicted, actual = (bucket["key"][field] for field in CELL)
             counts[owner_of(bucket)]["cell", predicted, actual] = bucket["doc_count"]
         return {predictor: of_one for predictor, of_one in counts.items() if of_one}
@@ -108,17 +114,89 @@ class InferenceLog:
             size=0,
             query=query,
             aggregations=aggregations,
-            ignore_unavailable=True,
-            allow_no_indices=True,
+            **_LENIENT,
         )
         return cast(Mapping[str, Any], answer.body)
 
-    async def size(self) -> int:
+    async def size(self, since: float | None = None) -> int:
         """The number of documents."""
-        answer = await self._client.count(
-            index=self._indices, ignore_unavailable=True, allow_no_indices=True
-        )
+        answer = await self._client.count(index=self._indices, query=_logged(since), **_LENIENT)
         return int(answer["count"])
+
+    async def _hits(self, since: float | None, number: int, slices: int) -> AsyncIterator[Hit]:
+        asked = paging(_logged(since), _FIELDS, page=PAGE)
+        if slices > 1:
+            asked["query"]["slice"] = {"id": number, "max": slices}
+        async for hit in async_scan(self._client, index=self._indices, **asked, **_LENIENT):
+            yield hit
+
+    async def _shards(self) -> int:
+        """How many primary shards the indices have together, at least 1."""
+        answer = await self._client.indices.get_settings(
+            index=self._indices, name="index.number_of_shards", flat_settings=True, **_LENIENT
+        )
+        settings = [index.get("settings", {}) for index in answer.body.values()]
+        return sum(int(one.get("index.number_of_shards", 1)) for one in settings) or 1
+
+
+class _Pages:
+    """Pages of hits, read at the same time from several places and each a page ahead."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[list[Hit] | BaseException | None] = asyncio.Queue(1)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def add(self, hits: AsyncIterator[Hit]) -> None:
+        self._tasks.append(asyncio.create_task(self._read(hits)))
+
+    async def __aiter__(self) -> AsyncIterator[list[Hit]]:
+        left = len(self._tasks)
+        while left:
+            page = await self._queue.get()
+            if isinstance(page, BaseException):
+                raise page
+            if page is None:
+                left -= 1
+            else:
+                yield page
+
+    async def _read(self, hits: AsyncIterator[Hit]) -> None:
+        page: list[Hit] = []
+        try:
+            async for hit in hits:
+                page.append(hit)
+                if len(page) == PAGE:
+                    await self._queue.put(page)
+                    page = []
+            await self._queue.put(page)
+            await self._queue.put(None)
+        except Exception as error:  # noqa: BLE001 - raised where the pages are taken
+            await self._queue.put(error)
+
+
+def _logged(since: float | None) -> Filter:
+    if since is None:
+        return _ALL
+    return {"range": {"logged_at": {"gte": rfc3339.written(since)}}}
+
+
+def _answered(since: float) -> Filter:
+    if not since:
+        return _ALL
+    then = {"gte": rfc3339.written(since)}
+    unanswered = {
+        "must_not": {"exists": {"field": "response.ce-time"}},
+        "filter": {"range": {"feedback.ce-time": then}},
+    }
+    return {"bool": {"should": [{"range": {"response.ce-time": then}}, {"bool": unanswered}]}}
 
 
 def owner_of(bucket: Mapping[str, Any]) -> Predictor:

@@ -137,14 +137,3 @@ async def test_says_in_json_what_it_does_not_have(url: str) -> None:
             assert "POST" in (await said.json())["error"]
         async with server.client.get("/nothing") as said:
             assert (said.status, said.content_type) == (404, "application/json")
-
-
-async def test_at_the_limit_what_is_held_stays_exact_and_the_rest_is_told(url: str) -> None:
-    async with running_server(url, row_limit=1) as server:
-        await server.until_ready()
-        await server.send(answer("cat"), answer("dog", request_id="s"))
-        await server.send(truth("cat"), truth("dog", request_id="s"))
-        assert server.cells() == {("cat", "cat"): 1}
-        assert server.sample("state_complete") == 0
-        assert server.of_pets("events_total", type="response", outcome="over_limit") == 1
-        assert server.of_pets("events_total", type="feedback", outcome="over_limit") == 1

@@ -25,7 +25,7 @@ def registry_of(state: State, *, restored: bool = True) -> CollectorRegistry:
 
 def state_of(*pairs: tuple[str, str]) -> State:
     """A state with these rows, as (answer, truth)."""
-    state = State(1000)
+    state = State()
     for i, (predicted, actual) in enumerate(pairs):
         state.observe(observe(answer(predicted, request_id=f"r-{i}")))
         state.observe(observe(truth(actual, request_id=f"r-{i}")))
@@ -59,7 +59,7 @@ def test_says_nothing_before_the_state_is_restored() -> None:
 
 
 def test_leaves_undefined_ratios_out() -> None:
-    state = State(10)
+    state = State()
     state.observe(observe(answer("cat")))
     page = generate_latest(registry_of(state)).decode()
     assert "closedloop_correct{" in page
@@ -79,22 +79,17 @@ def test_any_text_may_name_a_class(label: str) -> None:
 
 
 def test_a_class_name_from_elsewhere_that_is_no_unicode_does_not_break_the_page() -> None:
-    state = State(10)
+    state = State()
     state.observe(observe(answer("cat")))
     board = state.boards[Predictor("seldon", "pets", "default")]
     board.judge("r", "1", Feedback(("\ud800",)))
     assert b'actual="?"' in generate_latest(registry_of(state))
 
 
-def test_says_what_is_held_and_what_is_missing() -> None:
-    state = State(1)
-    registry = registry_of(state)
-    for request_id, complete in (("r", 1), ("s", 0)):
-        state.observe(observe(answer("cat", request_id=request_id)))
-        assert registry.get_sample_value("closedloop_state_complete") == complete
-    assert registry.get_sample_value("closedloop_rows_held") == 1
-    assert registry.get_sample_value("closedloop_row_limit") == 1
-    assert registry.get_sample_value("closedloop_rows_missing") == 1
+def test_says_how_much_is_held() -> None:
+    registry = registry_of(state_of(("cat", "cat"), ("cat", "dog")))
+    assert registry.get_sample_value("closedloop_state_complete") == 1
+    assert registry.get_sample_value("closedloop_rows_held") == 2
 
 
 def test_tells_mismatches_of_each_predictor() -> None:
@@ -136,7 +131,7 @@ def test_hostile_class_names_make_no_more_series_than_the_bound() -> None:
 
 def test_a_regression_has_measures_and_no_classes() -> None:
     output = read_output({"kind": "regression", "tolerance": 0.5})
-    state = State(10, output_of=lambda _: output)
+    state = State(output_of=lambda _: output)
     for i, (said, true) in enumerate([(1.0, 1.5), (2.0, 1.0), (3.0, 5.0)]):
         state.observe(observe(answer(said, request_id=f"r-{i}")))
         state.observe(observe(truth(true, request_id=f"r-{i}")))
@@ -155,7 +150,7 @@ def test_a_regression_has_measures_and_no_classes() -> None:
 
 def test_delays_and_cohorts() -> None:
     now = datetime.now(UTC)
-    state = State(10)
+    state = State()
     for i, hours in enumerate([0, 1, 1, 30]):
         second = int((now - START).total_seconds()) - 3600 * hours
         state.observe(observe(answer("cat", request_id=f"r-{i}", second=second)))

@@ -24,7 +24,7 @@ def test_every_series_of_a_predictor_starts_with_its_first_event() -> None:
     counted = Counted()
     counted.flow.count("response", PETS, Outcome.APPLIED)
     assert counted("events", PETS, type="response", outcome="applied") == 1
-    for outcome in ("corrected", "superseded", "duplicate", "over_limit", "ignored"):
+    for outcome in ("corrected", "superseded", "duplicate", "expired", "ignored"):
         assert counted("events", PETS, type="response", outcome=outcome) == 0
         assert counted("events", PETS, type="feedback", outcome=outcome) == 0
     assert counted("events", PETS, type="request", outcome="ignored") == 0

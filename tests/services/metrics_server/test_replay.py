@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
-from elasticsearch import Elasticsearch
 from prometheus_client import CollectorRegistry
 
 from closedloop.log.inference_log import Counts, InferenceLog
@@ -21,17 +20,10 @@ from closedloop.loop.sections import Document
 from closedloop.services.metrics_server.census import Census
 from closedloop.services.metrics_server.replay import Replay
 from closedloop.services.metrics_server.state import State
-from tests.elasticsearch import search_server
-from tests.inference_log import put_templates
 from tests.services.metrics_server.running import (
-    NAMES,
-    MetricsServer,
     answer,
     documents_of,
-    reward,
-    running_server,
     truth,
-    write_log,
 )
 
 PETS = Predictor("seldon", "pets", "default")
@@ -64,7 +56,10 @@ class FakeLog:
             yield found
         await self.gate.wait()
 
-    async def counts(self) -> dict[Predictor, Counts]:
+    async def size(self, since: float | None = None) -> int:
+        return len(self.found)
+
+    async def counts(self, answered_since: float = 0.0) -> dict[Predictor, Counts]:
         self.compared += 1
         return self.counted
 
@@ -72,8 +67,8 @@ class FakeLog:
 class Replaying:
     """A replay of a fake log that runs every hundredth of a second."""
 
-    def __init__(self, log: FakeLog, *, limit: int = 100, all_every: float = 3600.0) -> None:
-        self.state = State(limit)
+    def __init__(self, log: FakeLog, *, all_every: float = 3600.0) -> None:
+        self.state = State()
         self.registry = CollectorRegistry()
         self.replay = Replay(
             cast(InferenceLog, log),
@@ -173,7 +168,7 @@ async def test_a_new_difference_from_the_log_has_all_of_it_read_once(
 async def test_says_how_far_it_is() -> None:
     log = FakeLog([answer("cat", request_id=f"r-{i}") for i in range(PAGE)])
     log.gate.clear()
-    replaying = Replaying(log, limit=2 * PAGE)
+    replaying = Replaying(log)
     async with replaying.running():
         while f"{PAGE} documents read" not in (replaying.replay.why_not_ready() or ""):
             await asyncio.sleep(0.001)
@@ -345,7 +340,7 @@ async def test_does_not_compare_while_events_change_the_state() -> None:
     log = FakeLog([answer("cat")])
     replaying = Replaying(log)
 
-    async def counts() -> dict[Predictor, Counts]:
+    async def counts(answered_since: float = 0.0) -> dict[Predictor, Counts]:
         log.compared += 1
         replaying.state.observe(observe(answer("dog", second=log.compared)))
         return {}
@@ -355,119 +350,3 @@ async def test_does_not_compare_while_events_change_the_state() -> None:
         while log.compared < 3:
             await asyncio.sleep(0.001)
     assert replaying.state.mismatches == {}
-
-
-async def test_what_has_no_room_is_told_and_counted_once() -> None:
-    log = FakeLog([answer("cat", request_id=f"r-{i}") for i in range(5)])
-    replaying = Replaying(log, limit=2, all_every=0.02)
-    async with replaying.running():
-        await replaying.ready()
-        await reads(log, 6)
-    assert (replaying.state.capacity.held, replaying.state.missing) == (2, 3)
-    assert replaying.healed == 0
-
-
-HAPPENED = [
-    answer("cat"),
-    truth("dog"),
-    truth("cat", second=2),
-    answer([1, 0, 0], [0, 1, 0], request_id="batch"),
-    truth(0, 2, request_id="batch"),
-    answer("bird", request_id="paid"),
-    reward(1, request_id="paid"),
-    truth("cat", request_id="early"),
-    answer("dog", predictor="shadow"),
-    truth("cat", predictor="shadow"),
-]
-
-
-async def test_a_new_process_knows_what_the_old_one_did(search: Elasticsearch, url: str) -> None:
-    write_log(search, HAPPENED)
-    async with running_server(url) as server:
-        await server.until_ready()
-        restored = server.cells()
-    async with running_server("http://127.0.0.1:9") as server:
-        await server.send(*HAPPENED)
-        assert server.cells() == {}
-    assert restored == {("cat", "cat"): 2, ("dog", "bird"): 1, ("dog", "cat"): 1}
-
-
-async def test_a_restart_in_the_middle_loses_and_doubles_nothing(
-    search: Elasticsearch, url: str
-) -> None:
-    async with running_server(url) as server:
-        await server.send(*HAPPENED[:6])
-    write_log(search, HAPPENED[:5])
-    async with running_server(url) as server:
-        # The broker sends again what was not acknowledged, or was, and what came meanwhile.
-        await server.send(*HAPPENED[4:])
-        await server.until_ready()
-        assert server.cells() == {("cat", "cat"): 2, ("dog", "bird"): 1, ("dog", "cat"): 1}
-        assert (server.of_pets("correct"), server.of_pets("incorrect")) == (3, 1)
-        assert server.of_pets("rows", state="unmatched") == 1
-
-
-async def test_restores_more_than_one_page(search: Elasticsearch, url: str) -> None:
-    rows = 2 * PAGE + 1
-    happened = []
-    for i in range(rows):
-        happened += [answer(NAMES[i % 3], request_id=f"r-{i}"), truth("cat", request_id=f"r-{i}")]
-    write_log(search, happened)
-    async with running_server(url) as server:
-        await server.until_ready()
-        assert server.of_pets("rows", state="scored") == rows
-        assert server.of_pets("correct") == (rows + 2) // 3
-
-
-async def test_restores_only_what_the_filter_names(search: Elasticsearch, url: str) -> None:
-    write_log(search, HAPPENED)
-    async with running_server(url, filter="seldon/pets/shadow") as server:
-        await server.until_ready()
-        await server.send(answer("cat", request_id="s"), truth("cat", request_id="s"))
-        assert server.cells() == {("dog", "cat"): 1}
-
-
-async def test_finds_that_it_agrees_with_the_log(
-    search: Elasticsearch, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("closedloop.services.metrics_server.held.QUIET_SECONDS", 0.0)
-    write_log(search, HAPPENED)
-    async with running_server(url, resync_seconds=0.05) as server:
-        await server.until(lambda: server.of_pets("replay_mismatch") == 0)
-        await server.send(truth("bird", second=50))
-        await server.until(lambda: server.of_pets("replay_mismatch") == 4)
-
-
-async def test_a_search_server_that_is_away_or_comes_back_empty() -> None:
-    with search_server() as elastic:
-        elastic.kill()
-        async with running_server(elastic.url, resync_seconds=0.05) as server:
-            await server.send(answer("cat"), truth("cat"))
-            await server.until(lambda: server.sample("resync_errors_total"))
-            status, reason = await server.ready()
-            assert (status, server.cells()) == (503, {})
-            assert "cannot restore from Elasticsearch" in reason
-            elastic.start()
-            await server.until_ready()
-            assert server.cells() == {("cat", "cat"): 1}
-
-            elastic.kill()
-            failed = server.sample("resync_errors_total") or 0
-            await server.until(lambda: (server.sample("resync_errors_total") or 0) > failed)
-            back = time.monotonic()
-            elastic.start()
-            await server.until(lambda: last_read(server) > back)
-            assert (await server.ready())[0] == 200
-            assert server.cells() == {("cat", "cat"): 1}
-
-            with Elasticsearch(elastic.url) as client:
-                put_templates(client)
-                write_log(client, [answer("dog", request_id="s"), truth("dog", request_id="s")])
-            await server.until(lambda: server.of_pets("rows_healed_total") == 1)
-            assert server.cells() == {("cat", "cat"): 1, ("dog", "dog"): 1}
-
-
-def last_read(server: MetricsServer) -> float:
-    """When the last read that succeeded began, or a little before, by the monotonic clock."""
-    now = time.monotonic()
-    return now - (server.sample("resync_lag_seconds") or now)

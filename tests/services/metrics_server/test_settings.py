@@ -11,9 +11,9 @@ def test_without_a_filter_every_predictor_counts() -> None:
 
 def test_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FILTER", "seldon/sklearn/default, seldon/iris/shadow")
-    monkeypatch.setenv("ROW_LIMIT", "5")
+    monkeypatch.setenv("STATE_FOLDER", "/rows")
     settings = Settings()
-    assert settings.row_limit == 5
+    assert settings.state_folder == "/rows"
     assert settings.predictors == {
         Predictor("seldon", "sklearn", "default"), Predictor("seldon", "iris", "shadow"),
     }  # fmt: skip
@@ -25,7 +25,7 @@ def test_refuses_a_filter_that_names_no_predictor(names: str) -> None:
         Settings(filter=names)
 
 
-@pytest.mark.parametrize("setting", ["row_limit", "resync_seconds", "max_event_bytes"])
+@pytest.mark.parametrize("setting", ["state_memory_bytes", "resync_seconds", "max_event_bytes"])
 def test_refuses_what_could_not_work(setting: str) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate({setting: 0})

@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Iterable
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,15 @@ from closedloop.loop.sections import Document, predictor_of
 from closedloop.services.metrics_server.source import Ignored
 from closedloop.services.metrics_server.state import OVERLAP_SECONDS, State
 from tests.memory_store import MemoryLogger
-from tests.services.metrics_server.running import NAMES, answer, documents_of, event, reward, truth
+from tests.services.metrics_server.running import (
+    NAMES,
+    START,
+    answer,
+    documents_of,
+    event,
+    reward,
+    truth,
+)
 
 PETS = Predictor("seldon", "pets", "default")
 SHADOW = Predictor("seldon", "pets", "shadow")
@@ -26,7 +35,7 @@ def see(state: State, one: Event) -> Outcome | Ignored:
 
 
 def after(happened: Iterable[Event], state: State | None = None) -> State:
-    state = state or State(1000)
+    state = state or State()
     for one in happened:
         see(state, one)
     return state
@@ -50,7 +59,7 @@ def counts(state: State) -> dict[Predictor, tuple[object, ...]]:
 
 
 def restored(documents: Iterable[Document], state: State | None = None) -> State:
-    state = state or State(1000)
+    state = state or State()
     for document in documents:
         state.restore(document)
     return state
@@ -252,13 +261,13 @@ def test_a_batch_has_its_most_telling_outcome() -> None:
 
 
 def test_requests_are_ignored_whatever_they_hold() -> None:
-    state = State(10)
+    state = State()
     assert see(state, event(events.REQUEST, {"data": {"ndarray": [[1]]}})) is Ignored.IGNORED
-    assert state.capacity.held == 0
+    assert state.held == 0
 
 
 def test_a_filter_leaves_others_out() -> None:
-    state = State(10, {PETS})
+    state = State(None, {PETS})
     happened = [answer("cat", predictor=name) for name in ("default", "shadow")]
     assert [see(state, one) for one in happened] == [Outcome.APPLIED, Ignored.IGNORED]
     restored(logged([answer("dog", request_id="s", predictor="shadow")]), state)
@@ -273,32 +282,23 @@ def test_what_is_refused_leaves_no_trace(body: object) -> None:
     before = counts(state)
     with pytest.raises(InvalidEvent):
         see(state, event(events.FEEDBACK, body))
-    assert (counts(state), state.capacity.held) == (before, 2)
+    assert (counts(state), state.held) == (before, 2)
 
 
-def test_at_the_limit_new_rows_are_missing_and_held_ones_go_on() -> None:
-    state = after([answer("cat"), answer("dog", request_id="s")], State(1))
-    assert (state.capacity.held, state.missing) == (1, 1)
-    assert see(state, truth("cat")) is Outcome.APPLIED
-    assert see(state, truth("dog", request_id="s")) is Outcome.OVER_LIMIT
-    assert state.boards[PETS].matrix.counts() == {("cat", "cat"): 1}
-
-
-def test_restoring_tells_news_from_none_and_from_no_room() -> None:
-    state = State(1)
+def test_restoring_tells_news_from_none() -> None:
+    state = State()
     (document,) = documents_of([answer("cat"), truth("cat")]).values()
     assert [state.restore(document) for _ in range(2)] == [True, False]
-    assert state.restore({**document, "RequestId": "another"}) is None
 
 
-def test_a_request_alone_holds_no_room() -> None:
+def test_a_request_alone_holds_no_row() -> None:
     state = restored(logged([event(events.REQUEST, {"data": {"ndarray": [[1]]}})]))
-    assert state.capacity.held == 0
+    assert state.held == 0
     assert set(state.boards) == {PETS}  # its series begin at 0
 
 
 def test_one_predictor_too_many_is_refused_whatever_comes_of_it() -> None:
-    state = State(10, max_predictors=1)
+    state = State(max_predictors=1)
     see(state, answer("cat"))
     for one in (
         event(events.REQUEST, {"data": {"ndarray": [[1]]}}, predictor="shadow"),
@@ -314,7 +314,7 @@ def test_one_predictor_too_many_is_refused_whatever_comes_of_it() -> None:
 def read_whole_log(state: State, documents: Iterable[Document], now: float) -> dict[Predictor, int]:
     state.count_against_log(now)
     restored(documents, state)
-    return state.forget_what_is_gone()
+    return Counter(gone for gone in state.forget_what_is_gone() if gone is not None)
 
 
 @given(st.lists(EVENT, max_size=10), st.data())
@@ -333,16 +333,44 @@ def test_rows_whose_documents_are_gone_leave_what_a_restart_would(
     read_whole_log(state, left, 0)
     read_whole_log(state, left, OVERLAP_SECONDS)
     assert counts(state) == counts(restored(left))
-    assert state.capacity.held == restored(left).capacity.held
+    assert state.held == restored(left).held
 
 
-def test_what_is_gone_is_counted_and_makes_room() -> None:
+def test_what_is_gone_is_counted() -> None:
     happened = [answer("cat"), truth("cat"), answer("dog", request_id="s")]
     left = [one for one in logged(happened) if one["RequestId"] == "s"]
     state = after(happened)
     assert read_whole_log(state, left, 0) == {}
     assert read_whole_log(state, left, OVERLAP_SECONDS) == {PETS: 1}
-    assert state.capacity.held == 1
+    assert state.held == 1
     assert counts(after([truth("dog", request_id="s")], state)) == counts(
         after([answer("dog", request_id="s"), truth("dog", request_id="s")])
     )
+
+
+HOUR = timedelta(hours=1)
+
+
+def test_rows_that_are_too_old_leave_and_their_counts_stay() -> None:
+    state = after([answer("cat"), truth("dog"), answer("dog", request_id="s", second=7200)])
+    before = counts(state)
+    for _ in state.retire((START + HOUR).timestamp()):
+        pass
+    assert (state.held, counts(state)) == (1, before)
+    assert state.since(PETS) == START.timestamp()
+    # Of the rows that are held, the log counts the same.
+    state.compare({PETS: {("state", "unlabelled"): 1}})
+    assert state.mismatches == {PETS: 0}
+
+
+def test_what_comes_later_about_a_row_that_left_changes_no_count() -> None:
+    happened = [answer("cat"), truth("dog")]
+    state = after([*happened, answer("dog", request_id="s", second=7200)])
+    for _ in state.retire((START + HOUR).timestamp()):
+        pass
+    before = counts(state)
+    assert {see(state, one) for one in happened} == {Ignored.EXPIRED}
+    late = truth("cat", second=9000)
+    assert see(state, late) is Outcome.APPLIED  # nothing tells yet that its answer is old
+    assert restored(logged([*happened, late]), state) is state
+    assert (state.held, counts(state)) == (1, before)

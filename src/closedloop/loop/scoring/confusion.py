@@ -27,6 +27,7 @@ class ConfusionMatrix:
         self._actual: Counter[str] = Counter()
         self._total = 0
         self._correct = 0
+        self.touched: set[tuple[str, str]] = set()  # cells that changed, for who writes them down
         for (predicted, actual), count in (counts or {}).items():
             self.add(predicted, actual, count)
 
@@ -35,6 +36,7 @@ class ConfusionMatrix:
         _add(self._counts, (predicted, actual), count)
         _add(self._predicted, predicted, count)
         _add(self._actual, actual, count)
+        self.touched.add((predicted, actual))
         self._total += count
         if predicted == actual:
             self._correct += count
@@ -42,6 +44,10 @@ class ConfusionMatrix:
     def counts(self) -> dict[tuple[str, str], int]:
         """A copy of the counts, without zeros, by (predicted, actual)."""
         return dict(self._counts)
+
+    def count(self, predicted: str, actual: str) -> int:
+        """The count of one pair."""
+        return self._counts[predicted, actual]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ConfusionMatrix) and self._counts == other._counts

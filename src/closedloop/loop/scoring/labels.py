@@ -6,7 +6,7 @@ the labels for which a measure is defined. A measure with a zero denominator is 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 
@@ -18,6 +18,7 @@ class LabelCounts:
         self._predicted: Counter[str] = Counter()
         self._actual: Counter[str] = Counter()
         self.rows = 0
+        self.touched: set[str] = set()  # labels that changed, for who writes them down
 
     @classmethod
     def counted(
@@ -42,6 +43,7 @@ class LabelCounts:
     def add(self, predicted: AbstractSet[str], actual: AbstractSet[str], sign: int = 1) -> None:
         """Count a row, or take it back when `sign` is -1."""
         self.rows += sign
+        self.touched |= predicted | actual
         for counts, labels in (
             (self._both, predicted & actual),
             (self._predicted, predicted),
@@ -51,6 +53,18 @@ class LabelCounts:
                 counts[label] += sign
                 if not counts[label]:
                     del counts[label]
+
+    def parts(self, label: str) -> Iterator[tuple[str, int]]:
+        """The counts that are kept of a label, by their kind."""
+        yield "both", self._both[label]
+        yield "predicted", self._predicted[label]
+        yield "actual", self._actual[label]
+
+    def load(self, kind: str, label: str, count: int) -> None:
+        """Set one of the counts that `parts` has."""
+        {"both": self._both, "predicted": self._predicted, "actual": self._actual}[kind][label] = (
+            count
+        )
 
     @property
     def labels(self) -> list[str]:

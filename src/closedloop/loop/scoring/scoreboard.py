@@ -49,7 +49,8 @@ class Scoreboard(Counts):
 
     `capacity` bounds the number of rows held. Past it a new row is not kept
     and says so (`Outcome.OVER_LIMIT`, `dropped`); rows already held go on being
-    updated, so no count that was right becomes wrong.
+    updated, so no count that was right becomes wrong. `retired` are the counts
+    of rows that are counted and no longer held.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Scoreboard(Counts):
     ) -> None:
         super().__init__(output)
         held = held or Held()
+        self.retired = Counts(output)
         self.dropped = 0
         self._capacity = capacity
         self._rows, self._batches, self._loose = held.rows, held.batches, held.loose
@@ -68,6 +70,10 @@ class Scoreboard(Counts):
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __iter__(self) -> Iterator[str]:
+        """Every document id held; a mapping on disk bears changes meanwhile."""
+        return iter(self._rows)
+
     def items(self) -> Iterator[tuple[str, Row]]:
         """Every (document id, row) held; rows must not be changed."""
         return iter(self._rows.items())
@@ -75,6 +81,13 @@ class Scoreboard(Counts):
     def row(self, name: str) -> Row | None:
         """The row with this document id; it must not be changed."""
         return self._rows.get(name)
+
+    def names(self, request_id: str) -> list[str]:
+        """The ids that the rows of a request may have."""
+        names = [document_id(request_id, 0, 1)]
+        for size in self._batches.get(request_id, ()):
+            names += [document_id(request_id, row, size) for row in range(size)]
+        return names
 
     def answered(self, request_id: str) -> bool:
         """Whether an answer to this request is known, of however many rows."""
@@ -160,10 +173,7 @@ class Scoreboard(Counts):
 
     def drop_borrowed(self, request_id: str, lender: str) -> None:
         """Give back the feedback that the predictor `lender` lent."""
-        names = [document_id(request_id, 0, 1)]
-        for size in self._batches.get(request_id, ()):
-            names += [document_id(request_id, row, size) for row in range(size)]
-        for name in names:
+        for name in self.names(request_id):
             row = self._rows.get(name)
             if row is not None and borrowed(row.judged, lender):
                 self._judge_as(name, "", None, None)
@@ -207,6 +217,14 @@ class Scoreboard(Counts):
         )
         if held:
             self._batches[request_id] = self._shared.one(held)
+
+    def retire(self, name: str, request_id: str) -> None:
+        """Let go of a row and leave it in the counts, which nothing can correct from then on."""
+        row = self._rows.get(name)
+        if row is not None:
+            self.retired.add(row, 1)
+            self.add(row, 1)
+            self.forget(name, request_id)
 
     def _judge_batch(self, request_id: str, stamp: str, feedback: Feedback) -> Outcome:
         size = feedback.entries

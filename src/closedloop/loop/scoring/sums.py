@@ -12,23 +12,26 @@ _UNIT = 1 << _BITS
 
 
 class ExactSum:
-    """The sum of the numbers added and not taken back, and how many they are."""
+    """The sum of the numbers added and not taken back, and how many they are.
 
-    __slots__ = ("_units", "count")
+    `units` is the sum as a whole number of the smallest double.
+    """
+
+    __slots__ = ("count", "units")
 
     def __init__(self) -> None:
-        self._units = 0
+        self.units = 0
         self.count = 0
 
     def add(self, number: float, sign: int = 1) -> None:
         """Add a finite number, or take it back when `sign` is -1."""
         numerator, denominator = number.as_integer_ratio()
-        self._units += sign * (numerator << (_BITS + 1 - denominator.bit_length()))
+        self.units += sign * (numerator << (_BITS + 1 - denominator.bit_length()))
         self.count += sign
 
     def merge(self, other: "ExactSum", sign: int = 1) -> None:
         """Add all numbers of another sum, or take them back when `sign` is -1."""
-        self._units += sign * other._units
+        self.units += sign * other.units
         self.count += sign * other.count
 
     @classmethod
@@ -44,19 +47,17 @@ class ExactSum:
     def total(self) -> float:
         """Infinity where it is past the range of a double."""
         try:
-            return self._units / _UNIT
+            return self.units / _UNIT
         except OverflowError:
-            return math.inf if self._units > 0 else -math.inf
+            return math.inf if self.units > 0 else -math.inf
 
     @property
     def mean(self) -> float | None:
-        return self._units / (_UNIT * self.count) if self.count else None
+        return self.units / (_UNIT * self.count) if self.count else None
 
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, ExactSum)
-            and self._units == other._units
-            and self.count == other.count
+            isinstance(other, ExactSum) and self.units == other.units and self.count == other.count
         )
 
     __hash__ = None  # type: ignore[assignment]  # mutable

@@ -23,6 +23,7 @@ class Times:
         self._delays = [0] * (len(DELAYS) + 1)
         self._nanoseconds = 0
         self._cohorts: Counter[tuple[int, bool]] = Counter()
+        self.touched: set[tuple[int, bool]] = set()  # cohorts that changed, for who writes them
 
     @classmethod
     def counted(
@@ -41,6 +42,7 @@ class Times:
         began = moment(answered)
         cohort = began // _HOUR, bool(judged)
         self._cohorts[cohort] += sign
+        self.touched.add(cohort)
         if not self._cohorts[cohort]:
             del self._cohorts[cohort]
         if judged:
@@ -52,6 +54,28 @@ class Times:
     def delays(self) -> list[int]:
         """The number of truths that took at most each of `DELAYS`, and that of all."""
         return list(accumulate(self._delays))
+
+    def cohort(self, hour: int, judged: bool) -> int:
+        """The rows answered in one hour since the epoch, judged by now or not."""
+        return self._cohorts[hour, judged]
+
+    def numbers(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """The delays as whole numbers; `load` takes them, and cohorts, back."""
+        yield ("nanoseconds",), self._nanoseconds
+        for bucket, count in enumerate(self._delays):
+            yield ("delays", str(bucket)), count
+
+    def load(self, name: tuple[str, ...], number: int) -> None:
+        """Set one of `numbers`, or the cohort `("hour", hour, "0" or "1")`."""
+        match name:
+            case ("nanoseconds",):
+                self._nanoseconds = number
+            case ("delays", bucket):
+                self._delays[int(bucket)] = number
+            case ("hour", hour, judged):
+                self._cohorts[int(hour), judged == "1"] = number
+            case _:
+                raise KeyError(name)
 
     @property
     def delay_seconds(self) -> float:

@@ -58,8 +58,9 @@ Files = Mapping[str, File]
 class Pod:
     """Processes that live and die together under one loopback address.
 
-    The placeholder `{pod_ip}` in argv and env is filled in when the pod gets
-    its address; replace that text only, since other braces are JSON.
+    The placeholders `{pod_ip}` and `{pod_folder}` in argv and env are filled in when
+    the pod gets its address and a folder of its own; replace these texts only, since
+    other braces are JSON.
     `revision` changes with everything that makes it another pod. A workload with n
     replicas is n equal pods. While it `waits_for` something, no new one starts;
     one that runs goes on.

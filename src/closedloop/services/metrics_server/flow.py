@@ -8,11 +8,8 @@ from closedloop.services.kit.incoming import TYPES
 from closedloop.services.kit.labels import LABELS, OTHER, Names, PredictorLabels
 from closedloop.services.metrics_server.source import Ignored
 
-_OUTCOMES = {
-    "request": (Ignored.IGNORED,),
-    "response": (*Outcome, Ignored.IGNORED),
-    "feedback": (*Outcome, Ignored.IGNORED),
-}
+_EFFECTS = (*(one for one in Outcome if one is not Outcome.OVER_LIMIT), *Ignored)
+_OUTCOMES = {"request": (Ignored.IGNORED,), "response": _EFFECTS, "feedback": _EFFECTS}
 
 
 class Flow:

@@ -7,11 +7,12 @@ that delivery lost, and compare the counts with those of Elasticsearch.
 import asyncio
 import gc
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import structlog
-from prometheus_client import CollectorRegistry
-from tenacity import AsyncRetrying, RetryCallState, wait_exponential
+from prometheus_client import CollectorRegistry, Gauge
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 
 from closedloop.log.inference_log import InferenceLog
 from closedloop.log.pages import PAGE
@@ -21,8 +22,10 @@ from closedloop.loop.keys import Predictor
 from closedloop.loop.sections import predictor_of
 from closedloop.services.metrics_server.reading import Reading
 from closedloop.services.metrics_server.state import OVERLAP_SECONDS, State
+from closedloop.services.metrics_server.store.engine import Damaged
 
 _LOOK = 1.0  # seconds between looks at the declarations
+_TELL = 10.0  # seconds between two words about how far the first read is
 # Long enough for the loggers' batches and Elasticsearch's refresh.
 QUIET_SECONDS = 3.0
 
@@ -56,12 +59,24 @@ class Replay:
         self._redeclared = redeclared
         self._reason: str | None = "restoring from Elasticsearch: no document read yet"
         self._read = 0
-        self._latest = 0.0
         self._last_success = self._last_full = self._last_change = time.monotonic()
         self._changes = 0
         self._compared: int | None = None
         self._explained: dict[Predictor, int] = {}
         self._told = Reading(registry, lambda: time.monotonic() - self._last_success)
+        self._progress = Gauge(
+            "closedloop_restore_documents",
+            "Documents of the log: read by the first read, and as many as there were at its start.",
+            ["documents"],
+            registry=registry,
+        )
+
+    def begin(self, state: State) -> None:
+        """The next `run` is about this state."""
+        self._state = state
+        self._reason = "restoring from Elasticsearch: no document read yet"
+        self._compared = None
+        self._explained = {}
 
     @property
     def restored(self) -> bool:
@@ -72,13 +87,23 @@ class Replay:
         return self._reason
 
     async def run(self) -> None:
-        """Restore, trying until that succeeds, then resync for ever."""
-        trying = AsyncRetrying(wait=wait_exponential(0.1, max=5), before_sleep=self._not_yet)
+        """Restore, trying until that succeeds, then resync for ever.
+
+        Raises `Damaged` when the rows on disk are.
+        """
+        trying = AsyncRetrying(
+            wait=wait_exponential(0.1, max=5),
+            before_sleep=self._not_yet,
+            retry=retry_if_exception(_may_pass),
+            reraise=True,
+        )
         await trying(self._restore)
         while True:
             try:
                 again = await self._pause()
                 await self._resync(everything=again)
+            except Damaged:
+                raise
             # The next read may succeed, and the state is whole without this one.
             except Exception as error:  # noqa: BLE001
                 self._told.errors.inc()
@@ -86,10 +111,18 @@ class Replay:
 
     async def _restore(self) -> None:
         started = time.monotonic()
-        await self._read_log(None)
+        until = self._state.read_until
+        since = until - OVERLAP_SECONDS if until and not self._state.incomplete else None
+        self._progress.labels("there").set(await self._log.size(since))
+        await self._read_log(since)
         _spare_rows()
         self._reason = None
-        _log.info("restored", documents=self._read, seconds=time.monotonic() - started)
+        _log.info(
+            "restored",
+            documents=self._read,
+            seconds=time.monotonic() - started,
+            rows_from_disk=since is not None,
+        )
 
     def _not_yet(self, attempt: RetryCallState) -> None:
         error = attempt.outcome.exception() if attempt.outcome else None
@@ -113,13 +146,13 @@ class Replay:
             or time.monotonic() - self._last_full >= self._all_every
             or self._may_be_gone()
         )
-        since = None if everything else self._latest - OVERLAP_SECONDS
-        await self._read_log(since if self._latest else None)
+        latest = self._state.read_until
+        await self._read_log(latest - OVERLAP_SECONDS if latest and not everything else None)
         if everything:
             _spare_rows()
         if self._is_quiet() and (everything or self._compared != self._state.changes):
             before = self._state.changes
-            logged = await self._log.counts()
+            logged = await self._log.counts(self._state.horizon)
             if before == self._state.changes:
                 self._state.compare(logged)
                 self._compared = before
@@ -131,14 +164,16 @@ class Replay:
         differences from the log than after the last one."""
         differ = any(self._state.mismatches.values())
         return time.monotonic() - self._last_full >= OVERLAP_SECONDS and (
-            self._state.census.suspects or (differ and self._state.mismatches != self._explained)
+            self._state.census.suspects > 0
+            or (differ and self._state.mismatches != self._explained)
         )
 
     async def _read_log(self, since: float | None) -> None:
         """Read all documents, or those logged `since`."""
         started, now = time.monotonic(), time.time()
-        self._read = missing = 0
+        self._read = 0
         latest = 0.0
+        told = started
         if since is None:
             self._state.count_against_log(started)
         async for _, document in self._log.documents(since):
@@ -152,32 +187,44 @@ class Replay:
                     "document not readable", id=document.get("DocumentId"), error=str(error)
                 )
                 continue
-            missing += news is None
             if self.restored and news:
                 self._told.healed.labels(*predictor_of(document)).inc()
             if not self.restored and self._read % PAGE == 0:
                 self._reason = f"restoring from Elasticsearch: {self._read} documents read"
+                self._progress.labels("read").set(self._read)
+                if time.monotonic() - told >= _TELL:
+                    told = time.monotonic()
+                    _log.info("restoring", documents=self._read, seconds=told - started)
         # A logger whose clock is ahead must not hide the documents of others.
-        self._latest = max(self._latest, min(latest, now))
+        self._state.read_until = max(self._state.read_until, min(latest, now))
         self._last_success = started
-        if missing and since is None:
-            self._state.missing = missing
-        else:
-            self._state.missing = max(self._state.missing, missing)
         if since is None:
             self._last_full = started
             self._state.incomplete.clear()
-            for predictor, count in self._state.forget_what_is_gone().items():
-                self._told.forgotten.labels(*predictor).inc(count)
-                _log.warning("rows are gone from the log", predictor=predictor, rows=count)
+            await self._forget()
         for predictor in self._state.boards:
             self._told.know(predictor)
+
+    async def _forget(self) -> None:
+        gone: Counter[Predictor] = Counter()
+        for predictor in self._state.forget_what_is_gone():
+            if predictor is None:
+                await asyncio.sleep(0)
+            else:
+                gone[predictor] += 1
+        for predictor, count in gone.items():
+            self._told.forgotten.labels(*predictor).inc(count)
+            _log.warning("rows are gone from the log", predictor=predictor, rows=count)
 
     def _is_quiet(self) -> bool:
         if self._state.changes != self._changes:
             self._changes = self._state.changes
             self._last_change = time.monotonic()
         return time.monotonic() - self._last_change >= self._quiet
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, Damaged)
 
 
 def _spare_rows() -> None:

@@ -19,10 +19,13 @@ class Settings(service.Settings):
     between: only these are read from the log and counted; empty: all. It says
     the same as the filters of the triggers that feed this server.
     `resync_seconds` is how often the latest of the log is read again,
-    `full_resync_seconds` how often all of it. `row_limit` bounds the rows held
-    (about 0.5 KB each). Past `max_event_bytes` a body is refused. `model_outputs`
-    is the folder of the declared outputs, `max_predictors` how many predictors
-    are counted, past which a new one's events are refused.
+    `full_resync_seconds` how often all of it. Rows are kept in `state_folder`,
+    of which `state_memory_bytes` are cached; without a folder they are in memory,
+    and read from the log at each start. Rows answered more than `retention_days`
+    ago are let go, and their counts stay; 0: none is. Past `max_event_bytes` a
+    body is refused. `model_outputs` is the folder of the declared outputs,
+    `max_predictors` how many predictors are counted, past which a new one's
+    events are refused.
     """
 
     source: Literal["events", "log"] = "events"
@@ -30,7 +33,9 @@ class Settings(service.Settings):
     filter: str = ""
     resync_seconds: float = Field(15.0, gt=0)
     full_resync_seconds: float = Field(3600.0, gt=0)
-    row_limit: int = Field(1_000_000, gt=0)
+    state_folder: str = ""
+    state_memory_bytes: int = Field(64 << 20, ge=8 << 20)
+    retention_days: float = Field(0.0, ge=0)
     max_event_bytes: int = Field(MOST_BYTES, gt=0)
     model_outputs: str = ""
     max_predictors: int = Field(200, gt=0)

@@ -16,6 +16,7 @@ class Ignored(StrEnum):
     """The outcome of an event that changes no row held here."""
 
     IGNORED = "ignored"  # a request, or of a predictor that the filter leaves out
+    EXPIRED = "expired"  # older than the rows that are kept
 
 
 class Unavailable(Exception):

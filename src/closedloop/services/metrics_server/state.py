@@ -10,60 +10,104 @@ the deployment which have one, and gives way there to feedback of their own.
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from math import inf
 
 from closedloop.loop import events
-from closedloop.loop.documents import Logged, feedback_in, read_document
+from closedloop.loop.documents import read_document
 from closedloop.loop.events import InvalidEvent
 from closedloop.loop.keys import Predictor, document_id, request_of
 from closedloop.loop.observation import Observation
 from closedloop.loop.output import Output
-from closedloop.loop.scoring.reading import read_answer
 from closedloop.loop.scoring.row import lent_stamp
-from closedloop.loop.scoring.scoreboard import Capacity, Feedback, Outcome, Scoreboard
+from closedloop.loop.scoring.scoreboard import Outcome, Scoreboard
+from closedloop.loop.scoring.times import moment
 from closedloop.services.metrics_server.census import Census
-from closedloop.services.metrics_server.source import Ignored
+from closedloop.services.metrics_server.comparison import differences
+from closedloop.services.metrics_server.feeding import show, show_document
+from closedloop.services.metrics_server.source import Ignored, Unavailable
+from closedloop.services.metrics_server.store.engine import Unwritable
+from closedloop.services.metrics_server.store.store import Store, digest_of
 
 # A document may become visible this much later than its event came, or its `logged_at` says:
 # refreshes, writes under way, and clocks of loggers that do not agree.
 OVERLAP_SECONDS = 60.0
+# Changes kept in memory: to write so many takes a millisecond or two, in which no event is taken.
+_COMMIT_AFTER = 256
+_AT_ONCE = 500  # rows looked at between two pauses
 
 
 class State:
-    """Every row of every predictor, at most `row_limit` in all.
+    """Every row of every predictor, in `store`, or in memory without one.
 
     `only` are the predictors to hold; empty: all, but at most `max_predictors`.
-    `output_of` gives the declared output of a predictor. `missing` is how
-    many rows are known not to be held for want of room (of the events since the
-    last full replay, how many rows they named), `changes` grows with every
+    `output_of` gives the declared output of a predictor. `changes` grows with every
     change, `mismatches` are the differing counts found by the last comparison,
     and `incomplete` the predictors whose rows have to be read from the log again.
+    `fault` is why nothing can be written to the store: until it is None again no
+    event is taken, so that none is acknowledged that the next process would not know.
     """
 
     def __init__(
         self,
-        row_limit: int,
+        store: Store | None = None,
         only: Collection[Predictor] = frozenset(),
         *,
         output_of: Callable[[Predictor], Output | None] = lambda _: None,
         max_predictors: int = 200,
     ) -> None:
         self.boards: dict[Predictor, Scoreboard] = {}
-        self.capacity = Capacity(row_limit)
-        self.missing = 0
         self.changes = 0
         self.mismatches: dict[Predictor, int] = {}
         self.incomplete: set[Predictor] = set()
-        self.census = Census(OVERLAP_SECONDS)
+        self.fault: str | None = None
+        self.census = Census(OVERLAP_SECONDS, store)
+        self.facts: dict[str, float] = {} if store is None else store.facts
+        self._store = store
+        self._uncommitted = 0
         self._only = only
         self._output_of = output_of
         self._max_predictors = max_predictors
         self._deployments: dict[tuple[str, str], list[Predictor]] = defaultdict(list)
+        if store is not None:
+            self._open_all(store)
+
+    @property
+    def held(self) -> int:
+        """The rows held, of all predictors."""
+        return sum(map(len, self.boards.values()))
+
+    @property
+    def read_until(self) -> float:
+        """Up to which `logged_at` the log was read, in seconds since the epoch; 0: never."""
+        return self.facts.get("read_until", 0.0)
+
+    @read_until.setter
+    def read_until(self, seconds: float) -> None:
+        self.facts["read_until"] = seconds
+
+    def commit(self) -> None:
+        """Write every change to the store, or say why not in `fault`, and keep it for later."""
+        self._uncommitted = 0
+        if self._store is None:
+            return
+        try:
+            self._store.commit(self.boards)
+            self.fault = None
+        except Unwritable as error:
+            self.fault = (
+                f"the rows cannot be written to disk, free some or give more: {error};"
+                " events are taken again when they can"
+            )
 
     def observe(self, observation: Observation) -> Outcome | Ignored:
         """Take an event in.
 
-        Raises `InvalidEvent` (`too_many_predictors`), which leaves the state as it was.
+        Raises `InvalidEvent` (`too_many_predictors`) or `Unavailable`, which leave the state as it
+        was.
         """
+        if self.fault is not None:
+            raise Unavailable(self.fault)
         event = observation.event
         predictor = Predictor(event.namespace, event.deployment, event.predictor)
         if not self._wanted(predictor):
@@ -71,24 +115,23 @@ class State:
         board = self._board(predictor)
         if event.type == events.REQUEST:
             return Ignored.IGNORED
-        if observation.rows is not None:
-            said = observation.rows
-            answers = [read_answer(board.output, row, said.names) for row in said.rows]
-            outcome = board.answer(event.request_id, event.stamp, answers)
-        else:
-            outcome = board.judge(event.request_id, event.stamp, _feedback(observation))
-        self.missing += outcome is Outcome.OVER_LIMIT
+        if self._expired(event.stamp):
+            return Ignored.EXPIRED
+        outcome = show(board, observation)
         self.changes += outcome.changes
-        self.census.changed(predictor, event.request_id)
+        if self.census.watches:
+            self.census.changed(predictor, board.names(event.request_id))
         self._lend(predictor, event.request_id)
+        self._changed()
         return outcome
 
-    def restore(self, document: Mapping[str, object]) -> bool | None:
+    def restore(self, document: Mapping[str, object]) -> bool:
         """Take in a document of the log; whether that changed anything.
 
-        None when there is no room for it. Raises `InvalidEvent` for a document
-        that is not of the log's shape.
+        Raises `InvalidEvent` for a document that is not of the log's shape, `Unavailable`.
         """
+        if self.fault is not None:
+            raise Unavailable(self.fault)
         logged = read_document(document)
         if not self._wanted(logged.predictor):
             return False
@@ -96,41 +139,72 @@ class State:
         sizes = {logged.size, *logged.other_sizes}
         names = [document_id(logged.request_id, logged.row, size) for size in sizes]
         self.census.found(logged.predictor, names)
-        outcomes = list(_restored(board, logged))
-        if Outcome.OVER_LIMIT in outcomes:
-            return None
-        self._lend(logged.predictor, logged.request_id)
+        if self._expired(logged.answered or logged.judged):
+            # Of a row that has left, truth came alone and waited here for its answer.
+            for name in names:
+                board.forget(name, logged.request_id)
+            return False
+        outcomes = [*show_document(board, logged)]
         changed = any(outcome.changes for outcome in outcomes)
+        self._lend(logged.predictor, logged.request_id)
         self.changes += changed
+        self._changed()
         return changed
 
     def compare(self, logged: Mapping[Predictor, Mapping[tuple[str, ...], int]]) -> None:
         """Set `mismatches` to how many counts of each predictor differ from `logged`."""
         wanted = {predictor for predictor in logged if self._wanted(predictor)}
         self.mismatches = {
-            predictor: _differences(
-                _counts(self.boards[predictor]) if predictor in self.boards else {},
-                logged.get(predictor, {}),
-            )
+            predictor: differences(self.boards.get(predictor), logged.get(predictor, {}))
             for predictor in self.boards.keys() | wanted
         }
 
     def count_against_log(self, now: float) -> None:
-        """A read of the whole log begins, which may prove rows gone."""
-        self.census.begin(
-            {each: (name for name, _ in board.items()) for each, board in self.boards.items()}, now
-        )
+        """A read of the whole log begins, which may prove rows gone, if any are held."""
+        if self.held:
+            self.census.begin(now)
 
-    def forget_what_is_gone(self) -> dict[Predictor, int]:
-        """The whole log was read: drop the rows whose documents are gone; how many there were."""
-        gone = self.census.end()
-        for predictor, names in gone.items():
-            for name in names:
+    def forget_what_is_gone(self) -> Iterator[Predictor | None]:
+        """The whole log was read: drop the rows whose documents are gone.
+
+        Yields the predictor of each, and None where others may have their turn.
+        """
+        for gone in self.census.end({each: partial(self._names, each) for each in self.boards}):
+            if gone is not None:
+                predictor, name = gone
                 self.boards[predictor].forget(name, request_of(name))
-            for request_id in {request_of(name) for name in names}:
-                self._settle_again(predictor, request_id)
-            self.changes += 1
-        return {predictor: len(names) for predictor, names in gone.items()}
+                self._settle_again(predictor, request_of(name))
+                self.changes += 1
+                self._changed()
+            yield None if gone is None else gone[0]
+
+    def retire(self, before: float) -> Iterator[None]:
+        """Let go of rows older than a moment in seconds since the epoch; their counts stay.
+
+        A row's time is that of its answer. Yields where others may have their turn.
+        """
+        self.facts["horizon"] = max(self.horizon, before)
+        looked = 0
+        for predictor in [*self.boards]:
+            for name in self._names(predictor):
+                if (looked := looked + 1) % _AT_ONCE == 0:
+                    yield
+                board = self.boards[predictor]
+                row = board.row(name)
+                if row is not None and self._expired(stamp := row.answered or row.judged):
+                    since = _since(predictor)
+                    self.facts[since] = min(self.facts.get(since, inf), moment(stamp) / 1e9)
+                    board.retire(name, request_of(name))
+                    self._changed()
+
+    @property
+    def horizon(self) -> float:
+        """Rows answered before have left, in seconds since the epoch; 0: none has."""
+        return self.facts.get("horizon", 0.0)
+
+    def since(self, predictor: Predictor) -> float | None:
+        """The time of the earliest answer that is counted and whose row has left."""
+        return self.facts.get(_since(predictor))
 
     def redeclare(self) -> bool:
         """Drop the rows of predictors whose output is declared anew; whether there are any.
@@ -143,11 +217,25 @@ class State:
             if board.output != self._output_of(predictor)
         ]
         for predictor in changed:
-            self.capacity.held -= len(self.boards[predictor])
-            self.boards[predictor] = Scoreboard(self._output_of(predictor), self.capacity)
+            self.facts.pop(_since(predictor), None)
+            if self._store is not None:
+                self._store.drop(predictor)
+            self.boards[predictor] = self._opened(predictor)
         self.changes += len(changed)
         self.incomplete.update(changed)
         return bool(changed)
+
+    def _open_all(self, store: Store) -> None:
+        """Open the boards on disk, without those that the filter or a new declaration drops."""
+        for predictor in store.predictors:
+            wanted = self._wanted(predictor)
+            output = self._output_of(predictor)
+            if not wanted or store.digest(predictor) != digest_of(output):
+                store.drop(predictor)
+            if wanted:
+                if predictor not in store.predictors:
+                    self.incomplete.add(predictor)
+                self._board(predictor)
 
     def _lend(self, predictor: Predictor, request_id: str) -> None:
         """Settle which predictors of a deployment have feedback about a request."""
@@ -191,43 +279,27 @@ class State:
                     f"{'/'.join(predictor)} is one predictor more than {self._max_predictors}:"
                     " raise MAX_PREDICTORS, or name those to count in FILTER",
                 )
-            output = self._output_of(predictor)
-            board = self.boards[predictor] = Scoreboard(output, self.capacity)
+            board = self.boards[predictor] = self._opened(predictor)
             self._deployments[predictor[:2]].append(predictor)
         return board
 
+    def _opened(self, predictor: Predictor) -> Scoreboard:
+        output = self._output_of(predictor)
+        return Scoreboard(output) if self._store is None else self._store.board(predictor, output)
 
-def _feedback(observation: Observation) -> Feedback:
-    said = observation.feedback
-    assert said is not None
-    if said.truth is None:
-        return Feedback(reward=said.reward)
-    return Feedback(tuple(said.truth.rows), said.truth.names)
+    def _names(self, predictor: Predictor) -> Iterator[str]:
+        """The rows held now, while some of them change or leave."""
+        board = self.boards[predictor]
+        return iter([*board] if self._store is None else board)
 
+    def _expired(self, stamp: str) -> bool:
+        return bool(stamp) and self.horizon > 0 and moment(stamp) < self.horizon * 1e9
 
-def _restored(board: Scoreboard, logged: Logged) -> Iterator[Outcome]:
-    about = (logged.request_id, logged.row, logged.size)
-    if answered := logged.answered:
-        said = read_answer(board.output, logged.response.get("instance"), logged.names)
-        yield board.answer_row(*about, answered, said)
-        for size in logged.other_sizes:
-            yield board.answer_row(logged.request_id, logged.row, size, answered, said)
-    if judged := logged.judged:
-        feedback = feedback_in(logged.feedback)
-        if logged.size == 1:
-            yield board.judge(logged.request_id, judged, feedback)
-        elif feedback.truths:
-            yield board.judge_row(*about, judged, feedback.truths[0], feedback.names)
+    def _changed(self) -> None:
+        self._uncommitted += 1
+        if self._uncommitted >= _COMMIT_AFTER:
+            self.commit()
 
 
-def _counts(board: Scoreboard) -> dict[tuple[str, ...], int]:
-    """The counts that the log has as well, with the keys of `inference_log.Counts`."""
-    counts: dict[tuple[str, ...], int] = {
-        ("state", state): count for state, count in board.states.items()
-    }
-    counts |= {("correct", "true"): board.correct, ("correct", "false"): board.incorrect}
-    return counts | {("cell", *cell): count for cell, count in board.matrix.counts().items()}
-
-
-def _differences(ours: Mapping[tuple[str, ...], int], theirs: Mapping[tuple[str, ...], int]) -> int:
-    return sum(ours.get(key, 0) != theirs.get(key, 0) for key in ours.keys() | theirs.keys())
+def _since(predictor: Predictor) -> str:
+    return f"since {'/'.join(predictor)}"

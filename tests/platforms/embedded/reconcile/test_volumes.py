@@ -168,6 +168,11 @@ def test_a_model_finds_a_config_map_in_its_environment_and_parameters() -> None:
     )
 
 
+def test_scratch_space_is_in_the_folder_of_the_pod() -> None:
+    (pod,) = reconcile(manifest("metrics-server/deployment.yaml")).pods
+    assert pod.processes[0].env["STATE_FOLDER"] == "{pod_folder}/rows"
+
+
 def test_what_answers_mean_reaches_both_services() -> None:
     services = [manifest(f"{one}/deployment.yaml") for one in ("request-logger", "metrics-server")]
     result = reconcile(*services, manifest("models/outputs.yaml"))
@@ -235,11 +240,6 @@ def test_what_is_refused_of_mounts() -> None:
         assert refused(mounts(mountPath=path)) == (
             f"{AT}[0].mountPath is {path!r}: give an absolute path below /"
         )
-    scratch = mounts()
-    scratch["spec"]["template"]["spec"]["volumes"] = [{"name": "v", "emptyDir": {}}]
-    assert refused(scratch) == (
-        f"{AT}[0].mountPath is '/etc/settings': only '/tmp' is supported for emptyDir"
-    )
     twice = mounts()
     twice["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] *= 2
     assert refused(twice) == (

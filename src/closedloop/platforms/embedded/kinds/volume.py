@@ -8,8 +8,6 @@ from pydantic import Field
 from closedloop.platforms.embedded.kinds.base import ClusterOnly, Fault, Strict
 from closedloop.validation import Path
 
-_SCRATCH = "/tmp"  # noqa: S108 - a path in a manifest, nothing is opened
-
 
 class VolumeMount(Strict):
     """Where a container finds a volume."""
@@ -78,10 +76,7 @@ def mount_faults(mounts: list[VolumeMount], volumes: list[Volume], path: Path) -
         if folder in paths:
             yield Fault(at, f"is {mount.mount_path!r}, where another volume is mounted")
         paths.add(folder)
-        scratch = volume is not None and volume.config_map is None
-        if scratch and folder != _SCRATCH:
-            yield Fault(at, f"is {mount.mount_path!r}: only {_SCRATCH!r} is supported for emptyDir")
-        elif not mount.mount_path.startswith("/") or folder.strip("/") == "":
+        if not mount.mount_path.startswith("/") or folder.strip("/") == "":
             yield Fault(at, f"is {mount.mount_path!r}: give an absolute path below /")
 
 

@@ -1,4 +1,4 @@
-"""ConfigMaps as folders: their files, and the paths by which containers name them.
+"""Volumes as folders: the files of ConfigMaps, and the paths by which containers name them.
 
 One machine has no mount namespaces: a process cannot have its own
 `/etc/closedloop`. So a volume is a folder of the platform's, and wherever a
@@ -18,6 +18,9 @@ from closedloop.platforms.embedded.kinds.pod import Container, PodSpec
 from closedloop.platforms.embedded.kinds.volume import ConfigMapSource
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.validation import Path
+
+POD_FOLDER_PLACEHOLDER = "{pod_folder}"
+_TEMPORARY = "/tmp"  # noqa: S108 - a path in a manifest, nothing is opened
 
 # The surroundings in which a text is this path and not part of another.
 _BEFORE, _AFTER = r"(?<![\w.~)}-])", r"(?![\w.-])"
@@ -47,14 +50,19 @@ class Mounts:
 
 
 def mounts(context: Context, one: Manifested, spec: PodSpec, container: Container) -> Mounts:
-    """Where a container's ConfigMaps are on this machine; scratch space is where it is."""
-    sources = {volume.name: volume.config_map for volume in spec.volumes}
+    """Where a container's volumes are on this machine.
+
+    Scratch space is a folder of the pod's own, but for that at `/tmp`, which is where it is.
+    """
+    volumes = {volume.name: volume for volume in spec.volumes}
     folders = {}
     for mount in container.volume_mounts:
-        source = sources.get(mount.name)
+        source = volumes[mount.name].config_map
+        path = posixpath.normpath(mount.mount_path)
         if source is not None:
-            path = posixpath.normpath(mount.mount_path)
             folders[path] = _folder(context, one.namespace, source)
+        elif path != _TEMPORARY:
+            folders[path] = posixpath.join(POD_FOLDER_PLACEHOLDER, mount.name)
     return Mounts(folders)
 
 

@@ -1,6 +1,7 @@
 """One pod: its processes under one loopback address."""
 
 import asyncio
+import shutil
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -44,19 +45,23 @@ class LivePod:
         self.draining = False
         self.was_ready = False
         self._before: dict[str, int] = {}  # restarts that were those of a pod before this
+        self._fresh = False  # whether its folder is this pod's
         self._changed = surroundings.on_change
+        self._folder = surroundings.tmp / "pods" / name
+        placed = [_placed(process, address, self._folder) for process in pod.processes]
         self.processes = [
             Supervised(
-                _placed(process, address),
+                process,
                 host=address,
-                env=environment(_placed(process, address).env, tmp=surroundings.tmp),
+                env=environment(process.env, tmp=surroundings.tmp),
                 log=log_file(surroundings.logs, pod, name, process.name),
                 cwd=surroundings.tmp,
                 guardian=surroundings.guardian,
                 pace=surroundings.pace,
                 on_change=self._on_change,
+                before=self._make_folder,
             )
-            for process in pod.processes
+            for process in placed
         ]
 
     @property
@@ -94,6 +99,7 @@ class LivePod:
         """End the processes, the last first: it may be answering with the help of the others."""
         for one in reversed(self.processes):
             await one.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def kill(self) -> None:
         """End every process at once; one that is not stopped as well starts again."""
@@ -104,6 +110,7 @@ class LivePod:
         """End every process and be another pod, at the same address, once they start again."""
         self.uid, self.born = str(uuid.uuid4()), now("microseconds")
         self._before = {one.process.name: one.restarts + 1 for one in self.processes}
+        self._fresh = False
         self.was_ready = False
         await self.restart(kill=kill)
 
@@ -114,6 +121,13 @@ class LivePod:
     async def restart(self, *, kill: bool) -> None:
         """End every process; they start again by themselves."""
         await asyncio.gather(*(one.restart(kill=kill) for one in self.processes))
+
+    def _make_folder(self) -> None:
+        """Scratch space is empty when a pod begins, and outlives its processes."""
+        if not self._fresh:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._fresh = True
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def _on_change(self) -> None:
         self.was_ready = self.was_ready or self.ready
@@ -127,9 +141,12 @@ def log_file(logs: Path, pod: Pod, name: str, process: str) -> Path:
     return logs / f"{pod.workload.partition('/')[0]}.{name}.{process}.log"
 
 
-def _placed(process: Process, address: str) -> Process:
+def _placed(process: Process, address: str, folder: Path) -> Process:
+    def filled(text: str) -> str:
+        return text.replace("{pod_ip}", address).replace("{pod_folder}", str(folder))
+
     return replace(
         process,
-        argv=tuple(word.replace("{pod_ip}", address) for word in process.argv),
-        env={name: text.replace("{pod_ip}", address) for name, text in process.env.items()},
+        argv=tuple(filled(word) for word in process.argv),
+        env={name: filled(text) for name, text in process.env.items()},
     )

@@ -53,7 +53,8 @@ class Exit:
 class Supervised:
     """One process of a pod, kept running from `start()` to `stop()`.
 
-    `on_change` is called whenever `state`, `restarts` or `reason` changed.
+    `before` is called before each start, and may raise OSError. `on_change` is
+    called whenever `state`, `restarts` or `reason` changed.
     `reason` says why the process is not ready, or how it last ended. `log` is
     that of the process that runs; the one before it is `logs.previous(log)`.
     """
@@ -69,6 +70,7 @@ class Supervised:
         guardian: Guardian | None = None,
         pace: Pace | None = None,
         on_change: Callable[[], None] = lambda: None,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
         self.process = process
         self.log = log
@@ -83,6 +85,7 @@ class Supervised:
         self._guardian = guardian
         self._pace = pace or Pace()
         self._on_change = on_change
+        self._before = before
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
         self._ready_at: float | None = None
@@ -164,6 +167,7 @@ class Supervised:
         if self.exit is not None:
             logs.keep_previous(self.log)
         try:
+            self._before()
             child = self._child = await start(
                 self.process.argv,
                 self._env,
