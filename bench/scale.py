@@ -109,13 +109,15 @@ def _fill(limit: str, folder: str, rows: int, until: int = 0) -> tuple[dict[str,
     """Fill the state, to its end or until it is killed; its last word, and its most memory."""
     command = [*_within(limit), sys.executable, "-m", "bench.scale", "fill", folder, str(rows)]
     said: dict[str, float] = {}
-    peak = 0
+    peak, shown = 0, 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             said = json.loads(line)
             peak = max(peak, int(said["anonymous"]))
-            print(f"{said['rows']:,.0f} rows, {said['anonymous'] / 2**20:.0f} MiB", flush=True)
+            if said["rows"] >= shown:
+                shown += rows / 20
+                print(f"{said['rows']:,.0f} rows, {said['anonymous'] / 2**20:.0f} MiB", flush=True)
             if until and said["rows"] >= until:
                 process.send_signal(signal.SIGKILL)
                 break
