@@ -91,4 +91,5 @@ def test_controls_change_the_world_and_both_browsers_show_it(
     _press(one, "Stop traffic")
     _shows(pages, told, "The traffic has stopped.")
     for page in pages:
-        expect(page.get_by_role("banner")).to_contain_text("Ready: start the traffic")
+        banner = page.get_by_role("banner")
+        expect(banner).to_contain_text("Ready: start the traffic", timeout=_PATIENCE)
