@@ -35,6 +35,7 @@ from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.suite.setup import install_everything
 from tests.end_to_end.loop import FLOWERS, METRICS_SERVER, PROGRAMS, REQUEST_LOGGER, Loop, Sending
+from tests.platforms.embedded.run.processes import runs
 
 BY_NAME_ONLY = True
 _DISK = "2g"
@@ -227,6 +228,8 @@ def _sampled(loop: Loop, course: Course) -> Iterator[None]:
 
 
 def _recover(loop: Loop) -> None:
+    if not runs(loop.daemon):
+        raise RuntimeError("the platform itself has ended: see its daemon.log")
     loop.ready()
     time.sleep(10)
 
