@@ -59,7 +59,7 @@ def test_controls_change_the_world_and_both_browsers_show_it(
     loop: Loop, pages: tuple[Page, Page]
 ) -> None:
     one, other = pages
-    told = "What the controls did"
+    told = "Actions"
     _press(one, "Start traffic")
     _shows(pages, told, "The traffic runs.")
     _shows(pages, "Accuracy", "truths in 30 s")
