@@ -152,7 +152,7 @@ def test_the_live_page_takes_with_it_what_it_started(home: _Home) -> None:
             process.send_signal(signal.SIGINT)
             said, _ = process.communicate(timeout=300)
     assert page.ok
-    assert (process.returncode, "ending what was started" in said) == (0, True), said
+    assert (process.returncode, "ending everything" in said) == (0, True), said
     traces.are_gone()
 
 

@@ -59,7 +59,7 @@ def test_controls_change_the_world_and_both_browsers_show_it(
     loop: Loop, pages: tuple[Page, Page]
 ) -> None:
     one, other = pages
-    told = "What the controls did"
+    told = "Actions"
     _press(one, "Start traffic")
     _shows(pages, told, "The traffic runs.")
     _shows(pages, "Accuracy", "truths in 30 s")
@@ -91,4 +91,5 @@ def test_controls_change_the_world_and_both_browsers_show_it(
     _press(one, "Stop traffic")
     _shows(pages, told, "The traffic has stopped.")
     for page in pages:
-        expect(page.get_by_role("banner")).to_contain_text("Ready: start the traffic")
+        banner = page.get_by_role("banner")
+        expect(banner).to_contain_text("Ready: start the traffic", timeout=_PATIENCE)

@@ -32,6 +32,7 @@ class Moment(World):
             "alerts": [one(1.0, alertstate="firing", **LOW)],
             "scored": [one(90.0, **SKLEARN)],
             "received": [one(33.0)],
+            "servers": [one(1.0)],
             "rows": [
                 one(30.0, state="scored", **SKLEARN),
                 one(10.0, state="unlabelled", **SKLEARN),
@@ -141,7 +142,7 @@ def test_a_control_is_worked_by_keyboard_and_two_browsers_agree(browser: Browser
     one_page.keyboard.press("Enter")
     for page in (one_page, other):
         expect(page.get_by_role("navigation")).to_contain_text("sklearn 80% right")
-        expect(page.get_by_label("What the controls did")).to_contain_text("80% now agree")
+        expect(page.get_by_label("Actions")).to_contain_text("80% now agree")
         page.close()
 
 

@@ -1,4 +1,4 @@
-"""What is drawn of a view: signs and words besides colours, and no markup of others."""
+"""The drawing of a view: signs and words besides colours, and no markup of others."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The view model: from samples, as Prometheus and the log give them, to what is shown."""
+"""The view model: from samples, as Prometheus and the log give them, to the page's parts."""
 
 import math
 from typing import Any
@@ -134,10 +134,17 @@ def test_refusals_say_why_and_what_to_do_the_most_frequent_first() -> None:
         one(count, outcome=outcome, reason=reason, **SKLEARN)
         for outcome, (reason, count) in zip(("unscorable", "refused"), reasons.items(), strict=True)
     ]
-    first, second = seen(told(not_counted=series)).refusals or ()
+    first, second = seen(told(not_counted=series, servers=[one(1.0)])).refusals or ()
     assert (first.reason, first.count, second.reason) == ("bad_json", 7, "truth_unknown_class")
     assert "dead-letters" in first.remedy
     assert "declared classes" in second.remedy
+
+
+def test_a_metrics_server_that_died_is_not_called_ready_nor_all_feedback_counted() -> None:
+    objects = Objects([PartStatus(PARTS["server"], "1", "ready")])
+    dead, alive = seen(told(), objects), seen(told(servers=[one(1.0)]), objects)
+    assert (dead.boxes["server"], dead.refusals) == ("not scraped", None)
+    assert (alive.boxes["server"], alive.refusals) == ("ready", [])
 
 
 def test_boxes_have_the_states_of_their_workloads() -> None:

@@ -50,5 +50,5 @@ def live(
                 webbrowser.open(server.url)
             server.run()
         finally:
-            console.print("ending what was started", highlight=False)
+            console.print("ending everything that was started", highlight=False)
             world.close()

@@ -50,7 +50,7 @@ class Controlled:
 
 
 class Controls:
-    """Everything that a browser may ask for. No call waits: what takes time is done one by one."""
+    """Everything that a browser may ask for. No call waits: longer tasks are done one by one."""
 
     def __init__(self, platform: Platform, streams: Streams) -> None:
         self._platform, self._streams = platform, streams
@@ -76,7 +76,7 @@ class Controls:
         )
 
     def close(self) -> None:
-        """End the traffic, begin nothing more, and wait for what is under way."""
+        """End the traffic, begin nothing more, and wait for the task under way."""
         self._worker.shutdown(wait=True, cancel_futures=True)
         self._streams.stop()
 

@@ -101,7 +101,7 @@ def coverage(found: Sequence[Coverage]) -> str:
 def refusals(found: Sequence[Refusal] | None) -> str:
     """The feedback that did not count: how often, why, and the remedy."""
     if found is None:
-        return '<p class="missing">Nobody knows yet.</p>'
+        return '<p class="missing">No metrics server tells now.</p>'
     if not found:
         return '<p class="good">✓ Every piece of feedback counted.</p>'
     rows = "".join(
@@ -113,7 +113,7 @@ def refusals(found: Sequence[Refusal] | None) -> str:
 
 
 def events(view: View) -> str:
-    """What the controls did, the newest first."""
+    """The newest actions of the controls, the newest first."""
     found = view.controlled.events[: -_EVENTS - 1 : -1]
     if not found:
         return '<p class="missing">Nothing was asked for yet.</p>'

@@ -43,7 +43,7 @@ root.dataset.theme = (root.dataset.theme ?? system) == "dark" ? "light" : "dark"
 
 
 class Page:
-    """What one browser sees; `show` brings it up to date."""
+    """The parts that one browser sees; `show` brings them up to date."""
 
     def __init__(self, world: World) -> None:
         self._sheet = InlineStyleSheet(css=(_HERE / "parts.css").read_text(encoding="utf-8"))
@@ -81,7 +81,7 @@ class Page:
         ]
 
     def show(self, view: View) -> None:
-        """Bring everything up to date; nothing is sent to the browser for what stays."""
+        """Bring everything up to date; nothing is sent to the browser for parts that stay."""
         pair, firing = view.pair, any(one.state != "pending" for one in view.alarms)
         evidence = "evidence" if pair is None else f"evidence {drawing.odds(pair)}"
         texts = {

@@ -31,6 +31,7 @@ QUERIES: Mapping[str, str] = {
     "written": "sum(rate(closedloop_logger_documents_written_total[10s]))",
     "scraped": 'sum(sum_over_time(up{pod=~"seldon-metrics-server.*"}[10s])) / 10',
     "rows": f"max by ({_MODEL}, state) (last_over_time(closedloop_rows[5m]))",
+    "servers": "closedloop:metrics_servers",  # there while one tells its state
     "scored": "model:feedback_scored:window30s",
     "not counted": "model:feedback_not_counted > 0",
     "alerts": "ALERTS",

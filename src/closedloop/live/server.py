@@ -47,7 +47,7 @@ class PageServer:
         # Whatever the environment says: no script of a network, and no other origin.
         settings.resources.set_value("server")
         settings.allowed_ws_origin.set_value([])
-        for name in ("bokeh", "tornado.access"):  # what is refused to others is no news
+        for name in ("bokeh", "tornado.access"):  # refusals to others are no news
             logging.getLogger(name).setLevel(logging.ERROR)
         application = Application(FunctionHandler(partial(open_page, world)))
         pages = BokehTornado({path: application}, extra_websocket_origins=[own], use_index=False)

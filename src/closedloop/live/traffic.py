@@ -94,7 +94,7 @@ class Streams:
                         self.failed += record.failed
                         if self._stop.is_set():
                             return
-        except ValueError as error:  # the model's answers are not what its truths need
+        except ValueError as error:  # of the model's answers no truths can be made
             self.trouble = f"The traffic to {stream.model} ended: {error}."
 
 

@@ -28,18 +28,18 @@ _FIRST = "ModelAccuracyLow"  # of several alerts the one that the page is about
 
 
 def view(metrics: Metrics, objects: Objects, controlled: Controlled, setting_up: str = "") -> View:
-    """What there is to see; `setting_up` is a sentence while the page makes what it needs."""
+    """Everything there is to see; `setting_up` is a sentence while platform and models are made."""
     pair = None if objects.comparison is None else _pair(objects.comparison)
     return View(
         state=_state(metrics, objects, controlled, setting_up),
-        boxes=_boxes(objects),
+        boxes=_boxes(objects, metrics.told),
         rates=_rates(metrics.told, objects),
         curve=_curve(metrics, setting_up),
         alarms=_alarms(metrics.told, objects.delivered),
         coverage=_coverage(metrics.told.get("rows", ())),
         pair=pair,
         missing=setting_up or objects.missing or objects.fault,
-        refusals=None if metrics.fault else _refusals(metrics.told.get("not counted", ())),
+        refusals=_refusals(metrics.told),
         controlled=controlled,
     )
 
@@ -61,10 +61,12 @@ def _state(metrics: Metrics, objects: Objects, controlled: Controlled, setting_u
     return f"Traffic runs, {controlled.failed} requests failed"
 
 
-def _boxes(objects: Objects) -> dict[str, str]:
+def _boxes(objects: Objects, told: Mapping[str, Sequence[Series]]) -> dict[str, str]:
     states = {part.part: part.state for part in objects.parts}
     boxes = {box: states.get(path, "absent") for box, path in PARTS.items()}
     shadows = _shadows(objects)
+    if boxes["server"] == "ready" and not told.get("servers"):
+        boxes["server"] = "not scraped"  # Prometheus notices a death first
     boxes["models"] = "ready" if objects.deployments else "absent"
     boxes["shadow"] = "ready" if shadows else "absent"
     return boxes
@@ -218,10 +220,12 @@ def _side(found: Evaluation, alone: int) -> Side:
     return Side(found.predictor, found.scored, found.accuracy, *interval, alone)
 
 
-def _refusals(series: Sequence[Series]) -> list[Refusal]:
-    """The most frequent first."""
+def _refusals(told: Mapping[str, Sequence[Series]]) -> list[Refusal] | None:
+    """The most frequent first; None while no metrics server tells."""
+    if not told.get("servers"):
+        return None
     found = []
-    for one in series:
+    for one in told["not counted"]:
         outcome, reason = one.labels.get("outcome", ""), one.labels.get("reason", "")
         remedy = advice(outcome, reason)
         found.append(Refusal(_owner(one.labels), int(one.value), reason, remedy))

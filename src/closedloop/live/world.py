@@ -23,7 +23,7 @@ class _Closed(Exception):
 
 
 class World:
-    """Sets up what the page needs, samples it, and removes what it made.
+    """Sets up platform and models, samples them, and removes those that it made.
 
     A platform that is `ours` is shut down by `close`; on another one the models
     that were deployed here are deleted, and nothing else.
@@ -43,7 +43,7 @@ class World:
 
     @property
     def view(self) -> View:
-        """What there is to see now."""
+        """Everything there is to see now."""
         return view(self._metrics, self._objects, self.controls.state, self.controls.waits)
 
     def open(self) -> None:
@@ -52,10 +52,10 @@ class World:
             thread.start()
 
     def close(self) -> None:
-        """End what runs and remove what was made. Raises PlatformError."""
+        """End the traffic and remove everything that was made. Raises PlatformError."""
         self._closed.set()
         if self._ours:
-            self._platform.down()  # what still asks it for something fails at once
+            self._platform.down()  # a task that still asks it for something fails at once
         self.controls.close()
         for thread in filter(threading.Thread.is_alive, self._threads):
             thread.join()
