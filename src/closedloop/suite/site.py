@@ -68,7 +68,9 @@ def _chapter(executed: Path, state: str) -> _Chapter:
     first = next((cell.source for cell in cells if cell.cell_type == "markdown"), "")
     paragraph = next((part for part in first.split("\n\n") if part[:1].isalnum()), "")
     about = markdown2html(paragraph)
-    return _Chapter(executed.stem, heading(cells, 0), about, state, figures_of(executed))
+    _, _, again = executed.stem.partition("-")  # of one that ran once more
+    title = heading(cells, 0) + (f" ({again})" if again else "")
+    return _Chapter(executed.stem, title, about, state, figures_of(executed))
 
 
 def _ways(chapters: Sequence[_Chapter], place: int) -> str:
