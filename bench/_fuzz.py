@@ -213,6 +213,7 @@ def _sink() -> web.Application:
     app.router.add_get("/{indices}/_alias", no_alias)
     app.router.add_post("/_mget", known)
     app.router.add_post("/_bulk", written)
+    app.router.add_get("/{indices}/_alias", no_alias)
     app.router.add_route("*", "/{anything:.*}", nothing)
     return app
 
