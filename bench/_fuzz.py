@@ -9,6 +9,7 @@ grow once the service is warm. An input that does it is kept in `out/`.
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ with atheris.instrument_imports(include=["closedloop"]):
     from closedloop.paths import checkout_root
     from closedloop.services.alert_logger import app as _alerts
     from closedloop.services.kit import service
+    from closedloop.services.kit.asgi import Application, Server, configured
     from closedloop.services.metrics_server import app as _metrics
     from closedloop.services.metrics_server import settings as _metrics_settings
     from closedloop.services.request_logger import app as _logger
@@ -84,7 +86,7 @@ def _of_logger(url: str) -> web.Application:
     return _logger.create_app(settings, CollectorRegistry())
 
 
-def _of_metrics(url: str) -> web.Application:
+def _of_metrics(url: str) -> Application:
     settings = _metrics_settings.Settings(elasticsearch_url=url, max_predictors=20)
     return _metrics.create_app(settings, CollectorRegistry())
 
@@ -98,7 +100,7 @@ def _of_alerts(url: str) -> web.Application:
 class Target:
     """A service, the path that takes requests, and requests to begin with."""
 
-    make: Callable[[str], web.Application]
+    make: Callable[[str], web.Application | Application]
     path: str
     seeds: list[bytes]
 
@@ -130,8 +132,18 @@ class Fuzzed:
         """Start the stand-in for Elasticsearch, then the service."""
         sink = TestServer(_sink())
         await sink.start_server()
-        self.server = TestServer(self.target.make(str(sink.make_url("/"))))
-        await self.server.start_server()
+        app = self.target.make(str(sink.make_url("/")))
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.address = listening.getsockname()
+        if isinstance(app, Application):
+            server = Server(configured(app))
+            self.serving = asyncio.create_task(server.serve([listening]))
+            while not server.started:
+                await asyncio.sleep(0.01)
+        else:
+            runner = web.AppRunner(app)
+            await runner.setup()
+            await web.SockSite(runner, listening).start()
         self.loop.set_exception_handler(lambda _, context: self.raised.append(context))
 
     def one_input(self, data: bytes) -> None:
@@ -162,7 +174,7 @@ class Fuzzed:
             ]
         )
         if self.streams is None or self.streams[0].at_eof():
-            self.streams = await asyncio.open_connection(self.server.host, self.server.port)
+            self.streams = await asyncio.open_connection(*self.address)
         reader, writer = self.streams
         writer.write(request)
         try:

@@ -30,7 +30,8 @@ from closedloop.loop.observation import observe
 from closedloop.loop.sections import Document, sections_of
 from tests.elasticsearch import search_server
 
-_IN_FLIGHT = 4000  # twice the events of a write, so that there is always a batch waiting
+# Of the last there are twice the events of a write, so that there is always a batch waiting.
+_CONNECTIONS = {"few": 24, "many": 512, "logger": 4000}
 _BULK = 500  # the documents that the official client's `helpers.bulk` sends at a time
 _LARGE_BULK = 1000
 _INDEX = index_name("seldon", "iris", "default")
@@ -70,24 +71,29 @@ def run(predictions: int = 6000, rounds: int = 3) -> dict[str, float]:
                     client.indices.put_index_template(name=template_name, **template)
                 took(f"{name}_answers", _bulk(server.upstream, "create", documents[0], size))
                 took(f"{name}_feedback", _bulk(server.upstream, "index", documents[1], size))
-        with (
-            search_server() as server,
-            service("closedloop.services.request_logger", ELASTICSEARCH_URL=server.url) as logger,
-        ):
-            took("logger_answers", send(logger.url, requests[0], _IN_FLIGHT))
-            took("logger_feedback", send(logger.url, requests[1], _IN_FLIGHT))
-            with Elasticsearch(server.url) as client:
-                count = client.count(index=_INDEX)["count"]
-            if count != predictions:
-                raise RuntimeError(f"{count} documents are there: {predictions} were expected")
+        for name, connections in _CONNECTIONS.items():
+            with (
+                search_server() as server,
+                service("closedloop.services.request_logger", ELASTICSEARCH_URL=server.url) as one,
+            ):
+                took(f"{name}_answers", send(one.url, requests[0], connections))
+                took(f"{name}_feedback", send(one.url, requests[1], connections))
+                with Elasticsearch(server.url) as client:
+                    count = client.count(index=_INDEX)["count"]
+                if count != predictions:
+                    raise RuntimeError(f"{count} documents are there: {predictions} were expected")
         with (
             application(_sink) as sink,
             service("closedloop.services.request_logger", ELASTICSEARCH_URL=sink.url) as logger,
         ):
-            took("sink", send(logger.url, requests[0], _IN_FLIGHT))
+            before = logger.cpu_seconds
+            took("sink", send(logger.url, requests[0], _CONNECTIONS["many"]))
+            took("sink_cpu", logger.cpu_seconds - before)
         with application(empty_handler) as empty:
-            took("empty", send(empty.url, requests[0], _IN_FLIGHT))
-    for name in ("raw", "raw_large", "logger"):
+            before = empty.cpu_seconds
+            took("empty", send(empty.url, requests[0], _CONNECTIONS["many"]))
+            took("empty_cpu", empty.cpu_seconds - before)
+    for name in ("raw", "raw_large", *_CONNECTIONS):
         both = zip(seconds[f"{name}_answers"], seconds[f"{name}_feedback"], strict=True)
         seconds[name] = [answers + feedback for answers, feedback in both]
     return _rates(seconds, predictions)
@@ -107,6 +113,12 @@ def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float
         "raw_large_documents_per_second": rate("raw_large", 2 * predictions),
         "logger_documents_per_second": rate("logger", 2 * predictions),
         "logger_events_per_second": rate("logger", 3 * predictions),
+        "logger_events_per_second_of_24_connections": rate("few", 3 * predictions),
+        "logger_events_per_second_of_512_connections": rate("many", 3 * predictions),
+        "logger_of_512_connections_over_raw_bulk": ratio("many", "raw"),
+        "logger_of_512_connections_over_raw_bulk_of_1000": ratio("many", "raw_large"),
+        "cpu_microseconds_an_event_to_sink": 1e6 / rate("sink_cpu", 2 * predictions),
+        "cpu_microseconds_an_event_empty_handler": 1e6 / rate("empty_cpu", 2 * predictions),
         "logger_events_to_sink_per_second": rate("sink", 2 * predictions),
         "empty_handler_events_per_second": rate("empty", 2 * predictions),
         "logger_over_raw_bulk": ratio("logger", "raw"),
@@ -114,6 +126,7 @@ def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float
         "logger_over_raw_bulk_feedback_only": ratio("logger_feedback", "raw_feedback"),
         "logger_over_raw_bulk_of_1000": ratio("logger", "raw_large"),
         "sink_over_empty_handler": ratio("sink", "empty"),
+        "sink_over_empty_handler_by_cpu": ratio("sink_cpu", "empty_cpu"),
     }
 
 

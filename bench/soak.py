@@ -35,6 +35,7 @@ from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.suite.setup import install_everything
 from tests.end_to_end.loop import FLOWERS, METRICS_SERVER, PROGRAMS, REQUEST_LOGGER, Loop, Sending
+from tests.platforms.embedded.run.processes import runs
 
 BY_NAME_ONLY = True
 _DISK = "2g"
@@ -97,8 +98,8 @@ def run() -> dict[str, float]:
 def soak(folder: Path, minutes: float, *, fill: bool) -> dict[str, float]:
     """The run itself, with the platform in `folder`, whose file system may be filled."""
     course = Course()
-    with _platform(folder) as (loop, clock):
-        half = _capacity(loop) / 2
+    with platform(folder) as (loop, clock):
+        half = capacity(loop) / 2
         course.began = time.time()
         deadline = course.began + 60 * minutes
         with _load(loop, half, minutes) as sending, _sampled(loop, course):
@@ -148,14 +149,20 @@ def soak(folder: Path, minutes: float, *, fill: bool) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _platform(folder: Path) -> Iterator[tuple[Loop, Clock | None]]:
+def platform(folder: Path, *, faked: bool = True) -> Iterator[tuple[Loop, Clock | None]]:
+    """A loop with two models; with the clock of its services where it can be `faked`, and with a
+    log that is read every second."""
     (folder / "parts").symlink_to(parts_folder())
     os.environ["CLOSEDLOOP_HOME"] = str(folder)
-    clock = Clock(folder) if Clock.library() else None
+    clock = Clock(folder) if faked and Clock.library() else None
     platform = EmbeddedPlatform(parent_pid=os.getpid())
     try:
         install_everything(platform, lambda *_: None)
-        for name, more in (("metrics-server", {"RESYNC_SECONDS": "1"}), ("request-logger", {})):
+        services: tuple[tuple[str, dict[str, str]], ...] = (
+            ("metrics-server", {"RESYNC_SECONDS": "1"}),
+            ("request-logger", {}),
+        )
+        for name, more in services if faked else ():
             document: Any = yaml.safe_load(
                 (checkout_root() / f"manifests/{name}/deployment.yaml").read_text()
             )
@@ -174,7 +181,7 @@ def _platform(folder: Path) -> Iterator[tuple[Loop, Clock | None]]:
         platform.down()
 
 
-def _capacity(loop: Loop, seconds: float = 15.0) -> float:
+def capacity(loop: Loop, seconds: float = 15.0) -> float:
     """Predictions with feedback a second, as fast as they are answered."""
     plan = Plan(FLOWERS, right=0.7, seconds=seconds, puid=lambda i: f"capacity-{i}")
     tally = Traffic(loop.model(), plan, threads=_THREADS, timeout=60).run()
@@ -221,6 +228,8 @@ def _sampled(loop: Loop, course: Course) -> Iterator[None]:
 
 
 def _recover(loop: Loop) -> None:
+    if not runs(loop.daemon):
+        raise RuntimeError("the platform itself has ended: see its daemon.log")
     loop.ready()
     time.sleep(10)
 

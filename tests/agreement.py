@@ -180,7 +180,7 @@ def told(registry: CollectorRegistry) -> dict[Key, float]:
     return {
         (sample.name, *sorted(sample.labels.items())): value
         for family in collector.collect()
-        if family.name not in ("closedloop_rows_held", "closedloop_row_limit")
+        if family.name != "closedloop_rows_held"
         for sample in family.samples
         if (value := float(f"{round(sample.value, 9):.9g}"))
     }

@@ -61,9 +61,20 @@ class Stream:
         asyncio.run(self._catch_up())
         return self._read
 
+    def size(self) -> int:
+        """The bytes of all that is kept."""
+        return asyncio.run(self._size())
+
     def undelivered(self) -> int:
         """How many events are still to be delivered, one counting for each trigger."""
         return asyncio.run(self._undelivered())
+
+    async def _size(self) -> int:
+        client = await nats.connect(self._url)
+        try:
+            return (await client.jetstream().stream_info(STREAM)).state.bytes
+        finally:
+            await client.close()
 
     async def _undelivered(self) -> int:
         client = await nats.connect(self._url)

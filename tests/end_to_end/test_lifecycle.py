@@ -137,6 +137,26 @@ def test_a_killed_daemon_leaves_nothing_and_the_next_one_starts_anew(home: _Home
 
 
 @pytest.mark.nightly
+def test_the_live_page_takes_with_it_what_it_started(home: _Home) -> None:
+    with home.start("live", "--no-browser") as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        try:
+            until(lambda: state.read(home.folder / "platform"), what="a platform", timeout=PATIENCE)
+            daemon = home.daemon().pid
+            # In the middle of its set-up: the page is there before the parts are.
+            until(lambda: len(descendants(daemon)) > 2, what="parts", timeout=PATIENCE)
+            page = requests.get(url, timeout=60)
+            traces = _Traces(home)
+        finally:
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=300)
+    assert page.ok
+    assert (process.returncode, "ending what was started" in said) == (0, True), said
+    traces.are_gone()
+
+
+@pytest.mark.nightly
 @pytest.mark.skipif(os.geteuid() != 0, reason="the whole folder already runs without privileges")
 def test_works_without_privileges(shared_parts: Path) -> None:
     as_user, owner = unprivileged(shared_parts)

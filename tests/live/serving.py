@@ -1,17 +1,11 @@
-"""The page of a world, served in a thread, and a real browser to look at it."""
+"""The page of a world, served in a thread."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-from playwright.sync_api import Browser, sync_playwright
-
 from closedloop.live.server import PageServer
 from closedloop.live.world import World
-
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @contextmanager
@@ -34,15 +28,3 @@ def served(world: World) -> Iterator[str]:
         servers[0].stop()
         thread.join(60)
         assert not thread.is_alive()
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A real Chromium without a window; skips where none is installed."""
-    program = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if program is None:
-        pytest.skip(f"no browser: none of {', '.join(_BROWSERS)} is on PATH")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()

@@ -12,8 +12,10 @@ from closedloop.live.shown import View
 from closedloop.live.traffic import Streams
 from closedloop.live.view import view
 from closedloop.live.world import World
+from closedloop.suite import SuiteError
+from closedloop.suite.pdf import chromium
 from tests.live.moments import LOW, SKLEARN, accuracy, compared, one
-from tests.live.serving import chromium, served
+from tests.live.serving import served
 from tests.suite.fakes import FakePlatform
 
 _ROOM: ViewportSize = {"width": 1920, "height": 1080}
@@ -48,8 +50,11 @@ class Moment(World):
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+    try:
+        with chromium() as browser:
+            yield browser
+    except SuiteError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

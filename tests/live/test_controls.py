@@ -79,6 +79,15 @@ def test_what_fails_is_told(controls: Controls, platform: Platform) -> None:
     ]
 
 
+def test_nothing_is_asked_of_a_platform_that_is_not_set_up(
+    controls: Controls, platform: Platform
+) -> None:
+    controls.waits = "Setting up: broker …"
+    controls.switch_traffic()
+    assert told(controls) == [("refused", "Not starting the traffic yet. Setting up: broker …")]
+    assert not controls.state.running
+
+
 def test_one_thing_at_a_time(controls: Controls, platform: Platform) -> None:
     platform.let.clear()
     controls.kill_metrics_server()

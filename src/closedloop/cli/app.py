@@ -27,6 +27,7 @@ for _name in ("demo", "run"):
     )
 app.command(rich_help_panel=_WALKTHROUGH)(on_clusters(live.live, installs=True))
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.slides)
+app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.site)
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.same)
 app.command(rich_help_panel=_WALKTHROUGH)(walkthrough.export)
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.up, installs=True))

@@ -196,6 +196,22 @@ def slides(
         typer.echo(written)
 
 
+def site(
+    executed: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A folder that `closedloop run` wrote.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="A new folder. (Default: site/ in RUN.)", show_default=False),
+    ] = None,
+) -> None:
+    """Write the notebooks as run, figures, versions and slides as a small static site."""
+    from closedloop.suite.site import write_site
+
+    originals = paths.checkout_root() / "notebooks"
+    typer.echo(write_site(executed, out or executed / "site", originals))
+
+
 def same(
     first: Annotated[
         Path, typer.Argument(metavar="A", help="A folder that `closedloop run` wrote.")

@@ -55,6 +55,8 @@ class Controls:
     def __init__(self, platform: Platform, streams: Streams) -> None:
         self._platform, self._streams = platform, streams
         self._events: deque[Event] = deque(maxlen=_KEPT)
+        self.waits = ""
+        """Why nothing can be asked for yet; empty when everything can."""
         self._promotions = 0  # that were not undone
         self._doing = ""
         self._lock = threading.Lock()
@@ -111,6 +113,9 @@ class Controls:
         self._events.append(Event(time.time(), kind, sentence))
 
     def _ask(self, doing: str, act: Callable[[], str]) -> None:
+        if self.waits:
+            self.say("refused", f"Not {doing} yet. {self.waits}")
+            return
         with self._lock:
             if self._doing:
                 self.say("refused", f"Not {doing}: the page is still {self._doing}.")

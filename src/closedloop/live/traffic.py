@@ -34,7 +34,7 @@ class Streams:
     def __init__(self, *, rate: float, share: float, seed: int | None = None) -> None:
         self.correctness = 0.9
         self.failed = 0
-        """Requests without a good answer since the start of the page."""
+        """Requests without a good answer since the traffic began."""
         self.trouble = ""
         """Why the traffic ended by itself; empty while it did not."""
         self._rate, self._share = rate, share
@@ -52,7 +52,7 @@ class Streams:
             return
         self.stop()
         self._stop.clear()
-        self.trouble = ""
+        self.failed, self.trouble = 0, ""
         self._seed += 1
         streams = (
             _Stream(SINGLE, "one-hot", self._plans(right=lambda _: self.correctness)),

@@ -32,7 +32,7 @@ class World:
     def __init__(self, platform: Platform, streams: Streams, *, ours: bool) -> None:
         self.controls = Controls(platform, streams)
         self._platform, self._ours = platform, ours
-        self._setting_up = "Setting up …"
+        self.controls.waits = "Setting up …"
         self._metrics, self._objects = samples.Metrics(), samples.Objects()
         self._deployed: list[str] = []
         self._closed = threading.Event()
@@ -44,7 +44,7 @@ class World:
     @property
     def view(self) -> View:
         """What there is to see now."""
-        return view(self._metrics, self._objects, self.controls.state, self._setting_up)
+        return view(self._metrics, self._objects, self.controls.state, self.controls.waits)
 
     def open(self) -> None:
         """Begin to set up and to sample."""
@@ -69,13 +69,13 @@ class World:
             if self._closed.is_set():
                 raise _Closed
             done = "" if share is None else f", {share:.0%}"
-            self._setting_up = f"Setting up: {what}{done} …"
+            self.controls.waits = f"Setting up: {what}{done} …"
 
         try:
             set_up(self._platform, report, self._deployed.append)
-            self._setting_up = ""
+            self.controls.waits = ""
         except PlatformError as error:
-            self._setting_up = f"The set-up failed: {error}"
+            self.controls.waits = f"The set-up failed: {error}"
         except _Closed:
             pass
 

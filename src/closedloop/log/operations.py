@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from closedloop.loop import rfc3339
 from closedloop.loop.sections import Document
 
@@ -17,7 +19,7 @@ FIRST_WRITE = "first_logged_at"
 # a thousand documents of a small model: smaller requests cost more for each.
 _REQUEST_BYTES = 4 << 20
 
-_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_exact = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +80,20 @@ def put(key: Key, known: Known | None, document: Document, pieces: int = 1) -> O
     Raises ValueError for a number that JSON does not have, RecursionError for too deep a nesting.
     """
     action = {"create": _at(key)} if known is None else {"index": _version(key, known)}
-    return Operation(key, f"{_encode(action)}\n{_encode(document)}\n".encode(), pieces)
+    return Operation(key, b"%b\n%b\n" % (_encode(action), _encode(document)), pieces)
 
 
 def delete(key: Key, known: Known) -> Operation:
     """The removal of just the version of a document that was read."""
     action = {"delete": _version(key, known)}
-    return Operation(key, f"{_encode(action)}\n".encode())
+    return Operation(key, _encode(action) + b"\n")
 
 
 def overwrite(key: Key, document: Document | None) -> Operation:
     """The write of a document in place of any version; None removes it."""
     name = "delete" if document is None else "index"
-    action = _encode({name: _at(key)})
-    lines = [action] if document is None else [action, _encode(document)]
-    return Operation(key, "".join(f"{line}\n" for line in lines).encode())
+    lines = [{name: _at(key)}, *([] if document is None else [document])]
+    return Operation(key, b"".join(_encode(line) + b"\n" for line in lines))
 
 
 def logged(key: Key, document: Document) -> Document:
@@ -117,6 +118,16 @@ def groups(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
         size += len(operation.lines)
     if group:
         yield group
+
+
+def _encode(value: object) -> bytes:
+    """The value as JSON. Raises ValueError for a number that JSON does not have."""
+    try:
+        text = orjson.dumps(value)
+    except TypeError:  # an integer of more than 64 bits, half a surrogate pair, a deep nesting
+        return _exact(value).encode()
+    # orjson writes a number that JSON does not have as null: without any null there is none.
+    return _exact(value).encode() if b"null" in text else text
 
 
 def _at(key: Key) -> dict[str, object]:

@@ -32,6 +32,9 @@ def parse_body(body: bytes, content_type: str = "application/json") -> dict[str,
 
     Raises `InvalidEvent` (`bad_json` or `bad_encoding`).
     """
+    # Most bodies are an object in UTF-8; the others are looked at more closely.
+    if body[:1] == b"{" and body[1:2] != b"\0" and content_type == "application/json":
+        return _object(_utf8(body))
     body = _decompressed(body)
     kind = content_type.lower()
     if "multipart/form-data" in kind:
@@ -63,8 +66,12 @@ def _decompressed(body: bytes) -> bytes:
 
 
 def _text(body: bytes) -> str:
+    return _utf8(body, json.detect_encoding(body))
+
+
+def _utf8(body: bytes, encoding: str = "utf-8") -> str:
     try:
-        return body.decode(json.detect_encoding(body))
+        return body.decode(encoding)
     except UnicodeDecodeError as error:
         raise InvalidEvent("bad_json", f"the body is not JSON: {error}: send UTF-8") from None
 

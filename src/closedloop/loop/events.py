@@ -8,6 +8,7 @@ mode), with the extension attributes of Seldon Core v1's executor
 import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from closedloop.loop import rfc3339
@@ -29,6 +30,15 @@ _SKEW = SKEW_SECONDS * 1_000_000_000
 _PLAIN = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "")
 REQUIRED = ("ce-id", "ce-source", "ce-specversion", "ce-type")
 """The headers that every CloudEvent in binary mode has."""
+_SENDER = (
+    "ce-source", "ce-namespace", "ce-inferenceservicename", "ce-endpoint", "ce-modelid",
+    "content-type",
+)  # fmt: skip
+HEADERS = (
+    *REQUIRED, "ce-time", "ce-knativearrivaltime", "ce-requestid", "ce-namespace",
+    "ce-inferenceservicename", "ce-endpoint", "ce-modelid", "content-type",
+)  # fmt: skip
+"""Every header that `from_http` reads."""
 UNNAMED = {
     "ce-namespace": "unknown-namespace",
     "ce-inferenceservicename": "unknown-inferenceservice",
@@ -105,65 +115,67 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
     Raises `InvalidEvent` with reason `missing_header`, `bad_header`,
     `bad_time` or `unknown_type`.
     """
-    for name in REQUIRED:
-        if not headers.get(name):
-            raise InvalidEvent(
-                "missing_header",
-                f"header {name} is missing or empty: send a CloudEvent in HTTP binary mode",
-            )
+    get = headers.get
+    identity, kind = get("ce-id"), get("ce-type")
+    if not (identity and get("ce-source") and get("ce-specversion") and kind):
+        missing = next(name for name in REQUIRED if not get(name))
+        raise InvalidEvent(
+            "missing_header",
+            f"header {missing} is missing or empty: send a CloudEvent in HTTP binary mode",
+        )
     if headers["ce-specversion"] != "1.0":
         raise InvalidEvent(
             "bad_header",
             f"ce-specversion is {headers['ce-specversion']!r}: send '1.0'",
         )
-    if headers["ce-type"] not in SECTIONS:
+    if kind not in SECTIONS:
         raise InvalidEvent(
-            "unknown_type", f"ce-type is {headers['ce-type']!r}: send one of {', '.join(SECTIONS)}"
+            "unknown_type", f"ce-type is {kind!r}: send one of {', '.join(SECTIONS)}"
         )
-    request_id = _decoded(headers, "ce-requestid")
+    request_id = _decoded(get("ce-requestid"))
     if not request_id:
         raise InvalidEvent(
             "missing_header",
             "header ce-requestid is missing or empty: send the prediction's Seldon-Puid in it",
         )
-    namespace, deployment, predictor = (
-        _decoded(headers, name) or absent for name, absent in UNNAMED.items()
-    )
-    event = Event(
-        id=_decoded(headers, "ce-id"),
-        source=_decoded(headers, "ce-source"),
-        type=headers["ce-type"],
-        time=_sent(_decoded(headers, "ce-time"), _decoded(headers, "ce-knativearrivaltime")),
-        request_id=request_id,
-        namespace=namespace,
-        deployment=deployment,
-        predictor=predictor,
-        model=_decoded(headers, "ce-modelid"),
-        content_type=headers.get("content-type") or "application/json",
-        body=body,
-    )
-    # Control characters and bytes that are no UTF-8 fit neither JSON nor a metric label.
-    for name, value in (
-        ("ce-id", event.id),
-        ("ce-source", event.source),
-        ("ce-requestid", event.request_id),
-        ("ce-namespace", event.namespace),
-        ("ce-inferenceservicename", event.deployment),
-        ("ce-endpoint", event.predictor),
-        ("ce-modelid", event.model),
-        ("content-type", event.content_type),
+    time = _sent(_decoded(get("ce-time")), _decoded(get("ce-knativearrivaltime")))
+    event_id = _printable("ce-id", _decoded(identity))
+    _printable("ce-requestid", request_id)
+    if len(request_id) * 4 > _LONGEST_REQUEST_ID and (
+        (length := len(request_id.encode())) > _LONGEST_REQUEST_ID
     ):
-        if not value.isprintable():
-            raise InvalidEvent(
-                "bad_header", f"header {name} is {value[:200]!r}: send printable UTF-8 text"
-            )
-    if len(request_id.encode()) > _LONGEST_REQUEST_ID:
         raise InvalidEvent(
             "bad_header",
-            f"header ce-requestid has {len(request_id.encode())} bytes:"
-            f" send at most {_LONGEST_REQUEST_ID}",
+            f"header ce-requestid has {length} bytes: send at most {_LONGEST_REQUEST_ID}",
         )
-    return event
+    source, namespace, deployment, predictor, model, content_type = _sender(
+        tuple([get(name) for name in _SENDER])
+    )
+    return Event(
+        event_id, source, kind, time, request_id, namespace, deployment, predictor, model,
+        content_type, body,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)  # there are few models and many events
+def _sender(said: tuple[str | None, ...]) -> tuple[str, ...]:
+    """The values of `_SENDER`, decoded, with those of `UNNAMED` where a name is absent."""
+    *attributes, content_type = said
+    decoded = [_decoded(value) for value in attributes]
+    named = [value or UNNAMED.get(name, "") for name, value in zip(_SENDER, decoded, strict=False)]
+    values = (*named, content_type or "application/json")
+    for name, value in zip(_SENDER, values, strict=True):
+        _printable(name, value)
+    return values
+
+
+def _printable(name: str, value: str) -> str:
+    # Control characters and bytes that are no UTF-8 fit neither JSON nor a metric label.
+    if not value.isprintable():
+        raise InvalidEvent(
+            "bad_header", f"header {name} is {value[:200]!r}: send printable UTF-8 text"
+        )
+    return value
 
 
 def timestamp(time: str) -> str:
@@ -205,10 +217,9 @@ def _nanoseconds(time: str) -> int:
         raise InvalidEvent("bad_time", str(error)) from None
 
 
-def _decoded(headers: Mapping[str, str], name: str) -> str:
-    value = headers.get(name) or ""
-    if "%" not in value:
-        return value
+def _decoded(value: str | None) -> str:
+    if not value or "%" not in value:
+        return value or ""
     try:
         return unquote(value, errors="strict")
     except UnicodeDecodeError:  # a lone % of a sender that does not encode

@@ -17,6 +17,7 @@ from closedloop.loop.tftensor import read_tensor
 _MOST_ROWS = 50_000
 _MOST_CELLS = 1_000_000
 _DATA_FIELDS = ("data", "strData", "binData", "jsonData")  # one of them, as the proto says
+_WHOLE_FIELDS = frozenset(_DATA_FIELDS[1:])
 _OTHER_FIELDS = ("outputs", "predictions", "inputs", "instances")
 # A Seldon-Puid that an executor made: version 4 of RFC 9562, as Go writes it.
 _MADE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -52,15 +53,16 @@ def rows_of(message: Mapping[str, object]) -> Rows:
 
     Raises `InvalidEvent` (`bad_payload`) when there are none, or in two places.
     """
-    if len(given := [field for field in _DATA_FIELDS if message.get(field) is not None]) > 1:
-        raise InvalidEvent("bad_payload", f"the message has {' and '.join(given)}: send one")
-    for field in ("strData", "binData"):
-        if isinstance(text := message.get(field), str):
-            return Rows([text], (), "text")
-    if "jsonData" in message:
-        return Rows([message["jsonData"]], (), "json")
+    if not _WHOLE_FIELDS.isdisjoint(message):
+        if len(given := [field for field in _DATA_FIELDS if message.get(field) is not None]) > 1:
+            raise InvalidEvent("bad_payload", f"the message has {' and '.join(given)}: send one")
+        for field in ("strData", "binData"):
+            if isinstance(text := message.get(field), str):
+                return Rows([text], (), "text")
+        if "jsonData" in message:
+            return Rows([message["jsonData"]], (), "json")
     data = message.get("data")
-    if isinstance(data, Mapping):
+    if isinstance(data, dict):
         rows, names = _rows_of_data(data), data.get("names") or []
     elif data is None and any(message.get(field) is not None for field in _OTHER_FIELDS):
         rows, names = _rows_of_other(message)

@@ -87,10 +87,11 @@ def sections_of(observation: Observation, answer_rows: int | None = None) -> lis
 
 def predictor_of(document: Mapping[str, object]) -> Predictor:
     """The predictor whose log a document belongs to. Raises `InvalidEvent` when it does not say."""
-    for field in OWNER:
-        if not isinstance(document.get(field), str):
+    names = [document.get(field) for field in OWNER]
+    for field, name in zip(OWNER, names, strict=True):
+        if not isinstance(name, str):
             raise InvalidEvent("bad_document", f"the document has no {field}: log it again")
-    return Predictor(*(str(document[field]) for field in OWNER))
+    return Predictor(*cast(list[str], names))
 
 
 def stamp_of(content: Mapping[str, object]) -> str:

@@ -32,17 +32,19 @@ _STYLE = """
 .jp-OutputArea .jp-OutputArea-output .highlight,
 .jp-OutputArea .jp-OutputArea-output .highlight pre,
 .jp-OutputArea .jp-OutputArea-output .highlight pre span {
-  font-family: var(--jp-code-font-family); }
+  font-family: var(--jp-code-font-family); font-size: var(--jp-code-font-size); }
 .jp-OutputArea .jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
+.closedloop-ways { padding: 1em; font-family: var(--jp-ui-font-family); }
 .jp-OutputArea .closedloop-file { margin: 0 .4em; font-size: .8em; }
 """
 
 
-def page(executed: Path, images: Path, folder: Path) -> str:
+def page(executed: Path, images: Path, folder: Path, head: str = "") -> str:
     """The HTML of an executed notebook, to be written into `folder`; speaker notes are left out.
 
-    Pictures and files that it names are looked for from the folder `images`;
-    the files are written to `files/` in `folder`.
+    `head` is HTML that goes above it. Pictures and files that it names are
+    looked for from the folder `images`; the files are written to `files/` in
+    `folder`.
     """
     exporter = HTMLExporter(
         template_name="page",
@@ -51,16 +53,22 @@ def page(executed: Path, images: Path, folder: Path) -> str:
     )
     notebook = nbformat.read(executed, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if slide_type(cell) != "notes"]
-    return render(exporter, notebook, executed.stem, images, folder)
+    return render(exporter, notebook, executed.stem, images, folder, head)
 
 
 def render(
-    exporter: Exporter, notebook: nbformat.NotebookNode, title: str, images: Path, folder: Path
+    exporter: Exporter,
+    notebook: nbformat.NotebookNode,
+    title: str,
+    images: Path,
+    folder: Path,
+    head: str = "",
 ) -> str:
     """A notebook through an exporter of nbconvert, pictures that are files embedded."""
     resources: dict[str, Any] = {
         "metadata": {"name": title, "path": str(images)},
         "closedloop_style": _STYLE,
+        "closedloop_head": head,
     }
     exported, _ = exporter.from_notebook_node(notebook, resources=resources)
     # Not `embed_images`, by which nbconvert takes no picture from outside the notebook's folder.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -10,13 +11,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import patch
 
-from aiohttp.test_utils import TestClient, TestServer
+import aiohttp
 from elasticsearch import Elasticsearch
 from prometheus_client import CollectorRegistry
 
 from closedloop.loop import events, rfc3339
 from closedloop.loop.events import Event
 from closedloop.loop.sections import Document
+from closedloop.services.kit.asgi import Server, configured
 from closedloop.services.metrics_server import replay
 from closedloop.services.metrics_server.app import create_app
 from closedloop.services.metrics_server.held import HeldRows
@@ -105,9 +107,10 @@ class Restored(HeldRows):
 class MetricsServer:
     """A running server: send to it, read its metrics."""
 
-    def __init__(self, client: "TestClient[Any, Any]", registry: CollectorRegistry) -> None:
+    def __init__(self, client: aiohttp.ClientSession, port: int, registry: Any) -> None:
         self.client = client
-        self.registry = registry
+        self.port = port
+        self.registry: CollectorRegistry = registry
 
     async def send(self, *sent: Event) -> list[int]:
         """The statuses of the answers, whose bodies must be empty on success."""
@@ -176,6 +179,14 @@ async def running_server(url: str, **settings: Any) -> AsyncIterator[MetricsServ
     registry = CollectorRegistry()
     settings = {"resync_seconds": 3600.0, **settings}
     app = create_app(Settings(elasticsearch_url=url, **settings), registry)
-    with patch.object(replay, "_spare_rows"):
-        async with TestClient(TestServer(app)) as client:
-            yield MetricsServer(client, registry)
+    server = Server(configured(app, grace=1))
+    with patch.object(replay, "_spare_rows"), socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        serving = asyncio.create_task(server.serve([listening]))
+        while not server.started:
+            assert not serving.done()
+            await asyncio.sleep(0.005)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+            yield MetricsServer(client, port, registry)
+        server.should_exit = True
+        await serving

@@ -1,4 +1,7 @@
 import asyncio
+import gzip
+import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -76,6 +79,8 @@ REFUSED: list[tuple[dict[str, str], object, str]] = [
     ({}, {"truth": {"data": {"ndarray": [None]}}}, "bad_feedback"),
     ({"ce-type": events.RESPONSE}, {"status": "FAILURE"}, "bad_payload"),
     ({"content-encoding": "gzip"}, {}, "bad_encoding"),
+    ({"content-encoding": "deflate"}, zlib.compress(b"{}" * 99)[:-9], "bad_encoding"),
+    ({"content-encoding": "gzip"}, gzip.compress(b" " * 2000), "too_large"),
     ({}, b"\x1f\x8b no gzip", "bad_encoding"),
     ({}, b" " * 2000, "too_large"),
     ({"ce-endpoint": "another"}, {"reward": 1}, "too_many_predictors"),
@@ -122,8 +127,7 @@ async def test_what_is_no_cloudevent_is_told_so(url: str, name: str) -> None:
 async def test_lives_on_after_what_is_hardly_http(url: str, raw: bytes) -> None:
     async with running_server(url) as server:
         await server.until_ready()
-        at = server.client.make_url("/")
-        reader, writer = await asyncio.open_connection(at.host, at.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(raw)
         assert b" 400 " in await reader.readline()
         writer.close()
@@ -137,3 +141,18 @@ async def test_says_in_json_what_it_does_not_have(url: str) -> None:
             assert "POST" in (await said.json())["error"]
         async with server.client.get("/nothing") as said:
             assert (said.status, said.content_type) == (404, "application/json")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress)]
+)
+async def test_an_encoded_body_counts_as_it_would_plain(
+    url: str, encoding: str, encode: Callable[[bytes], bytes]
+) -> None:
+    async with running_server(url) as server:
+        await server.until_ready()
+        for one in (answer("cat"), truth("cat")):
+            headers = one.headers() | {"content-encoding": encoding}
+            async with server.client.post("/", headers=headers, data=encode(one.body)) as said:
+                assert said.status == 202
+        assert server.cells() == {("cat", "cat"): 1}

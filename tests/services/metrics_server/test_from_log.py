@@ -239,7 +239,9 @@ async def test_tells_the_series_of_a_server_that_holds_rows(search_url: str) -> 
             await server.until_ready()
         told, counted = (samples(server.registry) for server in (rows, log))
         differing = {series for series, value in told.items() if counted.get(series) != value}
-        assert {name for name, *_ in differing} == {"rows_held", "row_limit", "rows_missing"}
+        # It has no rows to hold, to restore or to retire, and no store.
+        of_rows = {"rows_held", "rows_retired", "restore_documents", "store_writable"}
+        assert {name for name, *_ in differing} == of_rows
         assert sum(value for (name, *_), value in told.items() if name == "cohort_rows") == 3
         delays = {dict(of)["le"]: n for (name, *of), n in told.items() if name == DELAYS}
         assert (delays["0.1"], delays["1.0"], delays["10.0"]) == (0, 1, 2)

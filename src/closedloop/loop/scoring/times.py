@@ -93,4 +93,4 @@ class Times:
 
 def moment(stamp: str) -> int:
     """Nanoseconds since the epoch of a stamp; a borrowed one begins with a hyphen."""
-    return int(stamp.removeprefix("-")[:21])
+    return int(stamp[:21]) if stamp[0] != "-" else int(stamp[1:22])

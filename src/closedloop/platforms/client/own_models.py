@@ -131,7 +131,8 @@ def _resolved(requirements: Path, root: Path, scratch: Path) -> str:
                 f"{requirements} was not resolved within {_RESOLVE:g} s: see to the package index"
             ) from None
         if done.returncode:
-            said = " ".join(done.stderr.replace("error: ", "", 1).split()).rstrip(".")
+            text = " ".join(done.stderr.split()).rstrip(".")
+            said = text.partition("cause: ")[2] or text  # of its chain of errors the first reason
             raise PlatformError(
                 f"{requirements} cannot be installed beside Seldon's wrapper: {said}: correct it"
             )

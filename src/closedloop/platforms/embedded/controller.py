@@ -92,6 +92,8 @@ class Controller:
         """Start Envoy, which is behind every Service. Raises `PlatformError`."""
         self._files.folder.mkdir(parents=True, exist_ok=True)
         await self._write_files(confirm=False)
+        if self.envoy_error:
+            raise PlatformError(f"Envoy's configuration cannot be written: {self.envoy_error}")
         await self.running.add(lambda at: envoy.part(at, self._files.folder))
 
     async def run(self) -> None:
@@ -249,7 +251,7 @@ class Controller:
                 http=self._http,
                 log=self._site.folder / "logs" / "envoy.log",
             )
-        except envoy.Rejected as rejected:
+        except (envoy.Rejected, OSError) as rejected:  # a full disk, say: tried again
             error = str(rejected)
             if error != self.envoy_error:
                 _log.error("Envoy does not take its configuration", error=error)

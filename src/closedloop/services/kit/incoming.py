@@ -47,15 +47,23 @@ class Incoming:
 
 
 async def receive(request: web.Request, most_bytes: int) -> Incoming:
-    """Read one CloudEvent in binary mode.
+    """Read one CloudEvent in binary mode from a request. Raises `NotAnEvent`."""
+    check(request.headers)
+    return read(request.headers, *await read_body(request, most_bytes))
 
-    `closedloop.loop.observation` decides whether it counts. Raises `NotAnEvent`.
-    """
-    headers = request.headers
+
+def check(headers: Mapping[str, str]) -> None:
+    """Raises `NotAnEvent` for headers that are not a CloudEvent's."""
     for name in REQUIRED:
         if not headers.get(name):
             raise NotAnEvent(f"header {name} is missing or empty: send a CloudEvent in binary mode")
-    body, size, broken = await read_body(request, most_bytes)
+
+
+def read(headers: Mapping[str, str], body: bytes, size: int, broken: str) -> Incoming:
+    """Read one CloudEvent whose body `read_body` has read.
+
+    `closedloop.loop.observation` decides whether it counts.
+    """
     try:
         if broken:
             raise InvalidEvent("bad_encoding", broken)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
+import uvloop
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -125,7 +126,7 @@ def event_loop() -> asyncio.AbstractEventLoop:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def addresses(host: str) -> list[str]:

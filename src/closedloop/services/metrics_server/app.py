@@ -9,19 +9,17 @@ is no CloudEvent at all is answered 400, an event that cannot be taken now 503.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
-from aiohttp import web
 from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from closedloop.log.hourly import HourlyCounts
 from closedloop.log.inference_log import InferenceLog
-from closedloop.loop.events import InvalidEvent
-from closedloop.services.kit import service
+from closedloop.loop.events import HEADERS, InvalidEvent
+from closedloop.services.kit.asgi import Answer, Application, Headers
 from closedloop.services.kit.declarations import DeclaredOutputs
-from closedloop.services.kit.incoming import NotAnEvent, receive
-from closedloop.services.kit.json_errors import json_error, json_errors
+from closedloop.services.kit.incoming import NotAnEvent, check, read
 from closedloop.services.metrics_server.collector import CountsCollector
 from closedloop.services.metrics_server.flow import Flow
 from closedloop.services.metrics_server.from_log import FromLog
@@ -30,7 +28,7 @@ from closedloop.services.metrics_server.settings import Settings
 from closedloop.services.metrics_server.source import Source, Unavailable
 
 
-def create_app(settings: Settings, registry: CollectorRegistry) -> web.Application:
+def create_app(settings: Settings, registry: CollectorRegistry) -> Application:
     """The service; it connects to Elasticsearch when it starts and needs not find it there."""
     client = AsyncElasticsearch(
         settings.elasticsearch_url,
@@ -55,7 +53,8 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
     registry.register(CountsCollector(source))
     ProcessCollector(registry=registry)
 
-    async def lifetime(_: web.Application) -> AsyncIterator[None]:
+    @asynccontextmanager
+    async def lifetime() -> AsyncIterator[None]:
         running = asyncio.create_task(source.run())
         yield
         running.cancel()
@@ -63,35 +62,38 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
             await running
         await client.close()
 
-    app = web.Application(middlewares=[json_errors])
-    app.cleanup_ctx.append(lifetime)
-    flow = Flow(registry, settings.max_predictors)
-    app.router.add_post("/", _Receiver(source, flow, settings.max_event_bytes).event)
-    service.add_health(app, source.why_not_ready)
-    service.add_metrics(app, registry)
-    return app
+    receiver = _Receiver(source, Flow(registry, settings.max_predictors))
+    return Application(
+        receiver.event,
+        HEADERS,
+        most_bytes=settings.max_event_bytes,
+        registry=registry,
+        why_not_ready=source.why_not_ready,
+        lifetime=lifetime,
+    )
 
 
 class _Receiver:
-    def __init__(self, source: Source, flow: Flow, max_event_bytes: int) -> None:
+    def __init__(self, source: Source, flow: Flow) -> None:
         self._source = source
         self._flow = flow
-        self._max_event_bytes = max_event_bytes
 
-    async def event(self, request: web.Request) -> web.Response:
-        try:
-            incoming = await receive(request, self._max_event_bytes)
-        except NotAnEvent as error:
-            return json_error(400, str(error))
+    def event(self, headers: Headers, body: bytes, size: int, broken: str) -> Answer:
+        incoming = read(headers, body, size, broken)
         refused = incoming.error
+        if refused is not None:
+            try:
+                check(headers)
+            except NotAnEvent as error:
+                return 400, str(error)
         if incoming.observation is not None:
             try:
                 outcome = self._source.observe(incoming.observation)
                 self._flow.count(incoming.kind, incoming.names, outcome)
             except Unavailable as error:
-                return json_error(503, str(error))
+                return 503, str(error)
             except InvalidEvent as error:
                 refused = error
         if refused is not None:
             self._flow.refuse(incoming.kind, incoming.names, refused.reason)
-        return web.Response(status=202)
+        return 202, ""

@@ -68,10 +68,14 @@ class PrometheusSync:
         pod = self._running.part_pods.get("prometheus")
         if pod is None or not pod.ready:
             return True
-        self.write()
-        if not self._dirty:
-            return True
-        error, refused = await self._reload()
+        try:
+            self.write()
+            if not self._dirty:
+                return True
+            error, refused = await self._reload()
+        except OSError as full:
+            self._dirty = True  # some of the files may be new
+            error, refused = str(full), False
         if error != self.error:
             self.error = error
             if error:

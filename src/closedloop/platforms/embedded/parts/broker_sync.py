@@ -64,8 +64,11 @@ class BrokerSync:
         pod = self._running.part_pods.get("broker")
         if wanted == self._loaded or pod is None or not pod.ready:
             return True
-        write_whole(self.file, wanted)
-        error = await self._post("/-/reload")
+        try:
+            write_whole(self.file, wanted)
+            error = await self._post("/-/reload")
+        except OSError as full:
+            error = str(full)
         if not error:
             self._loaded = wanted
         elif error != self.error:
