@@ -8,7 +8,6 @@ learn of it. The newest counts; the log keeps the earlier ones.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import requests
 from elasticsearch import Elasticsearch
@@ -16,7 +15,7 @@ from elasticsearch import Elasticsearch
 from closedloop.log.blocking import read_now
 from closedloop.log.mapping import declared_outputs
 from closedloop.log.pages import open_log
-from closedloop.loop.documents import feedback_in, read_document, row_in
+from closedloop.loop.documents import feedback_in, feedback_versions, read_document, row_in
 from closedloop.loop.events import PUID_HEADER, InvalidEvent
 from closedloop.loop.keys import document_id
 from closedloop.loop.output import Output
@@ -133,11 +132,10 @@ def versions(document: Document, output: Output | None = None) -> list[Version]:
     `output` is the declared output of the predictor.
     """
     latest = document.get("feedback")
-    if not isinstance(latest, dict):
-        return []
-    history = document.get("feedback_history")
-    earlier = cast(list[Document], history) if isinstance(history, list) else []
-    return [_version(document, each, output, current=each is latest) for each in (*earlier, latest)]
+    return [
+        _version(document, each, output, current=each is latest)
+        for each in feedback_versions(document)
+    ]
 
 
 def _version(

@@ -8,7 +8,7 @@ join of answer and truth by the declaration of the predictor's output, so that a
 needs no code.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -97,8 +97,8 @@ def scored(document: Mapping[str, object], output: Output | None) -> Document:
     logged = read_document(renewed)
     if logged.response and logged.feedback:
         renewed["delay_seconds"] = max(0, moment(logged.judged) - moment(logged.answered)) / 1e9
-    if score := _score(logged, output):
-        renewed["score"] = score
+    if logged.response or (logged.feedback and not _is_lent(renewed)):
+        renewed["score"] = _score(logged, output)
     return renewed
 
 
@@ -119,6 +119,14 @@ def read_document(document: Mapping[str, object]) -> Logged:
         feedback if isinstance(feedback, dict) else {},
         _sizes(document),
     )
+
+
+def feedback_versions(document: Mapping[str, object]) -> Iterator[Document]:
+    """The versions of the feedback that a document has, oldest first."""
+    history, latest = document.get("feedback_history"), document.get("feedback")
+    for each in (*(history if isinstance(history, list) else ()), latest):
+        if isinstance(each, dict):
+            yield each
 
 
 def feedback_in(section: Mapping[str, object]) -> Feedback:
@@ -150,11 +158,13 @@ def row_in(logged: Logged, output: Output | None) -> Row:
     return row
 
 
-def _score(logged: Logged, output: Output | None) -> Document | None:
-    if not (logged.response or logged.feedback):
-        return None
-    if LENT_TO in logged.feedback and not logged.response:
-        return None  # it counts where the answer is
+def _is_lent(document: Document) -> bool:
+    """Whether every version of the feedback counts elsewhere, where the answer is."""
+    versions = [*feedback_versions(document)]
+    return bool(versions) and all(LENT_TO in each for each in versions)
+
+
+def _score(logged: Logged, output: Output | None) -> Document:
     seen = verdict(output, row_in(logged, output))
     score: Document = {"state": seen.state, **seen.sums}
     if output is not None:

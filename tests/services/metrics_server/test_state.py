@@ -1,6 +1,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -157,6 +158,23 @@ HAPPENED = st.lists(EVENT, max_size=15)
 def test_agrees_with_the_log(happened: list[Event]) -> None:
     ours = {predictor: said[:6] for predictor, said in counts(after(happened)).items()}
     assert ours == scored(logged(happened))
+
+
+def test_feedback_older_than_what_was_lent_is_lent_as_well() -> None:
+    where: dict[str, Any] = {"request_id": "r", "deployment": "pets"}
+    happened = [
+        truth(None, 0, predictor="shadow", second=2, **where),
+        answer(0, 0, predictor="default", second=0, **where),
+        truth(0, predictor="shadow", second=1, **where),
+    ]
+    logger = MemoryLogger()
+    for one in happened:
+        logger.log(one)
+        logger.look()
+    documents = list(logger.store.documents.values())
+    ours = {predictor: said[:6] for predictor, said in counts(after(happened)).items()}
+    assert ours == scored(documents)
+    assert "truth_shape" in str(ours[Predictor("seldon", "pets", "default")])
 
 
 @given(HAPPENED, st.integers(0, 15))

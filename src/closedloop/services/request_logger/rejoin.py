@@ -135,7 +135,7 @@ class Rejoin:
             return
         answered = [each for each in others if each.sizes or each.lone]
         names = [each.owner.predictor for each in answered]
-        if not answered or waiting.latest.get(LENT_TO) == names:
+        if not answered or all(each.get(LENT_TO) == names for each in waiting.versions):
             return
         sections = [
             lent(section, answer.owner)
@@ -145,15 +145,16 @@ class Rejoin:
         ]
         if await self._add(sections):
             document = {**waiting.known.source}
-            document["feedback"] = {**waiting.latest, LENT_TO: names}
+            *earlier, document["feedback"] = ({**each, LENT_TO: names} for each in waiting.versions)
+            if earlier:
+                document["feedback_history"] = earlier
             if await self._replace(waiting, document):
                 self._metrics.rejoined.inc(len(waiting.versions))
 
     async def _take_back(self, waiting: Waiting) -> None:
         """Remove the feedback that was lent to others before its own answer came."""
-        borrowers = waiting.latest.get(LENT_TO)
-        for borrower in borrowers if isinstance(borrowers, list) else ():
-            owner = Predictor(*waiting.owner[:2], str(borrower))
+        for borrower in sorted(waiting.borrowers):
+            owner = Predictor(*waiting.owner[:2], borrower)
             lone, first = (document_id(waiting.request_id, 0, size) for size in (1, 2))
             known = (await self._store.find([(owner, first)]))[owner, first].known
             rows = range(max(answer_sizes(known, owner), default=0))

@@ -10,7 +10,7 @@ import structlog
 from closedloop.log.operations import Key, Known
 from closedloop.log.store import UNREADABLE, Held, Place
 from closedloop.loop import rfc3339
-from closedloop.loop.documents import merge, read_document, scored
+from closedloop.loop.documents import feedback_versions, merge, read_document, scored
 from closedloop.loop.keys import Predictor, document_id, kept_apart
 from closedloop.loop.output import Output
 from closedloop.loop.sections import LENT_TO, Document, Section
@@ -35,14 +35,14 @@ class Waiting:
     answered: bool
 
     @property
-    def latest(self) -> Document:
-        return cast(Document, self.known.source["feedback"])
+    def versions(self) -> list[Document]:
+        return [*feedback_versions(self.known.source)]
 
     @property
-    def versions(self) -> list[Document]:
-        earlier = self.known.source.get("feedback_history")
-        history = cast(list[Document], earlier) if isinstance(earlier, list) else []
-        return [*history, self.latest]
+    def borrowers(self) -> set[str]:
+        """The predictors to which any version was lent."""
+        named = [each.get(LENT_TO) for each in self.versions]
+        return {str(one) for names in named if isinstance(names, list) for one in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,8 @@ def without_loans(
     """The document without the feedback that `lender` lent; None where there is none of it."""
     if document is None:
         return None
-    history, latest = document.get("feedback_history"), document.get("feedback")
-    versions = [*(history if isinstance(history, list) else []), latest]
-    kept = [
-        each for each in versions if isinstance(each, dict) and each.get("via") != lender.predictor
-    ]
+    versions = [*feedback_versions(document)]
+    kept = [each for each in versions if each.get("via") != lender.predictor]
     if len(kept) == len(versions):
         return None
     rest = {
