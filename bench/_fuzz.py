@@ -206,9 +206,14 @@ def _sink() -> web.Application:
     async def nothing(_: web.Request) -> web.Response:
         return _json({"acknowledged": True, "hits": {"hits": []}})
 
+    async def no_alias(_: web.Request) -> web.Response:
+        return _json({})
+
     app = web.Application(client_max_size=1 << 30)
+    app.router.add_get("/{indices}/_alias", no_alias)
     app.router.add_post("/_mget", known)
     app.router.add_post("/_bulk", written)
+    app.router.add_get("/{indices}/_alias", no_alias)
     app.router.add_route("*", "/{anything:.*}", nothing)
     return app
 

@@ -24,6 +24,7 @@ import lmdb
 
 from closedloop.services.metrics_server.store.engine import Engine as RocksDb
 
+BY_NAME_ONLY = True
 _BATCH = 5000
 _COUNT = b"count"
 _MEMORY = 64 << 20

@@ -29,29 +29,29 @@ class Server:
 
     def __init__(self, url: str, pid: int) -> None:
         self.url = url
-        self._pid = pid
+        self.pid = pid
 
     @property
     def cpu_seconds(self) -> float:
         """User and system time of its threads so far, by the scheduler's own clock."""
-        threads = Path(f"/proc/{self._pid}/task").glob("*/schedstat")
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
         return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     @property
     def resident_bytes(self) -> int:
-        pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextlib.contextmanager
-def service(module: str, **environment: str) -> Iterator[Server]:
-    """One of our services, run as a pod would, and ready."""
+def service(module: str, within: Sequence[str] = (), **environment: str) -> Iterator[Server]:
+    """One of our services, run as a pod would, and ready; `within` begins its command."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     defaults = {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "WARNING"}
     process = subprocess.Popen(
-        [sys.executable, "-m", module], env={**os.environ, **defaults, **environment}
+        [*within, sys.executable, "-m", module], env={**os.environ, **defaults, **environment}
     )
     try:
         _until_ready(port)

@@ -1,22 +1,29 @@
 """Events per second through the metrics server, and how soon feedback shows in its metrics.
 
-The rate is told against the same server with an empty handler, interleaved in
-one run; only that ratio means something on another machine. The load comes from
-a process of its own: answers and feedback of the iris example, in turn.
+The rate is told against an empty handler of the fastest server there is for it
+(`bench/servers.py`), interleaved in one run; only that ratio means something on
+another machine. So is that against the checkout that `BASE` in the environment
+names, if any. The load comes from a process of its own: answers and feedback of
+the iris example, in turn.
 """
 
+import contextlib
 import http.client
 import json
+import os
 import re
 import statistics
 import sys
+import tempfile
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import urlsplit
 
-from bench.load import Server, application, empty_handler, rendered, send, sending, service
+from bench import servers
+from bench.load import Server, rendered, send, sending, service
 from closedloop.loop import events
 from closedloop.loop.events import Event
 from tests.elasticsearch import running_elasticsearch
@@ -40,15 +47,20 @@ _CORRECT = re.compile(rb'^closedloop_correct\{.*deployment_name="probe".*\} (.*)
 
 def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str, float]:
     """Rates are medians of `rounds` in events per second, latencies are milliseconds."""
-    rates: dict[str, list[float]] = {"server": [], "empty": [], "server_cpu": [], "empty_cpu": []}
+    rates: dict[str, list[float]] = defaultdict(list)
     with (
         running_elasticsearch() as url,
-        service("closedloop.services.metrics_server", ELASTICSEARCH_URL=url) as server,
-        application(empty_handler) as empty,
+        tempfile.TemporaryDirectory(prefix="closedloop-bench-") as folder,
+        _server(url, STATE_FOLDER=folder) as server,
+        servers.empty("uvicorn") as empty,
+        contextlib.ExitStack() as others,
     ):
+        targets = {"server": server, "empty": empty}
+        if base := os.environ.get("BASE"):
+            targets["base"] = others.enter_context(_server(url, PYTHONPATH=f"{base}/src"))
         for _ in range(rounds):
             requests = [rendered(event) for event in loop(predictions)]
-            for name, target in (("server", server), ("empty", empty)):
+            for name, target in targets.items():
                 before = target.cpu_seconds
                 rates[name].append(len(requests) / send(target.url, requests))
                 rates[f"{name}_cpu"].append(len(requests) / (target.cpu_seconds - before))
@@ -63,7 +75,14 @@ def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str
             bare = _round_trips(empty, probes, seconds=seconds - 2)
             done()
     medians = {name: statistics.median(values) for name, values in rates.items()}
+    against = {}
+    if "base" in medians:
+        against = {
+            "server_over_base": medians["server"] / medians["base"],
+            "server_over_base_by_cpu_time": medians["server_cpu"] / medians["base_cpu"],
+        }
     return {
+        **against,
         "server_events_per_second": medians["server"],
         "empty_handler_events_per_second": medians["empty"],
         "server_over_empty_handler": medians["server"] / medians["empty"],
@@ -75,6 +94,16 @@ def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str
         "two_requests_to_empty_handler_same_load_p50_ms": _percentile(bare, 50),
         "two_requests_to_empty_handler_same_load_p99_ms": _percentile(bare, 99),
     }
+
+
+def _server(url: str, **settings: str) -> contextlib.AbstractContextManager[Server]:
+    # The log has none of these rows: to read it again would prove them gone.
+    return service(
+        "closedloop.services.metrics_server",
+        ELASTICSEARCH_URL=url,
+        RESYNC_SECONDS="3600",
+        **settings,
+    )
 
 
 def loop(predictions: int, deployment: str = "iris") -> Iterator[Event]:

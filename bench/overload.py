@@ -61,7 +61,8 @@ async def _capacity(url: str, seconds: float = 15.0) -> float:
     async def keep_calling(caller: Caller, number: int) -> None:
         nonlocal count
         while time.monotonic() < begun + seconds:
-            count += await caller.predict(f"full-{number}-{count}") == 200
+            status = await caller.predict(f"full-{number}-{count}")
+            count += status == 200  # not across the await: others count meanwhile
 
     async with calling(url) as caller:
         await asyncio.gather(*(keep_calling(caller, number) for number in range(_CALLERS)))

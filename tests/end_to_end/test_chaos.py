@@ -175,4 +175,5 @@ def _all_in_log(loop: Loop, prefix: str, accepted: list[Accepted]) -> None:
 
 
 def _without_time(document: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in document.items() if name != "logged_at"}
+    times = ("logged_at", "first_logged_at")
+    return {name: value for name, value in document.items() if name not in times}

@@ -75,7 +75,7 @@ def test_reads_a_declaration(said: dict[str, object], output: Output) -> None:
         ({"kind": "class", 1: 2}, "1 is no field"),
         ({"kind": "regression", "classes": ["a"]}, "classes says nothing of kind regression"),
         ({"kind": "class", "classes": ["a"], "threshold": 1}, "threshold says nothing of kind"),
-        ({"kind": "multilabel", "classes": ["a"], "codes": [1]}, "codes says nothing of kind"),
+        ({"kind": "regression", "codes": [1]}, "codes says nothing of kind"),
         ({"kind": "class"}, "a class needs classes"),
         ({"kind": "class", "classes": "abc"}, "classes is not a list"),
         ({"kind": "class", "classes": {"a": 1}}, "classes is not a list"),

@@ -196,13 +196,14 @@ def stamp(time: str, event_id: str) -> str:
 
 def _sent(time: str, arrival: str) -> str:
     """The time of an event; a clock that is ahead would make its events final for ever."""
-    if not time:  # a broker stamps arrival; the sender's own time is the better one
-        time = arrival
+    time = time or arrival  # a broker stamps arrival; the sender's own time is the better one
     latest = clock.time_ns() + _SKEW
-    if arrival and _nanoseconds(arrival) <= latest:
-        if _nanoseconds(time) > _nanoseconds(arrival) + _SKEW:
+    came = _nanoseconds(arrival) if arrival else None
+    sent = _nanoseconds(time)
+    if came is not None and came <= latest:
+        if sent > came + _SKEW:
             time = arrival
-    elif _nanoseconds(time) > latest:
+    elif sent > latest:
         raise InvalidEvent(
             "bad_time",
             f"ce-time is {time!r}, more than {SKEW_SECONDS} s ahead: set the sender's clock",

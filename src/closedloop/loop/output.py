@@ -5,7 +5,7 @@ A declaration is a mapping; every file of ConfigMap `model-outputs` has them, on
 
 - `kind`: `class`, `probabilities`, `score`, `regression` or `multilabel`.
 - `classes` (all but regression): names or codes, in the order of indices and columns.
-- `codes` (class, probabilities, score): the number that stands for each of `classes`.
+- `codes` (all but regression): the number that stands for each of `classes`.
 - `column`: name or index of the answer's column, or a list of them; else the whole row.
 - `threshold` (score, probabilities of two classes, multilabel): at or above it the second class,
   or the label, is predicted.
@@ -32,7 +32,7 @@ _WAYS = get_args(Way)
 _FIELDS: Mapping[str, frozenset[str]] = {
     "kind": frozenset(_KINDS),
     "classes": frozenset(_KINDS) - {"regression"},
-    "codes": frozenset({"class", "probabilities", "score"}),
+    "codes": frozenset({"class", "probabilities", "score", "multilabel"}),
     "column": frozenset(_KINDS),
     "threshold": frozenset({"score", "probabilities", "multilabel"}),
     "answer": frozenset(_KINDS) - {"regression"},

@@ -20,8 +20,9 @@ ROOM, SENDERS, EACH = 30, 120, 8
 async def test_what_is_accepted_is_kept_and_the_rest_is_given_back(
     server: SearchServer, deployment: str
 ) -> None:
-    # Little room, and few events a write: four times as many senders as there is room for.
-    few = {"queue_events": ROOM, "batch_events": 5, "deadline_seconds": 3.0}
+    # Little room, and few events a write: four times as many senders as there is room for. No event
+    # is given up in time, which on a loaded machine may be after it was written.
+    few = {"queue_events": ROOM, "batch_events": 5}
     async with running_logger(server.url, **few) as logger:
         await logger.ready()
         statuses: Counter[int] = Counter()

@@ -1,8 +1,11 @@
-"""Bounds on memory: room for rows, and one object for equal values."""
+"""The memory of a scoreboard: mappings for its rows, room for them, one object for equal values."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, MutableMapping
+from dataclasses import dataclass, field
 from typing import TypeVar, cast
+
+from closedloop.loop.scoring.loose import Loose
+from closedloop.loop.scoring.row import Row
 
 _T = TypeVar("_T", bound=Hashable)
 
@@ -20,6 +23,20 @@ class Capacity:
     @property
     def full(self) -> bool:
         return self.held >= self.limit
+
+
+@dataclass(slots=True)
+class Held:
+    """The rows of one predictor and what is known of its requests: mappings of any kind.
+
+    `rows` are by document id. `batches` has the sizes of a request's answers of many rows, `loose`
+    feedback, by stamp, that may be found to speak of other rows than it is held under. A value
+    that was changed is assigned again.
+    """
+
+    rows: MutableMapping[str, Row] = field(default_factory=dict)
+    batches: MutableMapping[str, frozenset[int]] = field(default_factory=dict)
+    loose: MutableMapping[str, dict[str, Loose]] = field(default_factory=dict)
 
 
 class Shared:

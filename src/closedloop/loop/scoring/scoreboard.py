@@ -12,14 +12,13 @@ other is held under the request's own id: as the truth of a lone row (one-hot,
 say), as early truth until the answer comes, or, for a batch, as unscorable.
 """
 
-from collections.abc import Iterator, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 from closedloop.loop.keys import document_id
 from closedloop.loop.output import Output
 from closedloop.loop.scoring.counts import Counts
 from closedloop.loop.scoring.loose import Loose, prune, together
-from closedloop.loop.scoring.memory import Capacity, Shared
+from closedloop.loop.scoring.memory import Capacity, Held, Shared
 from closedloop.loop.scoring.reading import Said, read_truth
 from closedloop.loop.scoring.row import TELLING, Feedback, Outcome, Row, borrowed, order, verdict
 
@@ -28,20 +27,6 @@ __all__ = [
 ]  # fmt: skip
 
 _NO_SIZES: frozenset[int] = frozenset()
-
-
-@dataclass(slots=True)
-class Held:
-    """The rows of one predictor and what is known of its requests: mappings of any kind.
-
-    `rows` are by document id. `batches` has the sizes of a request's answers of many rows, `loose`
-    feedback, by stamp, that may be found to speak of other rows than it is held under. A value
-    that was changed is assigned again.
-    """
-
-    rows: MutableMapping[str, Row] = field(default_factory=dict)
-    batches: MutableMapping[str, frozenset[int]] = field(default_factory=dict)
-    loose: MutableMapping[str, dict[str, Loose]] = field(default_factory=dict)
 
 
 class Scoreboard(Counts):

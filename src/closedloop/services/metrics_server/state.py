@@ -44,8 +44,7 @@ class State:
     `output_of` gives the declared output of a predictor. `changes` grows with every
     change, `mismatches` are the differing counts found by the last comparison,
     and `incomplete` the predictors whose rows have to be read from the log again.
-    `fault` is why nothing can be written to the store: until it is None again no
-    event is taken, so that none is acknowledged that the next process would not know.
+    While there is a `fault`, nothing can be written to the store and no event is taken.
     """
 
     def __init__(
@@ -95,16 +94,12 @@ class State:
             self._store.commit(self.boards)
             self.fault = None
         except Unwritable as error:
-            self.fault = (
-                f"the rows cannot be written to disk, free some or give more: {error};"
-                " events are taken again when they can"
-            )
+            self.fault = f"the rows cannot be written to disk, free some or give more: {error}"
 
     def observe(self, observation: Observation) -> Outcome | Ignored:
         """Take an event in.
 
-        Raises `InvalidEvent` (`too_many_predictors`) or `Unavailable`, which leave the state as it
-        was.
+        Raises `InvalidEvent` (`too_many_predictors`) or `Unavailable`, which leave all as it was.
         """
         if self.fault is not None:
             raise Unavailable(self.fault)
@@ -115,7 +110,7 @@ class State:
         board = self._board(predictor)
         if event.type == events.REQUEST:
             return Ignored.IGNORED
-        if self._expired(event.stamp):
+        if self.horizon and self._expired(event.stamp):
             return Ignored.EXPIRED
         outcome = show(board, observation)
         self.changes += outcome.changes
@@ -179,9 +174,9 @@ class State:
             yield None if gone is None else gone[0]
 
     def retire(self, before: float) -> Iterator[None]:
-        """Let go of rows older than a moment in seconds since the epoch; their counts stay.
+        """Let go of rows answered before a moment in seconds since the epoch; their counts stay.
 
-        A row's time is that of its answer. Yields where others may have their turn.
+        Yields where others may have their turn.
         """
         self.facts["horizon"] = max(self.horizon, before)
         looked = 0
@@ -289,11 +284,10 @@ class State:
 
     def _names(self, predictor: Predictor) -> Iterator[str]:
         """The rows held now, while some of them change or leave."""
-        board = self.boards[predictor]
-        return iter([*board] if self._store is None else board)
+        return iter(self.boards[predictor] if self._store else [*self.boards[predictor]])
 
     def _expired(self, stamp: str) -> bool:
-        return bool(stamp) and self.horizon > 0 and moment(stamp) < self.horizon * 1e9
+        return bool(stamp) and moment(stamp) < self.horizon * 1e9
 
     def _changed(self) -> None:
         self._uncommitted += 1
