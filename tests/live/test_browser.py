@@ -33,6 +33,7 @@ class Moment(World):
             "scored": [one(90.0, **SKLEARN)],
             "received": [one(33.0)],
             "servers": [one(1.0)],
+            "threshold": [one(0.5)],
             "rows": [
                 one(30.0, state="scored", **SKLEARN),
                 one(10.0, state="unlabelled", **SKLEARN),

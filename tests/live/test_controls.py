@@ -110,7 +110,6 @@ def test_promotion_asks_the_evidence_unless_it_is_to_happen_anyway(
     anyway: bool,
     kind: str,
 ) -> None:
-    monkeypatch.setattr(Platform, "url", lambda *_: "http://127.0.0.1:1", raising=False)
     swapping(monkeypatch, *counts)
     controls.promote(anyway=anyway)
     assert [each for each, _ in told(controls)] == [kind]
@@ -120,7 +119,6 @@ def test_promotion_asks_the_evidence_unless_it_is_to_happen_anyway(
 def test_a_refused_promotion_says_the_verdict(
     controls: Controls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Platform, "url", lambda *_: "http://127.0.0.1:1", raising=False)
     swapping(monkeypatch, 40, 2)
     controls.promote(anyway=False)
     ((_, sentence),) = told(controls)

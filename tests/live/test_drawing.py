@@ -23,7 +23,7 @@ def text(html: str) -> str:
 def test_labels_of_others_are_text_and_no_markup() -> None:
     evil = "<script>x</script>"
     drawn = [
-        drawing.alarms([Alarm(evil, evil, "delivered", 0.0, evil)]),
+        drawing.alarms([Alarm(evil, evil, "delivered", 0.0, evil)], Curve()),
         drawing.refusals([Refusal(evil, 1, evil, evil)]),
         drawing.pair(None, evil),
         drawing.accuracy(Curve(sentence=evil)),
@@ -34,16 +34,22 @@ def test_labels_of_others_are_text_and_no_markup() -> None:
 
 def test_an_alert_has_its_words_whichever_state_it_is_in() -> None:
     def said(state: str) -> str:
-        return text(drawing.alarms([Alarm("Low", "sklearn", state, None, "it is 40%")]))
+        return text(drawing.alarms([Alarm("Low", "sklearn", state, None, "it is 40%")], Curve()))
 
     assert said("pending").startswith("✓ No alert Low may follow")
     assert said("firing") == "▲ Low sklearn On its way to its receiver"
     assert said("delivered") == "▲ Low sklearn it is 40%"
 
 
+def test_without_an_alert_the_page_says_when_one_would_fire() -> None:
+    curve = Curve(threshold=0.6, threshold_pieces=30.0)
+    assert "below 60% of at least 30 truths" in text(drawing.alarms([], curve))
+    assert text(drawing.alarms([], Curve())) == "✓ No alert"  # nobody tells
+
+
 def test_several_alerts_of_one_name_are_one_chip() -> None:
     alarms = [Alarm("Low", model, "firing", None, "") for model in "abc"]
-    assert "Low 2 times" in text(drawing.alarms(alarms))
+    assert "Low 2 times" in text(drawing.alarms(alarms, Curve()))
 
 
 def test_the_needle_stands_where_the_evidence_is() -> None:

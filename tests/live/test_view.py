@@ -41,6 +41,13 @@ def test_accuracy_is_the_newest_with_its_interval() -> None:
     assert curve.sentence == "of 80 truths in 30 s"
 
 
+def test_threshold_is_the_recorded_one() -> None:
+    metrics = told(threshold=[one(0.6)], threshold_pieces=[one(30.0)], fewest_pieces=[one(7.0)])
+    curve = seen(metrics).curve
+    assert (curve.threshold, curve.threshold_pieces) == (0.6, 30.0)
+    assert curve.sentence.endswith("it takes 7.")
+
+
 def test_accuracy_of_another_model_is_not_shown() -> None:
     others = [
         Series(dict(series.labels) | {"deployment_name": "iris-perf"}, series.samples)

@@ -18,7 +18,7 @@ def header(view: View) -> str:
     return f'<p class="state">{escape(view.state)}</p>'
 
 
-def alarms(found: Sequence[Alarm]) -> str:
+def alarms(found: Sequence[Alarm], curve: Curve) -> str:
     """The first alert that fires in large letters; the others, and those that wait, beside it."""
     firing = [one for one in found if one.state != "pending"]
     others = Counter(one.name for one in firing[1:])
@@ -26,9 +26,15 @@ def alarms(found: Sequence[Alarm]) -> str:
     chips += dict.fromkeys(f"{one.name} may follow" for one in found if one.state == "pending")
     beside = "".join(f"<span>{escape(each)}</span>" for each in chips[:_CHIPS])
     if not firing:
+        rule = ""
+        if curve.threshold is not None and curve.threshold_pieces is not None:
+            rule = (
+                f"ModelAccuracyLow fires below {curve.threshold:.0%} of at least"
+                f" {curve.threshold_pieces:.0f} truths in 30 s."
+            )
         return (
-            f'<div class="alarm quiet"><p><b>✓ No alert</b>{beside}</p><p class="summary">'
-            f"ModelAccuracyLow fires below 50% of at least 50 truths in 30 s.</p></div>"
+            f'<div class="alarm quiet"><p><b>✓ No alert</b>{beside}</p>'
+            f'<p class="summary">{rule}</p></div>'
         )
     first = firing[0]
     sentence = first.summary if first.state == "delivered" else "On its way to its receiver"

@@ -31,7 +31,6 @@ from closedloop.live.world import World
 
 _HERE = Path(__file__).parent
 _EVERY = 500  # milliseconds
-_LEVEL = 0.5  # where ModelAccuracyLow begins, as manifests/monitoring/rules.yaml has it
 # Glyphs have one colour for both themes: 4.5 to 1 and more against either background.
 _BLUE, _RED = "#2a7fc1", "#d6453d"
 
@@ -57,6 +56,9 @@ class Page:
         }  # fmt: skip
         self._line = ColumnDataSource({"at": [], "share": [], "lower": [], "upper": []})
         self._firing = ColumnDataSource({"left": [], "right": []})
+        self._threshold = Span(
+            dimension="width", line_color=_RED, line_dash=[12, 8], line_width=3, visible=False
+        )
         self._times = Range1d(start=0, end=1)
         controls = world.controls
         self._anyway = Checkbox(name="anyway", label="anyway", stylesheets=[self._buttons])
@@ -86,7 +88,7 @@ class Page:
         evidence = "evidence" if pair is None else f"evidence {drawing.odds(pair)}"
         texts = {
             "state": drawing.header(view),
-            "alarms": drawing.alarms(view.alarms),
+            "alarms": drawing.alarms(view.alarms, view.curve),
             "diagram": diagram(view.boxes, view.rates, alert=firing, evidence=evidence),
             "accuracy": drawing.accuracy(view.curve),
             "pair": drawing.pair(pair, view.missing),
@@ -122,15 +124,7 @@ class Page:
         chart.varea("at", "lower", "upper", source=self._line, color=_BLUE, alpha=0.3)
         chart.line("at", "share", source=self._line, color=_BLUE, line_width=5)
         chart.quad("left", "right", 1.02, 0.97, source=self._firing, color=_RED, line_width=0)
-        chart.add_layout(
-            Span(
-                location=_LEVEL,
-                dimension="width",
-                line_color=_RED,
-                line_dash=[12, 8],
-                line_width=3,
-            )
-        )
+        chart.add_layout(self._threshold)
         chart.yaxis.formatter = NumeralTickFormatter(format="0%")
         chart.yaxis.ticker = [0, 0.25, 0.5, 0.75, 1]
         chart.xaxis.formatter = DatetimeTickFormatter(
@@ -148,6 +142,7 @@ class Page:
         left, right = ([_shown(span[i]) for span in curve.firing] for i in (0, 1))
         if list(self._firing.data["right"]) != right:
             self._firing.data = {"left": left, "right": right}
+        self._threshold.update(location=curve.threshold, visible=curve.threshold is not None)
         self._times.update(start=_shown(curve.now - WINDOW), end=_shown(curve.now))
 
 

@@ -32,6 +32,9 @@ QUERIES: Mapping[str, str] = {
     "scraped": 'sum(sum_over_time(up{pod=~"seldon-metrics-server.*"}[10s])) / 10',
     "rows": f"max by ({_MODEL}, state) (last_over_time(closedloop_rows[5m]))",
     "servers": "closedloop:metrics_servers",  # there while one tells its state
+    "threshold": "closedloop:accuracy:threshold",
+    "threshold pieces": "closedloop:accuracy:threshold_pieces",
+    "fewest pieces": "closedloop:accuracy:fewest_pieces",
     "scored": "model:feedback_scored:window30s",
     "not counted": "model:feedback_not_counted > 0",
     "alerts": "ALERTS",

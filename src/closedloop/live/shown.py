@@ -13,7 +13,8 @@ class Curve:
 
     `firing` are the spans in which the alert fired. `share`, `lower` and `upper`
     are the newest, None where there is none now; `sentence` says of how many
-    truths they are, or why there is none.
+    truths they are, or why there is none. An alert fires below `threshold`, from
+    so many truths on; both are None where nobody tells.
     """
 
     now: float = 0.0
@@ -25,6 +26,8 @@ class Curve:
     share: float | None = None
     lower: float | None = None
     upper: float | None = None
+    threshold: float | None = None
+    threshold_pieces: float | None = None
     sentence: str = ""
 
 

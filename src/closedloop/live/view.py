@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from closedloop.judging.comparison import Comparison
@@ -120,16 +121,23 @@ def _curve(metrics: Metrics, setting_up: str) -> Curve:
     times = [seconds[0] + i for i in range(int(seconds[-1] - seconds[0]) + 1)] if seconds else []
     shares, lowers, uppers = ([line.get(at, math.nan) for at in times] for line in lines.values())
     known = next((int(s.value) for s in metrics.told.get("scored", ()) if _of_single(s)), 0)
+    level, pieces, fewest = (
+        _sum(metrics.told.get(name, ()))
+        for name in ("threshold", "threshold pieces", "fewest pieces")
+    )
+    line = Curve(
+        metrics.at, times, shares, lowers, uppers, firing, threshold=level, threshold_pieces=pieces
+    )
     if not times or times[-1] < metrics.at - 5:
-        sentence = (
-            setting_up
-            or metrics.fault
-            or (f"No accuracy: {known} truths in 30 s, and it takes 20.")
-        )
-        return Curve(metrics.at, times, shares, lowers, uppers, firing, sentence=sentence)
-    sentence = f"of {known} truths in 30 s"
-    newest = shares[-1], lowers[-1], uppers[-1]
-    return Curve(metrics.at, times, shares, lowers, uppers, firing, *newest, sentence=sentence)
+        few = f"No accuracy: {known} truths in 30 s, and it takes {fewest or 0:.0f}."
+        return replace(line, sentence=setting_up or metrics.fault or few)
+    return replace(
+        line,
+        share=shares[-1],
+        lower=lowers[-1],
+        upper=uppers[-1],
+        sentence=f"of {known} truths in 30 s",
+    )
 
 
 def _spans(seconds: Sequence[float]) -> list[tuple[float, float]]:
