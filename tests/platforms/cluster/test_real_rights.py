@@ -58,8 +58,13 @@ def owner(admin: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         admin.apply(document, force=True)
     name = f"closedloop-test-{uuid.uuid4().hex[:8]}"
     try:
-        certificate = _signed(admin, name, folder)
-        yield _kubeconfig(folder, certificate)
+        kubeconfig = _kubeconfig(folder, _signed(admin, name, folder))
+        until(
+            lambda: _may_not_kill_the_log(Api(kubeconfig)),
+            what="the admission policy of manifests/access is in force",
+            timeout=60,
+        )
+        yield kubeconfig
     finally:
         admin.delete("CertificateSigningRequest", name)
         for document in reversed(made):
@@ -70,6 +75,20 @@ def owner(admin: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
                 metadata.get("namespace", ""),
                 api_version=str(document["apiVersion"]),
             )
+
+
+def _may_not_kill_the_log(api: Api) -> bool:
+    # Admission policies come into force a while after they were accepted.
+    try:
+        api.connection.request(
+            "delete",
+            "/api/v1/namespaces/seldon-logs/pods/elasticsearch-0",
+            what="trying to delete the log's pod",
+            body={"apiVersion": "v1", "kind": "DeleteOptions", "dryRun": ["All"]},
+        )
+    except ApiError as error:
+        return error.status in {403, 422}
+    return False
 
 
 @pytest.fixture(scope="module")
