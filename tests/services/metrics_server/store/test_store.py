@@ -151,6 +151,30 @@ def test_rows_that_two_reads_did_not_find_leave_the_disk(folder: Path) -> None:
     same(opened(folder)[0], restored(left))
 
 
+def test_a_row_that_one_process_missed_is_no_suspect_of_the_next(folder: Path) -> None:
+    state, store = opened(folder)
+    for one in HAPPENED:
+        state.observe(observe(one))
+    state.count_against_log(1e9)
+    assert not any(state.forget_what_is_gone())
+    state.commit()
+    store.close()
+    state, _ = opened(folder)
+    state.count_against_log(2e9)
+    assert not any(state.forget_what_is_gone())
+    assert state.census.suspects == state.held == 4
+
+
+def test_rows_that_are_only_read_do_not_stay_in_memory(folder: Path) -> None:
+    written(folder)
+    state, store = opened(folder)
+    assert [state.boards[PETS].row(name) for name in state.boards[PETS]]
+    (tables,) = (kept.tables for kept in store._boards.values())
+    assert sum(table.pending for table in tables)
+    state.commit()
+    assert not sum(table.pending for table in tables)
+
+
 def test_a_retired_row_stays_counted_after_a_restart(folder: Path) -> None:
     state, store = opened(folder)
     state.observe(observe(answer("cat")))

@@ -109,10 +109,10 @@ class Store:
         return self._boards[predictor].missed
 
     def drop_seen(self) -> None:
-        """Forget all that `seen` has."""
+        """Forget all that `seen` has, at once. Raises `Unwritable`."""
+        self._engine.commit({}, [_SEEN])
         for kept in self._boards.values():
             kept.seen = self._moments(_SEEN + kept.number)
-        self._dropped.append(_SEEN)
 
     def commit(self, boards: Mapping[Predictor, Scoreboard]) -> None:
         """Write every change. Raises `Unwritable`, and then nothing is written and all is kept."""
@@ -123,7 +123,8 @@ class Store:
                 continue
             for table in kept.tables:
                 changed.update(table.changes())
-            record = [*predictor, kept.digest, *map(len, kept.tables)]
+            sizes = (len(kept.rows), len(kept.batches), len(kept.loose))
+            record = [*predictor, kept.digest, *sizes]
             changed[_BOARD + kept.number] = json.dumps(record).encode()
             board = boards[predictor]
             for kind, saved, counts in (
@@ -138,9 +139,8 @@ class Store:
         facts = json.dumps(self.facts).encode()
         if facts != self._facts:
             changed[_FACTS] = facts
-        if not changed and not self._dropped:
-            return
-        self._engine.commit(changed, self._dropped)
+        if changed or self._dropped:
+            self._engine.commit(changed, self._dropped)
         self._facts = facts
         words.clear()
         self._dropped = []
@@ -162,6 +162,8 @@ class Store:
             self._engine.commit({_FORMAT: FORMAT})
         elif said != FORMAT:
             raise Damaged(f"the format is {said!r}, not {FORMAT!r}")
+        # A census begins anew: its moments are of the process that noted them.
+        self._engine.commit({}, [_SEEN, _MISSED])
         try:
             self._facts = self._engine.get(_FACTS) or b"{}"
             self.facts = json.loads(self._facts)
@@ -171,11 +173,11 @@ class Store:
             }
             self._words = Words(known)
             for each, value in self._engine.range(_BOARD):
-                namespace, deployment, predictor, digest, *sizes = json.loads(value)
-                kept = self._opened(each[len(_BOARD) :], digest, sizes)
+                *names, digest, rows, batches, loose = json.loads(value)
+                kept = self._opened(each[len(_BOARD) :], digest, (rows, batches, loose))
                 kept.counts = self._counted(_COUNTS + kept.number)
                 kept.retired = self._counted(_RETIRED + kept.number)
-                self._boards[Predictor(namespace, deployment, predictor)] = kept
+                self._boards[Predictor(*names)] = kept
         except (ValueError, TypeError) as error:
             raise Damaged(f"its own records cannot be read: {error}") from None
 
@@ -185,8 +187,8 @@ class Store:
             for each, value in self._engine.range(prefix)
         }
 
-    def _opened(self, number: bytes, digest: str, sizes: Sequence[int] = (0,) * 5) -> _Kept:
-        rows, batches, loose, seen, missed = sizes
+    def _opened(self, number: bytes, digest: str, sizes: Sequence[int] = (0, 0, 0)) -> _Kept:
+        rows, batches, loose = sizes
         engine, words, e = self._engine, self._words, encoding
         return _Kept(
             number,
@@ -194,14 +196,12 @@ class Store:
             Table(engine, _ROWS + number, words, e.row_bytes, e.row_of, rows),
             Table(engine, _BATCHES + number, words, e.sizes_bytes, e.sizes_of, batches),
             Table(engine, _LOOSE + number, words, e.loose_bytes, e.loose_of, loose),
-            self._moments(_SEEN + number, seen),
-            self._moments(_MISSED + number, missed),
+            self._moments(_SEEN + number),
+            self._moments(_MISSED + number),
         )
 
-    def _moments(self, prefix: bytes, size: int = 0) -> Table[float]:
-        return Table(
-            self._engine, prefix, self._words, encoding.moment_bytes, encoding.moment_of, size
-        )
+    def _moments(self, prefix: bytes) -> Table[float]:
+        return Table(self._engine, prefix, self._words, encoding.moment_bytes, encoding.moment_of)
 
 
 def open_store(folder: Path, memory: int) -> Store:
