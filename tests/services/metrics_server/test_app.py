@@ -1,5 +1,6 @@
 import asyncio
 import gzip
+import signal
 import zlib
 from collections.abc import Callable
 
@@ -7,6 +8,7 @@ import pytest
 
 from closedloop.loop import events
 from closedloop.loop.observation import REASONS
+from closedloop.services.metrics_server.held import HeldRows
 from tests.services.metrics_server.running import answer, event, reward, running_server, truth
 
 
@@ -156,3 +158,20 @@ async def test_an_encoded_body_counts_as_it_would_plain(
             async with server.client.post("/", headers=headers, data=encode(one.body)) as said:
                 assert said.status == 202
         assert server.cells() == {("cat", "cat"): 1}
+
+
+async def test_a_server_whose_counts_are_no_longer_kept_ends(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(_: HeldRows) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(HeldRows, "run", run)
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, asked.set)
+    try:
+        async with running_server(url):
+            await asyncio.wait_for(asked.wait(), 60)
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)

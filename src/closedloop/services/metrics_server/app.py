@@ -8,9 +8,11 @@ is no CloudEvent at all is answered 400, an event that cannot be taken now 503.
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
+import structlog
 from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -26,6 +28,8 @@ from closedloop.services.metrics_server.from_log import FromLog
 from closedloop.services.metrics_server.held import HeldRows
 from closedloop.services.metrics_server.settings import Settings
 from closedloop.services.metrics_server.source import Source, Unavailable
+
+_log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings, registry: CollectorRegistry) -> Application:
@@ -56,10 +60,10 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> Application:
     @asynccontextmanager
     async def lifetime() -> AsyncIterator[None]:
         running = asyncio.create_task(source.run())
+        running.add_done_callback(_end)
         yield
         running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+        await asyncio.gather(running, return_exceptions=True)
         await client.close()
 
     receiver = _Receiver(source, Flow(registry, settings.max_predictors))
@@ -71,6 +75,15 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> Application:
         why_not_ready=source.why_not_ready,
         lifetime=lifetime,
     )
+
+
+def _end(source: asyncio.Task[None]) -> None:
+    # Counts that nobody keeps up to date look like good ones, and a restart mends them.
+    if not source.cancelled():
+        _log.critical(
+            "counts are no longer kept up to date: ending", error=repr(source.exception())
+        )
+        signal.raise_signal(signal.SIGTERM)
 
 
 class _Receiver:
