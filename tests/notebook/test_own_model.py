@@ -41,6 +41,11 @@ def test_rows_and_truths_are_numbers_where_they_read_as_such(tmp_path: Path) -> 
     assert read_rows(path, "truth") == Rows(["a", "b"], [[1, 2.5], [-3, 1000.0]], ["x", "nan"])
 
 
+def test_a_long_number_keeps_its_digits(tmp_path: Path) -> None:
+    path = csv(tmp_path, "a,truth\n9007199254740993,x\n")
+    assert read_rows(path, "truth").rows == [[9007199254740993]]
+
+
 def test_the_examples_rows() -> None:
     data = read_rows(EXAMPLES / "tumour" / "rows.csv", "diagnosis")
     assert (len(data.rows), len(data.names)) == (284, 30)

@@ -171,4 +171,4 @@ def _value(text: str) -> object:
         return text
     if not math.isfinite(number):
         return text
-    return int(number) if text.strip("+-").isdecimal() else number
+    return int(text) if text.strip("+-").isdecimal() else number
