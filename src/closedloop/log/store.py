@@ -21,7 +21,7 @@ from elasticsearch import ApiError, AsyncElasticsearch
 from closedloop.log.operations import Key, Known, Operation, Result, delete, groups, logged, put
 from closedloop.log.templates import IndexTemplates
 from closedloop.loop.events import InvalidEvent
-from closedloop.loop.keys import INDEX_PATTERN, Predictor, index_name, kept_apart
+from closedloop.loop.keys import INDEX_PATTERN, Predictor, index_name, kept_apart, logs_of
 from closedloop.loop.sections import Document, predictor_of
 
 Place = tuple[Predictor, str]
@@ -197,7 +197,7 @@ class Documents:
         answer = await self._client.perform_request("GET", path, headers=headers)
         rolled: dict[str, list[str]] = defaultdict(list)
         for index in sorted(answer.body):
-            for alias in answer.body[index]["aliases"]:
+            for alias in logs_of(index, answer.body[index]["aliases"]):
                 rolled[alias].append(index)
         self._rolled, self._stale = dict(rolled), False
 

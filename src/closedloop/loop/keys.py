@@ -6,6 +6,7 @@ One index a predictor, one document a row. Keys are one to one: two owners never
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 _PREFIX = "inference-log-seldon-"
@@ -19,6 +20,7 @@ OWNER = ("Ce-Namespace", "Ce-Inferenceservicename", "Ce-Endpoint")
 """The fields of a document that say its predictor."""
 
 _FORBIDDEN = re.compile(r'[!@#$"<>/?*\\|,: ]')
+_GENERATION = re.compile(r"-\d{6,}\Z", re.ASCII)
 _ITEM = re.compile(r"-item-\d+\Z", re.ASCII)
 
 
@@ -37,6 +39,14 @@ def index_name(namespace: str, deployment: str, predictor: str) -> str:
     """
     name = f"{_PREFIX}{namespace}-{deployment}-{predictor}"
     return _FORBIDDEN.sub("", name).lower()
+
+
+def logs_of(index: str, aliases: Iterable[str]) -> list[str]:
+    """The aliases under which an index is part of a log: Elasticsearch's rollover gives each of
+    its indices the alias and a number of six digits as the name. Any other alias is somebody's own.
+    """
+    log = _GENERATION.sub("", index)
+    return [alias for alias in aliases if alias == log != index]
 
 
 def owned_by(predictor: Predictor) -> list[dict[str, object]]:

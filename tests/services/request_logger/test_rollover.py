@@ -115,6 +115,19 @@ async def test_every_index_of_a_log_gets_the_policy_and_its_alias(
     assert in_shards(3)[LOG]["template"]["settings"]["number_of_shards"] == 3
 
 
+async def test_an_alias_of_somebody_else_is_no_log(server: SearchServer, deployment: str) -> None:
+    log = log_of(deployment)
+    async with running_logger(server.url, **POLICY) as logger:
+        await logger.ready()
+        assert set(await send_all(logger, loop_of("a", deployment))) == {202}
+        await roll_over(server, log)
+        add = {"index": f"{log}-*", "alias": f"all-of-{deployment}"}
+        await call(server, "POST", "/_aliases", {"actions": [{"add": add}]})
+        assert set(await send_all(logger, loop_of("b", deployment))) == {202}
+    said = server.lifecycle[f"/{log}-000002/_settings"]
+    assert said["index.lifecycle"]["rollover_alias"] == log
+
+
 class Overtaken(Store):
     """A store that another writer overtakes, once, between a read and its write."""
 

@@ -15,6 +15,7 @@ from closedloop.loop.keys import (
     INDEX_PATTERN,
     OWNER,
     Predictor,
+    logs_of,
     owned_by,
 )
 from closedloop.loop.sections import LENT_TO
@@ -47,7 +48,11 @@ class Store(Documents):
         there = await self._client.indices.get(
             index=INDEX_PATTERN, filter_path="*.aliases", allow_no_indices=True
         )
-        logs = {log for index, said in there.items() for log in said["aliases"] or [index]}
+        logs = {
+            log
+            for index, said in there.items()
+            for log in logs_of(index, said["aliases"]) or [index]
+        }
         return new[max(0, most - len(logs)) :]
 
     async def begin(self, logs: Iterable[str]) -> None:
