@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-# reveal.js makes a page of each slide as soon as it is asked for `print-pdf`.
-_LAID_OUT = "document.querySelectorAll('.pdf-page').length >= Reveal.getTotalSlides()"
+# Asked for `print-pdf`, reveal.js makes a page of each slide, and says so by an event that bubbles.
+_LISTEN = "window.laidOut = new Promise(done => addEventListener('pdf-ready', () => done(true)))"
 
 
 def write_pdfs(decks: Sequence[Path]) -> list[Path]:
@@ -23,8 +23,9 @@ def write_pdfs(decks: Sequence[Path]) -> list[Path]:
         for deck in decks:
             file = deck.with_name(f"{deck.name.removesuffix('.html').removesuffix('.slides')}.pdf")
             page = browser.new_page()
+            page.add_init_script(_LISTEN)
             page.goto(f"{deck.absolute().as_uri()}?print-pdf")
-            page.wait_for_function(_LAID_OUT)
+            page.wait_for_function("window.laidOut")
             page.pdf(path=file, prefer_css_page_size=True, print_background=True)
             page.close()
             files.append(file)
