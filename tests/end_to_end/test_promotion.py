@@ -113,17 +113,14 @@ def _class(body: dict[str, Any] | None) -> str:
     return str(body["data"]["ndarray"][0])
 
 
+@pytest.mark.nightly
 @pytest.mark.chaos
 @pytest.mark.parametrize(
     ("part", "other"),
     [
         ("envoy", "executor iris-perf/perceptron"),
-        pytest.param(
-            "model iris-perf/perceptron",
-            "executor iris-perf/logistic",
-            marks=pytest.mark.nightly,
-        ),
-        pytest.param("model iris-perf/logistic", "envoy", marks=pytest.mark.nightly),
+        ("model iris-perf/perceptron", "executor iris-perf/logistic"),
+        ("model iris-perf/logistic", "envoy"),
     ],
 )
 def test_part_killed_during_a_promotion_and_during_its_undo(
