@@ -91,6 +91,7 @@ def test_promotion_and_undo_under_load_fail_no_request_and_keep_the_pair(
     assert {(one.puid, one.predicted) for one in sending.records if one.predicted} <= answers
 
 
+@pytest.mark.nightly
 def test_another_model_starts_the_pair_anew(pair: Loop) -> None:
     first, changed = _since(pair), datetime.now(UTC)
     deployment = pair.platform.get(KIND, "iris-perf", "seldon")
