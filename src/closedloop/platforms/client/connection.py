@@ -171,7 +171,11 @@ class Connection:
     def raw(
         self, method: str, path: str, *, what: str, reading: float = _READ, **parameters: Any
     ) -> urllib3.HTTPResponse:
-        """The answer as it comes, for whose next bytes `reading` seconds are waited."""
+        """The answer as it comes, for whose next bytes `reading` seconds are waited.
+
+        Nor is more waited for a connection: of a server that hangs the kernel takes it, and the
+        handshake of TLS is what stays without an answer.
+        """
         # Given anew each time: the client would fill the defaults of its signature.
         parameters.setdefault("query_params", [])
         try:
@@ -180,7 +184,7 @@ class Connection:
                 path,
                 serialize=False,
                 header_params={},
-                _request_timeout=(_CONNECT, reading),
+                _request_timeout=(min(_CONNECT, reading), reading),
                 **parameters,
             )
         except ApiException as error:
