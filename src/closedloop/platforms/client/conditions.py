@@ -80,33 +80,29 @@ def is_reconciled(deployment: Object, workloads: Sequence[Object]) -> bool:
     """Whether the Deployments are those that a SeldonDeployment's spec asks for, rolled out.
 
     Seldon's operator does not say which generation its status is about, so
-    that Ready may still be the word about the spec before. What it makes of a
-    predictor is told by names and labels (`createDeploymentWithoutEngine`,
-    operator of Seldon Core v1.17.1).
+    that Ready may still be the word about the spec before. Each predictor's pods
+    carry the name of its Service as a label.
     """
-    wanted = {}
     name = deployment["metadata"]["name"]
-    for predictor in deployment["spec"]["predictors"]:
-        prefix = f"{name}-{predictor['name']}-"
-        wanted[prefix] = predictor
-    matched = set()
-    for workload in workloads:
-        own = workload["metadata"]["name"]
-        known = [one for one in wanted if own.startswith(one)]
-        if not known:
-            if seldon.is_hashed(own):
-                continue  # a name too long to be told from its predictor's
-            return False  # of a predictor that is no longer there
-        prefix = max(known, key=len)
-        matched.add(prefix)
-        if not _is_deployed(workload) or not _has_role(workload, wanted[prefix]):
-            return False
-    return all(prefix in matched or len(prefix) >= seldon.LONGEST - 10 for prefix in wanted)
+    wanted = {
+        seldon.predictor_service(
+            name, one["name"], (one.get("annotations") or {}).get(seldon.SERVICE_NAME)
+        ): one
+        for one in deployment["spec"]["predictors"]
+    }
+    made = [(str(_labels(workload).get(seldon.APP)), workload) for workload in workloads]
+    return {service for service, _ in made} == wanted.keys() and all(
+        _is_deployed(workload) and _has_role(workload, wanted[service])
+        for service, workload in made
+    )
+
+
+def _labels(workload: Object) -> Object:
+    return workload["spec"]["template"]["metadata"].get("labels") or {}
 
 
 def _has_role(workload: Object, predictor: Object) -> bool:
-    labels = workload["spec"]["template"]["metadata"].get("labels") or {}
-    if (labels.get(seldon.SHADOW) == "true") != bool(predictor.get("shadow")):
+    if (_labels(workload).get(seldon.SHADOW) == "true") != bool(predictor.get("shadow")):
         return False
     has = {each["name"]: each.get("image") for each in _containers(workload["spec"]["template"])}
     return all(

@@ -1,4 +1,4 @@
-"""The embedded platform itself: objects in, running processes and their states out.
+"""The embedded platform itself: the desired state in, running processes and their states out.
 
 One loop brings the processes to the desired state, a step at every change; two more
 keep the broker and Prometheus informed (`broker_sync`, `prometheus_sync`).
@@ -7,7 +7,7 @@ keep the broker and Prometheus informed (`broker_sync`, `prometheus_sync`).
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import aiohttp
@@ -51,7 +51,6 @@ class Controller:
         http: aiohttp.ClientSession,
     ) -> None:
         self.changes = Changes()
-        self.objects: dict[str, Manifest] = {}
         self.desired = Desired()
         self.routing = Routing()
         self.urls = Urls(network)
@@ -64,7 +63,6 @@ class Controller:
         self._site = site
         self._http = http
         self._network = network
-        self._applying = asyncio.Lock()
         self._writing = asyncio.Lock()
         self._files = envoy.Files(site.folder / "envoy")
         self.running = Running(network, around, self.changes)
@@ -118,53 +116,29 @@ class Controller:
         if part not in PARTS:
             raise PlatformError(f"there is no part {part!r}: name one of {', '.join(PARTS)}")
         await self.installation.install(part, elasticsearch_url)
-        self._aim(self._desired(self.objects))
 
-    async def apply(self, manifest: Manifest, *, dry_run: bool = False) -> None:
-        """Create or change an object.
+    def asked_by(self, objects: Iterable[Manifest]) -> Desired:
+        """The desired state of a set of objects. Raises `ManifestError`."""
+        return reconcile.desired(objects, url_of=self.urls.url_of, runtime=self.models.runtime())
 
-        Raises `ManifestError` or `PlatformError` before anything changed; with
-        `dry_run` nothing does.
-        """
-        async with self._applying:
-            objects = {**self.objects, manifest.key: manifest}
-            desired = self._desired(objects)
-            new = {
-                name: groups
-                for name, groups in desired.rules.items()
-                if self.desired.rules.get(name) != groups
-            }
-            await check_rules(new, self._site.parts)
-            if not dry_run:
-                self._aim(desired)
-                self.objects = objects
+    async def check(self, desired: Desired) -> None:
+        """Raise `PlatformError` for rules that Prometheus would refuse."""
+        new = {
+            name: groups
+            for name, groups in desired.rules.items()
+            if self.desired.rules.get(name) != groups
+        }
+        await check_rules(new, self._site.parts)
 
-    async def delete(self, key: str) -> set[str]:
-        """Delete an object, a Namespace with all that is in it; returns the keys of the deleted.
-
-        Their processes still run; `is_gone` says how long.
-        """
-        async with self._applying:
-            gone = {key} | {
-                one.key for one in self.objects.values() if f"Namespace/{one.namespace}" == key
-            }
-            objects = {name: one for name, one in self.objects.items() if name not in gone}
-            self._aim(self._desired(objects))
-            self.objects = objects
-        return gone
-
-    async def restart_made(self, workload: str, stamp: str) -> None:
+    def restart_made(self, workload: str, stamp: str) -> None:
         """Replace the pods of a workload, `namespace/name`, that a SeldonDeployment made."""
-        async with self._applying:
-            there = {pod.workload for pod in self.desired.pods}
-            self.restarted = {one: at for one, at in self.restarted.items() if one in there}
-            self.restarted[workload] = stamp
-            self.running.aim(self._restarted(self.desired.pods))
+        there = {pod.workload for pod in self.desired.pods}
+        self.restarted = {one: at for one, at in self.restarted.items() if one in there}
+        self.restarted[workload] = stamp
+        self.running.aim(self._restarted(self.desired.pods))
 
     def is_gone(self, key: str) -> bool:
-        """Whether an object is deleted and nothing that it described runs or is routed to."""
-        if key in self.objects:
-            return False
+        """Whether nothing that a deleted object described runs or is routed to."""
         kind, _, path = key.partition("/")
         if kind in ("Broker", "Trigger"):
             return self.broker_sync.in_effect or "broker" not in self.running.parts
@@ -184,12 +158,7 @@ class Controller:
         taken = {one.host for one in self.desired.services}
         return [*self.desired.services, *(one for one in own if one.host not in taken)]
 
-    def _desired(self, objects: Mapping[str, Manifest]) -> Desired:
-        return reconcile.desired(
-            objects.values(), url_of=self.urls.url_of, runtime=self.models.runtime()
-        )
-
-    def _aim(self, desired: Desired) -> None:
+    def aim(self, desired: Desired) -> None:
         """Write the files of volumes and go for the rest. Raises `PlatformError` if they cannot."""
         try:
             volumes.write_all(desired.folders)

@@ -48,7 +48,7 @@ class Server:
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[_guard(self._token), _errors], client_max_size=_MAX_BODY)
-        platform_verbs.add_to(app, self._platform, self.mirror, self._stop)
+        platform_verbs.add_to(app, self._platform, self._writer, self._stop)
         app.router.add_post(_REVIEW, _review)
         app.router.add_route("*", "/{path:.*}", self._answer)
         return app

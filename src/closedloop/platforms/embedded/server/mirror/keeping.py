@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Iterable
 
 from closedloop.platforms.embedded.controller import Controller
+from closedloop.platforms.embedded.kinds.table import BY_NAME
 from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.server.mirror import cluster, controllers, happenings
 from closedloop.platforms.embedded.server.mirror.following import Following
@@ -38,6 +39,16 @@ class Mirror:
         """What runs, by the key of its Pod."""
         return self._following.pods
 
+    def applied(self) -> dict[Key, Object]:
+        """The objects that users made and did not delete."""
+        return {
+            key: thing
+            for key, thing in self._store.items()
+            if BY_NAME[key[0]].model is not None
+            and key not in self.made
+            and "deletionTimestamp" not in thing["metadata"]
+        }
+
     def restart(self, workload: Key, stamp: str) -> None:
         """Note when the workload of a part was restarted."""
         self._following.restarted[workload] = stamp
@@ -62,8 +73,7 @@ class Mirror:
         """Bring the store to what runs now."""
         self._looked = self._platform.changes.count
         self._keeper.begin()
-        objects = self._platform.objects.values()
-        applied = dict.fromkeys((one.kind, one.namespace, one.name) for one in objects)
+        applied = self.applied()
         running = (part.namespace for part in self._platform.running.parts.values())
         for thing in cluster.objects(self._platform.installation.installed, running):
             if key_of(thing) not in applied:
