@@ -31,7 +31,12 @@ CONDITIONS: Mapping[str, tuple[str, ...]] = {
         (),
     ),
 }
-_ROLLED_OUT = {"available", "ready"}
+# The counts in the status of a workload that are those of its spec once a rollout is complete.
+_COUNTS: Mapping[str, tuple[str, ...]] = {
+    "Deployment": ("updatedReplicas", "replicas", "availableReplicas"),
+    "StatefulSet": ("readyReplicas", "replicas"),
+    "DaemonSet": ("updatedNumberScheduled", "numberAvailable"),
+}
 
 
 def is_same(one: str, other: str) -> bool:
@@ -62,14 +67,8 @@ def met(thing: Object, condition: str) -> bool:
     A workload is `Available` and `Ready` only when its rollout is complete:
     all pods are of the newest template, and ready.
     """
-    if condition.lower() in _ROLLED_OUT:
-        match thing.get("kind"):
-            case "Deployment":
-                return _is_deployed(thing)
-            case "StatefulSet":
-                return _is_rolled_out(thing)
-            case "DaemonSet":
-                return _is_everywhere(thing)
+    if condition.lower() in ("available", "ready") and thing.get("kind") in _COUNTS:
+        return _is_rolled_out(thing)
     return _is_observed(thing) and any(
         is_same(str(each.get("type")), condition) and each.get("status") == "True"
         for each in _listed(thing)
@@ -92,7 +91,7 @@ def is_reconciled(deployment: Object, workloads: Sequence[Object]) -> bool:
     }
     made = [(str(_labels(workload).get(seldon.APP)), workload) for workload in workloads]
     return {service for service, _ in made} == wanted.keys() and all(
-        _is_deployed(workload) and _has_role(workload, wanted[service])
+        _is_rolled_out(workload) and _has_role(workload, wanted[service])
         for service, workload in made
     )
 
@@ -126,30 +125,15 @@ def _is_observed(thing: Object) -> bool:
     return observed is None or bool(observed >= thing["metadata"].get("generation", 0))
 
 
-def _is_deployed(thing: Object) -> bool:
-    status = thing.get("status") or {}
-    wanted = thing["spec"].get("replicas", 1)
-    if status.get("observedGeneration", 0) < thing["metadata"].get("generation", 0):
+def _is_rolled_out(workload: Object) -> bool:
+    """Whether all pods are of the newest template, and ready."""
+    status, kind = workload.get("status") or {}, workload["kind"]
+    wanted = workload["spec"].get("replicas", 1)
+    if kind == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+    if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 0):
         return False
-    counts = (status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
-    return all(count == wanted for count in counts)
-
-
-def _is_rolled_out(thing: Object) -> bool:
-    status = thing.get("status") or {}
-    wanted = thing["spec"].get("replicas", 1)
-    if status.get("observedGeneration", 0) < thing["metadata"].get("generation", 0):
-        return False
-    if status.get("updateRevision") != status.get("currentRevision", status.get("updateRevision")):
+    newest = status.get("updateRevision")  # of a StatefulSet
+    if newest != status.get("currentRevision", newest):
         return bool(wanted == 0)
-    return bool(status.get("readyReplicas", 0) == wanted and status.get("replicas", 0) == wanted)
-
-
-def _is_everywhere(thing: Object) -> bool:
-    status = thing.get("status") or {}
-    wanted = status.get("desiredNumberScheduled", 0)
-    return bool(
-        status.get("observedGeneration", 0) >= thing["metadata"].get("generation", 0)
-        and status.get("updatedNumberScheduled", 0) == wanted
-        and status.get("numberAvailable", 0) == wanted
-    )
+    return all(status.get(count, 0) == wanted for count in _COUNTS[kind])

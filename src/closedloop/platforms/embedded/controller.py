@@ -15,23 +15,21 @@ import structlog
 
 from closedloop.manifests import Manifest
 from closedloop.platforms.embedded import reconcile
-from closedloop.platforms.embedded.desired import Desired, Pod, ServicePort, prefix_of
+from closedloop.platforms.embedded.desired import Desired, Pod, ServicePort
 from closedloop.platforms.embedded.envoy import proxy as envoy
 from closedloop.platforms.embedded.envoy import xds
 from closedloop.platforms.embedded.envoy.routing import Routing, plan
 from closedloop.platforms.embedded.events import Events
-from closedloop.platforms.embedded.monitoring.rules_check import check_rules
-from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
+from closedloop.platforms.embedded.monitoring.sync import PrometheusSync, check_rules
 from closedloop.platforms.embedded.parts.broker_sync import BrokerSync
 from closedloop.platforms.embedded.parts.installation import Installation, Site
 from closedloop.platforms.embedded.parts.model_servers import Models
-from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
+from closedloop.platforms.embedded.parts.programs import ELASTICSEARCH
 from closedloop.platforms.embedded.parts.service_urls import Urls
 from closedloop.platforms.embedded.run import volumes
-from closedloop.platforms.embedded.run.changes import Changes
 from closedloop.platforms.embedded.run.network import Network
 from closedloop.platforms.embedded.run.pods import LivePod, Surroundings
-from closedloop.platforms.embedded.run.running import Running
+from closedloop.platforms.embedded.run.running import Changes, Running
 from closedloop.platforms.parts import PARTS
 from closedloop.platforms.protocol import PlatformError
 
@@ -147,7 +145,7 @@ class Controller:
             services = (*self.routing.services.values(), *self.desired.services)
             return all((one.namespace, one.service) != (namespace, name) for one in services)
         return not any(one.owner == key for one in self.running.workloads.values()) and not any(
-            one.prefix == prefix_of(path) for one in self.routing.routes
+            one.deployment == path for one in self.routing.routes
         )
 
     def services(self) -> list[ServicePort]:

@@ -9,12 +9,12 @@ from typing import Any
 
 from closedloop.loop.rfc3339 import now
 from closedloop.manifests import Manifest, ManifestError
+from closedloop.platforms.client.workloads import RESTARTED
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server.defaults import defaulted
 from closedloop.platforms.embedded.server.errors import Refusal, not_found
 from closedloop.platforms.embedded.server.mirror import Mirror
-from closedloop.platforms.embedded.server.mirror.workloads import RESTARTED
 from closedloop.platforms.embedded.server.patching.apply import update
 from closedloop.platforms.embedded.server.store import Key, Object, Store
 from closedloop.platforms.protocol import PlatformError
@@ -217,8 +217,6 @@ class Writer:
                 )
             if value:
                 metadata[field] = value
-        if new.get("kind", kind.kind) != kind.kind:
-            raise Refusal(400, f"the object is a {new['kind']}, the request is for a {kind.kind}")
         version = metadata.get("resourceVersion")
         if there is not None:
             own = there["metadata"]
