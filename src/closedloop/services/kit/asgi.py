@@ -26,7 +26,8 @@ Take = Callable[[Reply, Headers, bytes, int, str], None]
 more than `most_bytes` are given, and the fault of its encoding, if any."""
 
 _BROKEN = "the body is not encoded as its headers say: encode it again"
-_WINDOWS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": 32 + zlib.MAX_WBITS}
+_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": 32 + zlib.MAX_WBITS}
+_ENCODING = "content-encoding"
 _NOTHING = b"content-length", b"0"
 FAULT = "this is a fault of the service: see its log"
 
@@ -34,13 +35,13 @@ FAULT = "this is a fault of the service: see its log"
 class Application:
     """Takes requests at `POST` of the paths in `takes`, and tells `/live`, `/ready` and `/metrics`.
 
-    `names` are the headers that they are given, in lower case: all of them unless it says which.
+    `names` are the headers that they are given, in lower case: all of them unless it names some.
     """
 
     def __init__(
         self,
         takes: Mapping[str, Take],
-        names: Iterable[str] = (),
+        names: Sequence[str] = (),
         *,
         most_bytes: int,
         registry: CollectorRegistry,
@@ -52,7 +53,7 @@ class Application:
             **dict.fromkeys(("/live", "/ready", "/metrics"), "GET, HEAD"),
             **dict.fromkeys(takes, "POST"),
         }
-        self._names = [(name.encode(), name) for name in names]
+        self._names = {name.encode(): name for name in (*names, _ENCODING)} if names else {}
         self.most_bytes = most_bytes
         self._registry = registry
         self._why_not_ready = why_not_ready
@@ -76,18 +77,18 @@ class Application:
     ) -> None:
         """Take a request of which `body` is no more than a little past `most_bytes`."""
         # Of a header that comes twice the first counts, as it does in aiohttp.
-        given = dict(reversed(raw))
+        wanted = self._names
         headers = {
-            name: given[key].decode("utf-8", "surrogateescape")
-            for key, name in self._names or [(key, key.decode()) for key in given]
-            if key in given
+            wanted[key] if wanted else key.decode(): value.decode("utf-8", "surrogateescape")
+            for key, value in reversed(raw)
+            if not wanted or key in wanted
         }
         broken = ""
         if size > self.most_bytes:
             body = body[: self.most_bytes]
-            size = max(size, int(given.get(b"content-length", b"0")))
-        elif b"content-encoding" in given:
-            body, broken = _decoded(body, given[b"content-encoding"], self.most_bytes)
+            size = max(size, int(dict(raw).get(b"content-length", b"0")))
+        elif encoding := headers.get(_ENCODING):
+            body, broken = _decoded(body, encoding, self.most_bytes)
             size = len(body)
             body = body[: self.most_bytes]
         try:
@@ -163,7 +164,7 @@ async def _body(receive: Receive, most_bytes: int) -> bytes | None:
     return bytes(parts)
 
 
-def _decoded(body: bytes, encoding: bytes, most_bytes: int) -> tuple[bytes, str]:
+def _decoded(body: bytes, encoding: str, most_bytes: int) -> tuple[bytes, str]:
     """A body without the encoding that its headers say, no longer than a byte past `most_bytes`,
     and the fault of it."""
     window = _WINDOWS.get(encoding.strip().lower())
