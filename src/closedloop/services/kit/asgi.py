@@ -32,7 +32,8 @@ Answer = tuple[int, str]
 """A status, and for an error the sentence that says it."""
 
 _BROKEN = "the body is not encoded as its headers say: encode it again"
-_WINDOWS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": 32 + zlib.MAX_WBITS}
+_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": 32 + zlib.MAX_WBITS}
+_ENCODING = "content-encoding"
 _NOTHING = b"content-length", b"0"
 _METHODS = {"/": "POST", "/live": "GET, HEAD", "/ready": "GET, HEAD", "/metrics": "GET, HEAD"}
 
@@ -55,7 +56,7 @@ class Application:
         lifetime: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         self._event = event
-        self._names = [(name.encode(), name) for name in names]
+        self._names = {name.encode(): name for name in (*names, _ENCODING)}
         self.most_bytes = most_bytes
         self._registry = registry
         self._why_not_ready = why_not_ready
@@ -72,18 +73,19 @@ class Application:
     def take(self, raw: Sequence[tuple[bytes, bytes]], body: bytes, size: int) -> Answer:
         """Take an event of which `body` is no more than a little past `most_bytes`."""
         # Of a header that comes twice the first counts, as it does in aiohttp.
-        given = dict(reversed(raw))
+        wanted = self._names
         headers = {
-            name: given[key].decode("utf-8", "surrogateescape")
-            for key, name in self._names
-            if key in given
+            wanted[key]: value.decode("utf-8", "surrogateescape")
+            for key, value in reversed(raw)
+            if key in wanted
         }
+        encoding = headers.pop(_ENCODING, "")
         broken = ""
         if size > self.most_bytes:
             body = body[: self.most_bytes]
-            size = max(size, int(given.get(b"content-length", b"0")))
-        elif b"content-encoding" in given:
-            body, broken = _decoded(body, given[b"content-encoding"], self.most_bytes)
+            size = max(size, int(dict(raw).get(b"content-length", b"0")))
+        elif encoding:
+            body, broken = _decoded(body, encoding, self.most_bytes)
             size = len(body)
             body = body[: self.most_bytes]
         return self._event(headers, body, size, broken)
@@ -249,7 +251,7 @@ async def _body(receive: Receive, most_bytes: int) -> bytes | None:
     return bytes(parts)
 
 
-def _decoded(body: bytes, encoding: bytes, most_bytes: int) -> tuple[bytes, str]:
+def _decoded(body: bytes, encoding: str, most_bytes: int) -> tuple[bytes, str]:
     """A body without the encoding that its headers say, no longer than a byte past `most_bytes`,
     and the fault of it."""
     window = _WINDOWS.get(encoding.strip().lower())

@@ -1,8 +1,9 @@
 """Receiving events over HTTP, as request logger and metrics server both do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
+import orjson
 from aiohttp import web
 
 from closedloop.loop.events import REQUIRED, SECTIONS, UNNAMED, InvalidEvent
@@ -16,8 +17,7 @@ class NotAnEvent(ValueError):
     """A request without the attributes that every CloudEvent has; the message says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """An event as it came: `observation`, or the `error` for which it is refused.
 
     `size` is that of the body, as far as known, of which `body` may be only the beginning.
@@ -73,7 +73,7 @@ def read(headers: Mapping[str, str], body: bytes, size: int, broken: str) -> Inc
                 f"the body has {size} bytes or more: send at most {len(body)},"
                 " or raise MAX_EVENT_BYTES",
             )
-        return Incoming(headers, body, size, observation=read_event(headers, body))
+        return Incoming(headers, body, size, read_event(headers, body, orjson.loads))
     except InvalidEvent as error:
         return Incoming(headers, body, size, error=error)
 
