@@ -93,7 +93,7 @@ def feedback_of(message: Mapping[str, object]) -> Feedback:
     """
     reward = _reward(message.get("reward"))
     said = message.get("truth")
-    if said is not None and not isinstance(said, Mapping):
+    if said is not None and not isinstance(said, dict):
         raise InvalidEvent("bad_feedback", f"truth is {said!r}: send a SeldonMessage")
     truth = None
     if said and [field for field in _FIELDS if said.get(field) is not None]:
@@ -118,8 +118,8 @@ def judged_request(request_id: str, message: Mapping[str, object]) -> str:
     if _MADE.fullmatch(request_id):
         for side in ("response", "request"):
             quoted = message.get(side)
-            meta = quoted.get("meta") if isinstance(quoted, Mapping) else None
-            puid = meta.get("puid") if isinstance(meta, Mapping) else None
+            meta = quoted.get("meta") if isinstance(quoted, dict) else None
+            puid = meta.get("puid") if isinstance(meta, dict) else None
             if isinstance(puid, str) and puid and puid.isprintable() and len(puid.encode()) <= 480:
                 return puid
     return request_id

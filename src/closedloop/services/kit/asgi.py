@@ -17,10 +17,10 @@ from typing import Any, cast
 import structlog
 import uvicorn
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from closedloop.services.kit import service
+from closedloop.services.kit.exposition import CONTENT_TYPE, exposition
 
 _log = structlog.get_logger(__name__)
 
@@ -110,8 +110,7 @@ class Application:
             sentence = json.dumps({"error": f"{path} does not take {method}: use {allowed}"})
             await _say(send, 405, sentence, b"application/json", [(b"allow", allowed.encode())])
         elif path == "/metrics":
-            page = generate_latest(self._registry).decode()
-            await _say(send, 200, page, CONTENT_TYPE_LATEST.encode())
+            await _say(send, 200, exposition(self._registry), CONTENT_TYPE.encode())
         else:
             reason = self._why_not_ready() if path == "/ready" else None
             await _say(send, 503 if reason else 200, reason or "", b"text/plain; charset=utf-8")
@@ -225,15 +224,16 @@ def run(app: Application, settings: service.Settings) -> None:
 
 def _response(status: int, error: str) -> bytes:
     if not error:
-        return b"HTTP/1.1 %d %s\r\ncontent-length: 0\r\n\r\n" % (status, _phrase(status))
+        return _empty(status)
     body = json.dumps({"error": error}).encode()
     head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-    return head % (status, _phrase(status), len(body)) + body
+    return head % (status, HTTPStatus(status).phrase.encode(), len(body)) + body
 
 
 @cache
-def _phrase(status: int) -> bytes:
-    return HTTPStatus(status).phrase.encode()
+def _empty(status: int) -> bytes:
+    phrase = HTTPStatus(status).phrase.encode()
+    return b"HTTP/1.1 %d %s\r\ncontent-length: 0\r\n\r\n" % (status, phrase)
 
 
 async def _body(receive: Receive, most_bytes: int) -> bytes | None:
