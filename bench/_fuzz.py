@@ -27,7 +27,8 @@ with atheris.instrument_imports(include=["closedloop"]):
     from closedloop.paths import checkout_root
     from closedloop.services.alert_logger import app as _alerts
     from closedloop.services.kit import service
-    from closedloop.services.kit.asgi import Application, Server, configured
+    from closedloop.services.kit.asgi import Application
+    from closedloop.services.kit.server import Server, configured
     from closedloop.services.metrics_server import app as _metrics
     from closedloop.services.metrics_server import settings as _metrics_settings
     from closedloop.services.request_logger import app as _logger
@@ -81,7 +82,7 @@ _WORDS = (
 )  # fmt: skip
 
 
-def _of_logger(url: str) -> web.Application:
+def _of_logger(url: str) -> Application:
     settings = _logger_settings.Settings(elasticsearch_url=url, batch_milliseconds=0)
     return _logger.create_app(settings, CollectorRegistry())
 
@@ -91,7 +92,7 @@ def _of_metrics(url: str) -> Application:
     return _metrics.create_app(settings, CollectorRegistry())
 
 
-def _of_alerts(url: str) -> web.Application:
+def _of_alerts(url: str) -> Application:
     settings = _alerts.Settings(elasticsearch_url=url)
     return _alerts.create_app(settings, CollectorRegistry())
 
@@ -100,7 +101,7 @@ def _of_alerts(url: str) -> web.Application:
 class Target:
     """A service, the path that takes requests, and requests to begin with."""
 
-    make: Callable[[str], web.Application | Application]
+    make: Callable[[str], Application]
     path: str
     seeds: list[bytes]
 
@@ -135,15 +136,10 @@ class Fuzzed:
         app = self.target.make(str(sink.make_url("/")))
         listening = socket.create_server(("127.0.0.1", 0))
         self.address = listening.getsockname()
-        if isinstance(app, Application):
-            server = Server(configured(app))
-            self.serving = asyncio.create_task(server.serve([listening]))
-            while not server.started:
-                await asyncio.sleep(0.01)
-        else:
-            runner = web.AppRunner(app)
-            await runner.setup()
-            await web.SockSite(runner, listening).start()
+        server = Server(configured(app))
+        self.serving = asyncio.create_task(server.serve([listening]))
+        while not server.started:
+            await asyncio.sleep(0.01)
         self.loop.set_exception_handler(lambda _, context: self.raised.append(context))
 
     def one_input(self, data: bytes) -> None:

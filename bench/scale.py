@@ -112,15 +112,20 @@ def _fill(limit: str, folder: str, rows: int, until: int = 0) -> tuple[dict[str,
     peak, shown = 0, 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            said = json.loads(line)
-            peak = max(peak, int(said["anonymous"]))
-            if said["rows"] >= shown:
-                shown += rows / 20
-                print(f"{said['rows']:,.0f} rows, {said['anonymous'] / 2**20:.0f} MiB", flush=True)
-            if until and said["rows"] >= until:
-                process.send_signal(signal.SIGKILL)
-                break
+        try:
+            for line in process.stdout:
+                said = json.loads(line)
+                peak = max(peak, int(said["anonymous"]))
+                if said["rows"] >= shown:
+                    shown += rows / 20
+                    memory = said["anonymous"] / 2**20
+                    print(f"{said['rows']:,.0f} rows, {memory:.0f} MiB", flush=True)
+                if until and said["rows"] >= until:
+                    break
+            else:
+                process.wait()
+        finally:
+            process.kill()
     if process.returncode not in (0, -signal.SIGKILL) or not said:
         raise RuntimeError(f"the state's process ended with {process.returncode}")
     return said, peak
@@ -223,14 +228,13 @@ def _same(found: object, expected: Counter[tuple[str, str]]) -> None:
 
 
 def _event(kind: str, message: object, row: int, version: int) -> Event:
-    request_id = uuid.UUID(bytes=md5(row.to_bytes(8, "big"), usedforsecurity=False).digest())
     moment = _START + row / 1000 + 60 * version
     return Event(
-        id=str(uuid.UUID(int=request_id.int ^ version + 1)),
+        id=_uuid(row, version + 1),
         source="http://:8000/",
         type=kind,
         time=rfc3339.written(moment, "microseconds"),
-        request_id=str(request_id),
+        request_id=_uuid(row, 0),
         namespace=_PREDICTOR.namespace,
         deployment=_PREDICTOR.deployment,
         predictor=_PREDICTOR.predictor,
@@ -238,6 +242,12 @@ def _event(kind: str, message: object, row: int, version: int) -> Event:
         content_type="application/json",
         body=json.dumps(message).encode(),
     )
+
+
+def _uuid(row: int, number: int) -> str:
+    """An id that no compression can make of another."""
+    digest = md5(b"%d %d" % (row, number), usedforsecurity=False).digest()
+    return str(uuid.UUID(bytes=digest))
 
 
 def _say(state: State, sent: int) -> None:

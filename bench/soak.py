@@ -21,6 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +35,15 @@ from closedloop.notebook.traffic import Plan, Traffic
 from closedloop.paths import checkout_root, parts_folder
 from closedloop.platforms.embedded.client import EmbeddedPlatform
 from closedloop.suite.setup import install_everything
-from tests.end_to_end.loop import FLOWERS, METRICS_SERVER, PROGRAMS, REQUEST_LOGGER, Loop, Sending
+from tests.end_to_end.loop import (
+    FLOWERS,
+    METRICS_SERVER,
+    PROGRAMS,
+    REQUEST_LOGGER,
+    Loop,
+    Sending,
+    under_way,
+)
 from tests.platforms.embedded.run.processes import runs
 
 BY_NAME_ONLY = True
@@ -189,20 +198,9 @@ def capacity(loop: Loop, seconds: float = 15.0) -> float:
     return tally.predictions / seconds
 
 
-@contextlib.contextmanager
-def _load(loop: Loop, rate: float, minutes: float) -> Iterator[Sending]:
-    stop = threading.Event()
+def _load(loop: Loop, rate: float, minutes: float) -> AbstractContextManager[Sending]:
     plan = Plan(FLOWERS, right=0.7, seconds=7200 + 60 * minutes, rate=rate, puid=lambda i: f"s-{i}")
-    traffic = Traffic(loop.model(), plan, threads=_THREADS, until=stop.is_set, timeout=60)
-    sending = Sending(traffic, stop)
-    with traffic:
-        reader = threading.Thread(target=sending.read)
-        reader.start()
-        try:
-            yield sending
-        finally:
-            stop.set()
-            reader.join()
+    return under_way(loop.model(), plan, _THREADS)
 
 
 @contextlib.contextmanager

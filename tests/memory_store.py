@@ -10,7 +10,7 @@ from closedloop.log.operations import Key, Known, Operation, Result
 from closedloop.log.store import Found
 from closedloop.loop.documents import read_document
 from closedloop.loop.events import Event
-from closedloop.loop.keys import DEAD_LETTERS, Predictor, index_name
+from closedloop.loop.keys import DEAD_LETTERS, Predictor
 from closedloop.loop.observation import Observation, observe
 from closedloop.loop.output import Output
 from closedloop.loop.sections import LENT_TO, Document, predictor_of
@@ -118,30 +118,15 @@ class MemoryLogger:
         run_at_once(self.rejoin.look())
 
 
-class _Answer:
-    """A future without a loop."""
-
-    def __init__(self) -> None:
-        self._result: object = None
-
-    def done(self) -> bool:
-        return self._result is not None
-
-    def set_result(self, result: object) -> None:
-        self._result = result
-
-
 def entry_of(said: Observation) -> Entry:
     event = said.event
-    names = event.namespace, event.deployment, event.predictor
     return Entry(
         event.headers(),
         event.body,
-        names=names,
+        owner=Predictor(event.namespace, event.deployment, event.predictor),
         received=0,
         deadline=0,
-        answer=cast(Any, _Answer()),
-        index=index_name(*names),
+        answered=lambda *_: None,
         observation=said,
     )
 

@@ -18,8 +18,7 @@ SERVICE_NAME = "seldon.io/svc-name"
 EXECUTOR = "seldon-container-engine"
 """The container of the executor, which the operator adds to a predictor's pod."""
 
-LONGEST = 63
-_HASHED = "seldon-"
+_LONGEST = 63
 
 
 def deployment_id(sdep: str) -> str:
@@ -57,13 +56,8 @@ def gateway_path(namespace: str, sdep: str) -> str:
     return f"/seldon/{namespace}/{sdep}"
 
 
-def is_hashed(name: str) -> bool:
-    """Whether the name stands for one that was too long."""
-    return name.startswith(_HASHED) and len(name.removeprefix(_HASHED)) == 32
-
-
 def _short(name: str) -> str:
-    if len(name) <= LONGEST:
+    if len(name) <= _LONGEST:
         return name
     # A name for people to tell objects apart, not a secret.
-    return _HASHED + hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    return "seldon-" + hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()

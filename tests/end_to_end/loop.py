@@ -78,6 +78,22 @@ class Sending:
         )
 
 
+@contextmanager
+def under_way(url: str, plan: Plan, threads: int) -> Iterator[Sending]:
+    """Traffic to the model at a URL, until the block ends."""
+    stop = threading.Event()
+    traffic = Traffic(url, plan, threads=threads, until=stop.is_set, timeout=60)
+    sending = Sending(traffic, stop)
+    with traffic:
+        reader = threading.Thread(target=sending.read)
+        reader.start()
+        try:
+            yield sending
+        finally:
+            stop.set()
+            reader.join()
+
+
 class Loop:
     """The platform of this folder."""
 
@@ -130,18 +146,8 @@ class Loop:
             seed=len(prefix),
             puid=lambda i: f"{prefix}-{i}",
         )
-        stop = threading.Event()
-        traffic = Traffic(self.model(name), plan, threads=threads, until=stop.is_set, timeout=60)
-        sending = Sending(traffic, stop)
-
-        with traffic:
-            reader = threading.Thread(target=sending.read)
-            reader.start()
-            try:
-                yield sending
-            finally:
-                stop.set()
-                reader.join()
+        with under_way(self.model(name), plan, threads) as sending:
+            yield sending
 
     def logged(self, prefix: str) -> dict[str, dict[str, Any]]:
         """Documents whose request id begins so, as `<index>/<id>`."""

@@ -62,14 +62,16 @@ def _roles(loop: Loop) -> Roles:
     return roles(loop.platform.get(KIND, "iris-perf", "seldon"))
 
 
-def test_promotion_and_undo_under_load_fail_no_request(pair: Loop) -> None:
-    probes = _probes(pair)
+def test_promotion_and_undo_under_load_fail_no_request_and_keep_the_pair(pair: Loop) -> None:
+    probes, since = _probes(pair), _since(pair)
     prefix = pair.prefix()
     with pair.traffic(prefix, "iris-perf", threads=4, rate=40) as sending:
         sending.wait_for(20)
         there = _promote(pair, probes)
+        assert _since(pair) == since
         sending.wait_for(20)
         back = _promote(pair, probes)
+        assert _since(pair) == since
         sending.wait_for(20)
     assert (there.before, there.after) == (FIRST, SWAPPED)
     assert (there.answered_before, there.answered_after) == ("logistic", "perceptron")
@@ -86,26 +88,21 @@ def test_promotion_and_undo_under_load_fail_no_request(pair: Loop) -> None:
     assert {(one.puid, one.predicted) for one in sending.records if one.predicted} <= answers
 
 
-def test_a_promotion_keeps_the_pair_and_another_model_starts_anew(pair: Loop) -> None:
-    def since() -> datetime:
-        moment = present_pair(pair.platform, "seldon", "iris-perf").since
-        assert moment
-        return moment
-
-    first = since()
-    probes = _probes(pair)
-    for _ in range(2):
-        _promote(pair, probes)
-        assert since() == first
-    changed = datetime.now(UTC)
+def test_another_model_starts_the_pair_anew(pair: Loop) -> None:
+    first, changed = _since(pair), datetime.now(UTC)
     deployment = pair.platform.get(KIND, "iris-perf", "seldon")
     model = deployment["spec"]["predictors"][1]["graph"]["parameters"][0]  # type: ignore[index]  # plain JSON
     assert model["value"] == "iris-percept.joblib"
     model["value"] = "iris-lr.joblib"
     pair.platform.apply(deployment)
-    assert since() > changed
     pair.platform.wait(KIND, "iris-perf", "seldon", timeout=300)
-    assert changed < since() < datetime.now(UTC)
+    assert first < changed < _since(pair) < datetime.now(UTC)
+
+
+def _since(loop: Loop) -> datetime:
+    moment = present_pair(loop.platform, "seldon", "iris-perf").since
+    assert moment
+    return moment
 
 
 def _class(body: dict[str, Any] | None) -> str:

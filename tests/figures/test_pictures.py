@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_output
 
-from closedloop.figures.__main__ import main
-from closedloop.figures.pictures import write_pictures
+from closedloop.figures.__main__ import main, write_pictures
 from closedloop.suite import SuiteError
 from tests.suite.fakes import code, notebook
 

@@ -79,6 +79,21 @@ def test_what_fails_is_told(controls: Controls, platform: Platform) -> None:
     ]
 
 
+def test_a_fault_that_nobody_thought_of_is_told_and_logged(
+    controls: Controls,
+    platform: Platform,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("nothing")
+
+    monkeypatch.setattr(platform, "restart", broken)
+    controls.kill_metrics_server()
+    assert told(controls) == [("failed", "Killing the metrics server failed: KeyError: 'nothing'")]
+    assert "Traceback" in caplog.text
+
+
 def test_nothing_is_asked_of_a_platform_that_is_not_set_up(
     controls: Controls, platform: Platform
 ) -> None:

@@ -26,7 +26,7 @@ from closedloop.loop import events, rfc3339
 from closedloop.loop.events import Event
 from closedloop.notebook.dashboards import Prometheus, QueryError, parse
 from closedloop.notebook.waiting import until
-from closedloop.platforms.embedded.executor.latency import of_server
+from closedloop.platforms.embedded.executor.server import server_latency
 from closedloop.services.metrics_server import held as held_state
 from tests.manifests.repository import MANIFESTS
 from tests.manifests.rule_tests import (
@@ -166,7 +166,7 @@ async def world(
         declared = json.dumps({f"shop/{model.name}/first": model.output})
         (outputs / f"{model.name}.yaml").write_text(declared)
     executors = CollectorRegistry()
-    calls = of_server(executors)
+    calls = server_latency(executors)
     folder = {"model_outputs": str(outputs)}
     with patch.object(held_state, "QUIET_SECONDS", 0.1):
         async with (

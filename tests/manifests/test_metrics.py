@@ -7,7 +7,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
-from closedloop.platforms.embedded.executor.latency import of_client, of_server
+from closedloop.platforms.embedded.executor.server import client_latency, server_latency
 from closedloop.services.metrics_server.app import create_app as create_metrics_server
 from closedloop.services.metrics_server.collector import CountsCollector
 from closedloop.services.metrics_server.settings import Settings as MetricsServerSettings
@@ -21,6 +21,8 @@ SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
 
 _EXPOSED = re.compile(r"\b(?:closedloop|seldon)_\w+")
 _RECORDED = re.compile(r"\b(?:model|closedloop):[\w:]+")
+
+_LATENCIES = (client_latency, server_latency)
 
 
 def rules() -> Iterator[Any]:
@@ -64,7 +66,9 @@ async def test_every_metric_asked_for_is_exposed() -> None:
     state = CountsCollector(Restored(State()))
     exposed = series(logger.collect(), server.collect(), state.collect())
     # Seldon's executor, as the stand-in has them.
-    exposed |= series(*(of(CollectorRegistry()).collect() for of in (of_client, of_server)))
+    exposed |= series(
+        *(of(CollectorRegistry()).collect() for of in (client_latency, server_latency))
+    )
     assert asked(_EXPOSED) <= exposed
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from closedloop.suite import SuiteError
-from closedloop.suite.choice import chosen, notebooks_in
+from closedloop.suite.parameters import chosen, notebooks_in
 
 NOTEBOOKS = [Path("01_platform.ipynb"), Path("02_logging.ipynb"), Path("10_more.ipynb")]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from closedloop import __version__
-from closedloop.cli import decide, drive, kubeconfig, live, mirror, parts, traffic, walkthrough
+from closedloop.cli import decide, drive, live, parts, traffic, walkthrough
 from closedloop.cli.errors import Group
 from closedloop.cli.options import on_clusters
 
@@ -36,8 +36,8 @@ app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.status))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.logs))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.down))
 app.command(rich_help_panel=_PLATFORM)(on_clusters(parts.bundle))
-app.command(rich_help_panel=_PLATFORM)(kubeconfig.kubeconfig)
-app.command(rich_help_panel=_PLATFORM)(mirror.mirror)
+app.command(rich_help_panel=_PLATFORM)(parts.kubeconfig)
+app.command(rich_help_panel=_PLATFORM)(parts.mirror)
 app.command(rich_help_panel=_MODELS)(on_clusters(traffic.traffic))
 app.command(rich_help_panel=_MODELS)(on_clusters(decide.compare))
 app.command(rich_help_panel=_MODELS)(on_clusters(decide.promote))

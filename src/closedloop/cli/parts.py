@@ -1,4 +1,4 @@
-"""The platform and its parts: up, status, logs, down."""
+"""The platform and its parts: up, status, logs, down, and the ways to and from it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -141,3 +141,56 @@ def bundle(
     with console.status("packing"):
         count = write_bundle(open_platform(platform), out, run)
     console.print(f"{out}: {count} files", highlight=False, soft_wrap=True)
+
+
+def kubeconfig(
+    path: Annotated[
+        bool, typer.Option("--path", help="Print where the file is, and not what is in it.")
+    ] = False,
+) -> None:
+    """Print the kubeconfig of the embedded platform: it is a Kubernetes API server, too.
+
+    `export KUBECONFIG=$(closedloop kubeconfig --path)` has kubectl, k9s and
+    other clients use it while the platform is up. A cluster is reached as
+    your own kubeconfig says.
+    """
+    from closedloop import paths
+    from closedloop.platforms.embedded import state
+    from closedloop.platforms.protocol import PlatformError
+
+    folder = paths.platform_folder()
+    daemon = state.read(folder)
+    if daemon is None or not state.held(folder):
+        raise PlatformError("no platform runs here: start one with `closedloop up`")
+    typer.echo(daemon.kubeconfig if path else Path(daemon.kubeconfig).read_text(), nl=path)
+
+
+def mirror(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Where to bring it; without a folder it is only listed."),
+    ] = None,
+    registry: Annotated[
+        str, typer.Option("--registry", help="A mirror to pull images from, such as host/path.")
+    ] = "",
+) -> None:
+    """List every image, chart and manifest of a run on a cluster, or bring them into a folder.
+
+    `closedloop up --platform cluster --offline FOLDER` then needs no network.
+    Images come through docker, charts through helm.
+    """
+    from closedloop import paths
+    from closedloop.platforms.cluster.mirror import contents, fill
+    from closedloop.platforms.cluster.sources import Sources
+    from closedloop.platforms.cluster.versions import read
+
+    console = Console(highlight=False, soft_wrap=True)
+    manifests = paths.manifests_folder()
+    versions = read(manifests)
+    sources = Sources(paths.parts_folder() / "cluster")
+    if folder is None:
+        for line in contents(versions, manifests, sources).lines():
+            console.print(line)
+        return
+    fill(folder, versions, manifests, sources, console.print, registry=registry)
+    console.print(f"{folder} has everything.")

@@ -118,8 +118,13 @@ def run(
     command line is wrong; 130, the run was interrupted. A platform that was up
     before stays up.
     """
-    from closedloop.suite.choice import chosen, notebooks_in
-    from closedloop.suite.parameters import assign, assign_again, read_defaults
+    from closedloop.suite.parameters import (
+        assign,
+        assign_again,
+        chosen,
+        notebooks_in,
+        read_defaults,
+    )
     from closedloop.suite.run import Plan, Run
 
     folder = (notebooks or paths.checkout_root() / "notebooks").resolve()
@@ -184,7 +189,7 @@ def slides(
     The key S opens the speaker's view with its notes. To run cells on the slides,
     open the notebook in `jupyter lab` and press its slides button.
     """
-    from closedloop.suite.choice import notebooks_in
+    from closedloop.suite.parameters import notebooks_in
     from closedloop.suite.pdf import write_pdfs
     from closedloop.suite.slides import write_slides
 

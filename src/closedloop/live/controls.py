@@ -1,5 +1,6 @@
 """The controls of the live page: each asks the code that the notebooks and commands ask."""
 
+import logging
 import threading
 import time
 from collections import deque
@@ -17,6 +18,8 @@ from closedloop.live.traffic import Streams, send_unknown_class
 from closedloop.log.pages import NothingLoggedError
 from closedloop.platforms.parts import GATEWAY
 from closedloop.platforms.protocol import Platform, PlatformError
+
+_log = logging.getLogger(__name__)
 
 STEP = 0.1
 _KEPT = 50  # sentences
@@ -130,6 +133,9 @@ class Controls:
             self.say("refused", str(error))
         except _FAULTS as error:
             self.say("failed", f"{doing.capitalize()} failed: {error}")
+        except Exception as error:  # noqa: BLE001 - nobody else would tell of a fault in this thread
+            _log.exception("%s failed", doing)
+            self.say("failed", f"{doing.capitalize()} failed: {type(error).__name__}: {error}")
         finally:
             self._doing = ""
 

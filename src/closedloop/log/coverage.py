@@ -74,16 +74,11 @@ def coverage_by_cohort(
     """
     aggs = by_interval(_ANSWER_TIME, every, {"judged": {"filter": _JUDGED}})
     log = open_log(client, namespace, deployment, predictor)
-    buckets = client.search(
-        index=log.index,
-        size=0,
-        query={"bool": {"filter": [*log.filters, *period.filters()]}},
-        aggs=aggs,
-    )["aggregations"]["times"]["buckets"]
+    found = log.aggregate(client, period.filters(), aggs)["aggregations"]
     p90 = _delays(client, log, period).p90
     length = timedelta(**{_UNITS[every[-1]]: int(every[:-1])})
     cohorts = []
-    for bucket in buckets:
+    for bucket in found["times"]["buckets"]:
         start = datetime.fromtimestamp(bucket["key"] / 1000, UTC)
         age = ((now or datetime.now(UTC)) - start - length).total_seconds()
         cohorts.append(

@@ -116,17 +116,11 @@ def evaluate(
     Raises NothingLoggedError when it has no log.
     """
     log = open_log(client, namespace, deployment, predictor)
-    filters = [*log.filters, *period.filters()]
-    answer = client.search(
-        index=log.index,
-        size=0,
-        query={"bool": {"filter": filters}},
-        aggs={
-            **OUTCOMES,
-            "reasons": {"terms": {"field": "score.reason", "size": len(REASONS)}},
-            **AGGREGATIONS,
-        },
-    )["aggregations"]
+    filters = period.filters()
+    reasons = {"terms": {"field": "score.reason", "size": len(REASONS)}}
+    answer = log.aggregate(client, filters, {**OUTCOMES, "reasons": reasons, **AGGREGATIONS})[
+        "aggregations"
+    ]
     correct, incorrect = right_and_wrong(answer)
     return Evaluation(
         predictor,
@@ -159,15 +153,10 @@ def over_time(
     field = REQUEST_TIME if by == "request" else FEEDBACK_TIME
     aggs = by_interval(field, every, {"correct": OUTCOMES["correct"]})
     log = open_log(client, namespace, deployment, predictor)
-    buckets = client.search(
-        index=log.index,
-        size=0,
-        query={"bool": {"filter": [SCORED, *log.filters, *period.filters()]}},
-        aggs=aggs,
-    )["aggregations"]["times"]["buckets"]
+    found = log.aggregate(client, [SCORED, *period.filters()], aggs)
     return [
         Slice(datetime.fromtimestamp(bucket["key"] / 1000, UTC), *right_and_wrong(bucket))
-        for bucket in buckets
+        for bucket in found["aggregations"]["times"]["buckets"]
     ]
 
 
@@ -177,6 +166,4 @@ def _cells(
     """A bucket for each cell of the confusion matrix: classes may be many."""
     cells = Buckets(CELL)
     while not cells.done:
-        query = {"bool": {"filter": [SCORED, *filters]}}
-        answer = client.search(index=log.index, size=0, query=query, aggs=cells.aggregations)
-        yield from cells.read(answer.body)
+        yield from cells.read(log.aggregate(client, [SCORED, *filters], cells.aggregations))

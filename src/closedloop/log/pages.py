@@ -49,6 +49,21 @@ class Log:
         """The filters of every query of this log."""
         return [*owned_by(self.predictor)]
 
+    def aggregate(
+        self,
+        client: Elasticsearch,
+        filters: Sequence[Filter],
+        aggregations: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """The answer to one search of the documents that pass the filters, without documents."""
+        answer = client.search(
+            index=self.index,
+            size=0,
+            query={"bool": {"filter": [*self.filters, *filters]}},
+            aggs=aggregations,
+        )
+        return cast(Mapping[str, Any], answer.body)
+
     def holds(self, document: Source) -> bool:
         """Whether a document that was read by its id is of this log."""
         return tuple(document.get(field) for field in OWNER) == self.predictor

@@ -13,9 +13,9 @@ from nbconvert.filters import markdown2html
 
 from closedloop import __version__
 from closedloop.suite import SuiteError
-from closedloop.suite.choice import notebooks_in
 from closedloop.suite.figures import Figure, figures_of, write_figures
 from closedloop.suite.html import TEMPLATES, page
+from closedloop.suite.parameters import notebooks_in
 from closedloop.suite.progress import heading
 from closedloop.suite.same import read
 from closedloop.suite.slides import write_slides

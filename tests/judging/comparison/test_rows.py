@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from closedloop.judging.comparison import Pair, compare, content_of, pairs, series
-from closedloop.judging.comparison.rows import Rows
+from closedloop.judging.comparison.compare import Rows
 from closedloop.judging.decision import Verdict
 from closedloop.log import Period, audit_trail
 from closedloop.loop import events, rfc3339

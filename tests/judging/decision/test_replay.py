@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 
 from closedloop.judging.comparison import Pair, content_of
-from closedloop.judging.comparison.rows import Rows
+from closedloop.judging.comparison.compare import Rows
 from closedloop.judging.decision import Verdict, decide, evidence
 
 

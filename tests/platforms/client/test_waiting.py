@@ -224,8 +224,10 @@ def _seldon(*predictors: dict[str, Any]) -> dict[str, Any]:
 
 def _of(predictor: str, *, shadow: bool = False) -> dict[str, Any]:
     thing = _deployment(f"iris-{predictor}-0-classifier", **_rolled_out())
+    labels = thing["spec"]["template"]["metadata"]["labels"]
+    labels["seldon-app"] = f"iris-{predictor}"
     if shadow:
-        thing["spec"]["template"]["metadata"]["labels"]["seldon.io/shadow"] = "true"
+        labels["seldon.io/shadow"] = "true"
     return thing
 
 
@@ -237,6 +239,8 @@ def test_a_seldon_deployment_is_ready_when_its_deployments_are_those_of_its_spec
     swapped = _seldon({"name": "perceptron"}, {"name": "logistic", "shadow": True})
     assert not is_reconciled(swapped, [_of("logistic"), _of("perceptron", shadow=True)])
     assert not is_reconciled(_seldon(one), [_of("logistic"), _of("perceptron")])  # not gone yet
+    longer = {"name": "logistic-2"}
+    assert not is_reconciled(_seldon(one, longer), [_of("logistic-2")])
 
 
 @pytest.mark.parametrize("condition", ["available", "READY", "Available"])

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from closedloop.platforms.cluster.images import chart_values, mirrored, tagged
-from closedloop.platforms.cluster.mirror import IMAGES, NODE, Contents, Image, contents, fill
+from closedloop.platforms.cluster.mirror import IMAGES, NODE, Contents, archive_of, contents, fill
 from closedloop.platforms.cluster.sources import Sources, file_name
 from closedloop.platforms.cluster.versions import Chart, Versions, read
 from closedloop.platforms.protocol import PlatformError
@@ -203,7 +203,7 @@ def test_every_image_is_found_once_and_nothing_else(
     programs: Programs, versions: Versions, manifests: Path, sources: Sources
 ) -> None:
     found = contents(versions, manifests, sources)
-    assert [image.source for image in found.images] == EXPECTED
+    assert list(found.images) == EXPECTED
     assert found.own == {"components": "closedloop/components:0.1.0"}
     (template,) = programs.calls("helm template")
     assert template.endswith(
@@ -222,7 +222,7 @@ def test_a_folder_has_everything_under_the_names_that_an_offline_run_looks_for(
     assert f"gcr.io/kn/controller:{TAG}" in offline.file(url).read_text()
     assert "@sha256" not in offline.file(url).read_text()
     saved = {path.read_text() for path in (folder / IMAGES).glob("*.tar")}
-    assert saved == {image.name for image in found.images} | {"closedloop/components:0.1.0"}
+    assert saved == {*map(tagged, found.images)} | {"closedloop/components:0.1.0"}
     assert not list((folder / "images").glob("*.partial"))
 
 
@@ -331,12 +331,12 @@ def test_what_is_listed_has_a_line_each(
     ],
 )
 def test_names(image: str, name: str) -> None:
-    assert Image(image).name == tagged(name) == name
+    assert tagged(image) == tagged(name) == name
     assert len(name.rpartition(":")[2]) <= 128
 
 
 def test_archives_of_different_images_have_different_names() -> None:
-    names = [Image(source).archive for source in EXPECTED]
+    names = [*map(archive_of, EXPECTED)]
     assert len(set(names)) == len(names)
     assert not any("/" in name or ":" in name for name in names)
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from closedloop.platforms.client.api import Api
-from closedloop.platforms.cluster import nodes
+from closedloop.platforms.cluster import kind
 from closedloop.platforms.protocol import PlatformError
 from tests.platforms.cluster.fake_api import FakeApi
 
@@ -31,18 +31,18 @@ def _pod(name: str, image: str) -> dict[str, Any]:
 def test_a_node_that_is_not_ready_is_no_cluster(
     api: Api, fake: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nodes, "_READY", 0.1)
+    monkeypatch.setattr(kind, "_READY", 0.1)
     fake.put(_node("False"))
     with pytest.raises(PlatformError, match="Node control-plane is not Ready"):
-        nodes.await_ready(api)
+        kind.await_nodes(api)
     fake.put(_node("True"))
-    nodes.await_ready(api)
+    kind.await_nodes(api)
 
 
 def test_pods_of_an_image_that_changed_are_replaced_and_no_others(api: Api, fake: FakeApi) -> None:
     fake.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "seldon"}})
     for name, image in (("old", "a:1"), ("other", "b:1")):
         fake.put(_pod(name, image))
-    nodes.replace_pods(api, ["seldon"], {"a:1"})
+    kind.replace_pods(api, ["seldon"], {"a:1"})
     assert fake.get("Pod", "old", "seldon") is None
     assert fake.get("Pod", "other", "seldon") is not None

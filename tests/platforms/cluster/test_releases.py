@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from closedloop.platforms.client.api import Api
-from closedloop.platforms.cluster.helm import Helm, Release
+from closedloop.platforms.cluster.helm import Helm, Release, newest
 from closedloop.platforms.cluster.platform import from_environment
-from closedloop.platforms.cluster.releases import newest
 from tests.platforms.cluster.fake_api import FakeApi
 from tests.platforms.cluster.stand_ins import StandIns
 

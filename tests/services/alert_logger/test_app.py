@@ -5,16 +5,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry
 
 from closedloop.services.alert_logger.app import Settings, create_app
 from closedloop.services.alert_logger.store import INDEX
 from tests.elasticsearch import SearchServer, search_server
-
-Client = TestClient[Any, Any]
+from tests.services.serving import serving
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +29,12 @@ def fingerprint() -> str:
 
 
 @asynccontextmanager
-async def running(url: str, **settings: Any) -> AsyncIterator[Client]:
+async def running(url: str, **settings: Any) -> AsyncIterator[aiohttp.ClientSession]:
     app = create_app(Settings(elasticsearch_url=url, **settings), CollectorRegistry())
-    async with TestClient(TestServer(app)) as client:
+    async with (
+        serving(app) as (_, port),
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
+    ):
         yield client
 
 
@@ -52,7 +54,7 @@ def alert(status: str, fingerprint: str) -> dict[str, object]:
     }
 
 
-async def post(client: Client, body: object, **headers: str) -> tuple[int, str]:
+async def post(client: aiohttp.ClientSession, body: object, **headers: str) -> tuple[int, str]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     async with client.post("/alerts", data=data, headers=headers) as answer:
         return answer.status, await answer.text()

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from closedloop.services.kit.asgi import Answer, Application, Headers, Server, configured
+from closedloop.services.kit.asgi import Application, Headers, Reply
+from tests.services.serving import serving
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nCE-Id: a\r\nce-id: b\r\n"
 
@@ -20,12 +20,18 @@ class Taken:
 
     def __init__(self) -> None:
         self.events: list[tuple[dict[str, str], bytes, int, str]] = []
+        self.replies: list[Reply] = []
 
-    def event(self, headers: Headers, body: bytes, size: int, broken: str) -> Answer:
+    def event(self, reply: Reply, headers: Headers, body: bytes, size: int, broken: str) -> None:
         self.events.append((dict(headers), body, size, broken))
+        self.replies.append(reply)
         if body == b"fault":
             raise RuntimeError("a fault")
-        return (503, "not now") if body == b"later" else (202, "")
+        answer = (503, "not now") if body == b"later" else (202, "")
+        if body == b"wait":
+            asyncio.get_running_loop().call_later(0.3, reply, *answer)
+        else:
+            reply(*answer)
 
 
 @asynccontextmanager
@@ -33,22 +39,21 @@ async def _no_lifetime() -> AsyncIterator[None]:
     yield
 
 
-async def answers(taken: Taken, *sent: bytes, wanted: int = 1) -> list[bytes]:
-    """The lines of the `wanted` answers to what one connection sends, part by part."""
-    app = Application(
-        taken.event,
+def application(taken: Taken) -> Application:
+    return Application(
+        {"/": taken.event},
         ["ce-id"],
         most_bytes=10,
         registry=CollectorRegistry(),
         why_not_ready=lambda: None,
         lifetime=_no_lifetime,
     )
-    server = Server(configured(app, grace=1))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        serving = asyncio.create_task(server.serve([listening]))
-        while not server.started:
-            await asyncio.sleep(0.001)
-        reader, writer = await asyncio.open_connection(*listening.getsockname())
+
+
+async def answers(taken: Taken, *sent: bytes, wanted: int = 1) -> list[bytes]:
+    """The lines of the `wanted` answers to what one connection sends, part by part."""
+    async with serving(application(taken)) as (server, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for part in sent:
             writer.write(part)
             await asyncio.sleep(0.02)
@@ -58,7 +63,6 @@ async def answers(taken: Taken, *sent: bytes, wanted: int = 1) -> list[bytes]:
         server.should_exit = True
         said += await asyncio.wait_for(reader.read(), 20)
         writer.close()
-        await serving
     return said.split(b"\r\n")
 
 
@@ -92,6 +96,42 @@ async def test_one_connection_takes_one_event_after_the_other() -> None:
     assert len(taken.events) == 3
 
 
+@pytest.mark.parametrize(
+    ("after", "status"),
+    [
+        (PLAIN, 202),
+        (PLAIN.replace(b"/1.1", b"/1.0"), 202),
+        (b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+    ],
+)
+async def test_what_is_sent_before_an_answer_is_answered_after_it(
+    after: bytes, status: int
+) -> None:
+    taken = Taken()
+    said = await answers(taken, PLAIN.replace(b"body", b"wait") * 2 + after, wanted=3)
+    assert statuses(said) == [202, 202, status]
+    assert [body for _, body, *_ in taken.events][:2] == [b"wait", b"wait"]
+
+
+async def test_open_requests_are_answered_before_the_end() -> None:
+    said = await answers(Taken(), PLAIN.replace(b"body", b"wait"), wanted=0)
+    assert statuses(said) == [202]
+    assert b"connection: close" in said
+
+
+async def test_an_answer_to_a_sender_that_has_hung_up_is_dropped() -> None:
+    taken = Taken()
+    async with serving(application(taken)) as (server, port):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(PLAIN.replace(b"body", b"wait"))
+        while not taken.events:
+            await asyncio.sleep(0.001)
+        writer.close()
+        while server.server_state.connections:
+            await asyncio.sleep(0.001)
+        taken.replies[0](202, "")
+
+
 async def test_a_sender_that_waits_for_leave_gets_it() -> None:
     taken = Taken()
     head = HEAD + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n"
@@ -119,7 +159,7 @@ async def test_a_fault_is_told_and_the_next_event_taken() -> None:
     assert [line["log_level"] for line in logged] == ["error"]
 
 
-async def test_who_hangs_up_in_the_middle_is_not_counted() -> None:
+async def test_an_event_that_is_not_sent_whole_is_not_taken() -> None:
     taken = Taken()
     assert await answers(taken, PLAIN[:-1], wanted=0) == [b""]
     assert taken.events == []

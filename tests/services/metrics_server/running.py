@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -18,7 +17,6 @@ from prometheus_client import CollectorRegistry
 from closedloop.loop import events, rfc3339
 from closedloop.loop.events import Event
 from closedloop.loop.sections import Document
-from closedloop.services.kit.asgi import Server, configured
 from closedloop.services.metrics_server import replay
 from closedloop.services.metrics_server.app import create_app
 from closedloop.services.metrics_server.held import HeldRows
@@ -26,6 +24,7 @@ from closedloop.services.metrics_server.replay import Replay
 from closedloop.services.metrics_server.settings import Settings
 from closedloop.services.metrics_server.state import State
 from tests.inference_log import Log
+from tests.services.serving import serving
 
 NAMES = ["cat", "dog", "bird"]
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -179,14 +178,9 @@ async def running_server(url: str, **settings: Any) -> AsyncIterator[MetricsServ
     registry = CollectorRegistry()
     settings = {"resync_seconds": 3600.0, **settings}
     app = create_app(Settings(elasticsearch_url=url, **settings), registry)
-    server = Server(configured(app, grace=1))
-    with patch.object(replay, "_spare_rows"), socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        serving = asyncio.create_task(server.serve([listening]))
-        while not server.started:
-            assert not serving.done()
-            await asyncio.sleep(0.005)
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+    with patch.object(replay, "_spare_rows"):
+        async with (
+            serving(app) as (_, port),
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
+        ):
             yield MetricsServer(client, port, registry)
-        server.should_exit = True
-        await serving

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -10,16 +11,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
-from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
 from closedloop.loop import events
 from closedloop.loop.events import Event
-from closedloop.loop.keys import index_name
+from closedloop.loop.keys import Predictor, index_name
 from closedloop.loop.observation import observe
 from closedloop.services.request_logger.app import create_app
-from closedloop.services.request_logger.entry import Entry
+from closedloop.services.request_logger.entry import Answer, Entry
 from closedloop.services.request_logger.settings import Settings
+from tests.services.serving import serving
 
 IRIS = {"data": {"names": ["a", "b", "c", "d"], "ndarray": [[5.1, 3.5, 1.4, 0.2]]}}
 ANSWER = {"data": {"names": ["t:0", "t:1", "t:2"], "ndarray": [[0.1, 0.2, 0.7]]}, "meta": {}}
@@ -67,8 +68,11 @@ def loop_of(request_id: str, deployment: str) -> list[Event]:
 class Logger:
     """A running logger: send to it, read its metrics."""
 
-    def __init__(self, client: "TestClient[Any, Any]", registry: CollectorRegistry) -> None:
+    def __init__(
+        self, client: aiohttp.ClientSession, port: int, registry: CollectorRegistry
+    ) -> None:
         self.client = client
+        self.port = port
         self.registry = registry
 
     async def send(self, sent: Event) -> int:
@@ -101,20 +105,25 @@ class Logger:
         )
 
 
-def entry_of(said: Event, deadline: float = 60) -> Entry:
+class Asked(Entry):
+    """An entry that keeps its answer."""
+
+    def __init__(self, body: bytes, *, deadline: float = 60, **given: Any) -> None:
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        super().__init__(
+            given.pop("headers", {}),
+            body,
+            received=time.monotonic(),
+            deadline=time.monotonic() + deadline,
+            answered=lambda _, answer: self.answer.set_result(answer),
+            **given,
+        )
+
+
+def entry_of(said: Event) -> Asked:
     """An accepted event on its way to Elasticsearch."""
-    loop = asyncio.get_running_loop()
-    names = said.namespace, said.deployment, said.predictor
-    return Entry(
-        said.headers(),
-        said.body,
-        names=names,
-        received=loop.time(),
-        deadline=loop.time() + deadline,
-        answer=loop.create_future(),
-        index=index_name(*names),
-        observation=observe(said),
-    )
+    owner = Predictor(said.namespace, said.deployment, said.predictor)
+    return Asked(said.body, headers=said.headers(), owner=owner, observation=observe(said))
 
 
 @asynccontextmanager
@@ -123,9 +132,13 @@ async def running_logger(url: str, **settings: Any) -> AsyncIterator[Logger]:
     # A loaded machine must not turn a slow write into a refusal, unless that is the test.
     chosen = Settings(elasticsearch_url=url, **{"deadline_seconds": 60.0, **settings})
     app = create_app(chosen, registry)
-    connector = aiohttp.TCPConnector(limit=200)
-    async with TestClient(TestServer(app), connector=connector) as client:
-        yield Logger(client, registry)
+    async with (
+        serving(app) as (_, port),
+        aiohttp.ClientSession(
+            f"http://127.0.0.1:{port}", connector=aiohttp.TCPConnector(limit=200)
+        ) as client,
+    ):
+        yield Logger(client, port, registry)
 
 
 async def send_all(logger: Logger, sent: Iterable[Event]) -> list[int]:

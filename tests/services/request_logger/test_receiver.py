@@ -144,7 +144,7 @@ async def test_header_bytes_that_are_not_utf8_are_kept_readable(
     server: SearchServer, deployment: str
 ) -> None:
     async with running_logger(server.url) as logger:
-        reader, writer = await asyncio.open_connection(logger.client.host, logger.client.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", logger.port)
         sent = event(events.REQUEST, IRIS, deployment, deployment=deployment)
         lines = [f"{name}: {value}".encode() for name, value in sent.headers().items()]
         lines += [b"ce-modelid: \xff", b"host: x", b"content-length: %d" % len(sent.body)]

@@ -144,42 +144,20 @@ class Api:
 
     def apply(self, document: Mapping[str, Any], *, force: bool, dry_run: bool = False) -> Object:
         """Server-side apply; with `force` fields that others manage become ours."""
-        kind, name, namespace = _of(document)
-        resource = self.connection.resource(kind, str(document["apiVersion"]))
-        return self.connection.request(
-            "patch",
-            _path(resource, name, namespace),
-            what=f"applying {kind} {name}",
-            body=dict(document),
+        return self._write(
+            *("patch", "applying", document),
             content_type="application/apply-patch+yaml",
-            field_manager=FIELD_MANAGER,
             force_conflicts="true" if force else "false",
             dry_run="All" if dry_run else None,
         )
 
     def create(self, document: Mapping[str, Any]) -> Object:
         """Create an object; status 409 when it is there."""
-        kind, name, namespace = _of(document)
-        resource = self.connection.resource(kind, str(document["apiVersion"]))
-        return self.connection.request(
-            "post",
-            _path(resource, None, namespace or "default"),
-            what=f"creating {kind} {name}",
-            body=dict(document),
-            field_manager=FIELD_MANAGER,
-        )
+        return self._write("post", "creating", document)
 
     def replace(self, document: Mapping[str, Any]) -> Object:
         """Replace an object; status 409 when its `resourceVersion` is no longer the newest."""
-        kind, name, namespace = _of(document)
-        resource = self.connection.resource(kind, str(document["apiVersion"]))
-        return self.connection.request(
-            "put",
-            _path(resource, name, namespace),
-            what=f"replacing {kind} {name}",
-            body=dict(document),
-            field_manager=FIELD_MANAGER,
-        )
+        return self._write("put", "replacing", document)
 
     def merge(self, kind: str, name: str, namespace: str, patch: Mapping[str, Any]) -> Object:
         """Change some fields of an object (JSON merge patch)."""
@@ -287,10 +265,20 @@ class Api:
         """Whether objects of this kind live in namespaces."""
         return bool(self.connection.resource(kind, api_version).namespaced)
 
-
-def _of(document: Mapping[str, Any]) -> tuple[str, str, str]:
-    metadata = document["metadata"]
-    return str(document["kind"]), str(metadata["name"]), str(metadata.get("namespace") or "")
+    def _write(
+        self, method: str, what: str, document: Mapping[str, Any], **parameters: Any
+    ) -> Object:
+        kind, metadata = str(document["kind"]), document["metadata"]
+        name, namespace = str(metadata["name"]), str(metadata.get("namespace") or "default")
+        resource = self.connection.resource(kind, str(document["apiVersion"]))
+        return self.connection.request(
+            method,
+            _path(resource, None if method == "post" else name, namespace),
+            what=f"{what} {kind} {name}",
+            body=dict(document),
+            field_manager=FIELD_MANAGER,
+            **parameters,
+        )
 
 
 def _path(resource: Resource, name: str | None, namespace: str) -> str:

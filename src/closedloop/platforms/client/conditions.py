@@ -31,7 +31,12 @@ CONDITIONS: Mapping[str, tuple[str, ...]] = {
         (),
     ),
 }
-_ROLLED_OUT = {"available", "ready"}
+# The counts in the status of a workload that are those of its spec once a rollout is complete.
+_COUNTS: Mapping[str, tuple[str, ...]] = {
+    "Deployment": ("updatedReplicas", "replicas", "availableReplicas"),
+    "StatefulSet": ("readyReplicas", "replicas"),
+    "DaemonSet": ("updatedNumberScheduled", "numberAvailable"),
+}
 
 
 def is_same(one: str, other: str) -> bool:
@@ -62,14 +67,8 @@ def met(thing: Object, condition: str) -> bool:
     A workload is `Available` and `Ready` only when its rollout is complete:
     all pods are of the newest template, and ready.
     """
-    if condition.lower() in _ROLLED_OUT:
-        match thing.get("kind"):
-            case "Deployment":
-                return _is_deployed(thing)
-            case "StatefulSet":
-                return _is_rolled_out(thing)
-            case "DaemonSet":
-                return _is_everywhere(thing)
+    if condition.lower() in ("available", "ready") and thing.get("kind") in _COUNTS:
+        return _is_rolled_out(thing)
     return _is_observed(thing) and any(
         is_same(str(each.get("type")), condition) and each.get("status") == "True"
         for each in _listed(thing)
@@ -80,33 +79,29 @@ def is_reconciled(deployment: Object, workloads: Sequence[Object]) -> bool:
     """Whether the Deployments are those that a SeldonDeployment's spec asks for, rolled out.
 
     Seldon's operator does not say which generation its status is about, so
-    that Ready may still be the word about the spec before. What it makes of a
-    predictor is told by names and labels (`createDeploymentWithoutEngine`,
-    operator of Seldon Core v1.17.1).
+    that Ready may still be the word about the spec before. Each predictor's pods
+    carry the name of its Service as a label.
     """
-    wanted = {}
     name = deployment["metadata"]["name"]
-    for predictor in deployment["spec"]["predictors"]:
-        prefix = f"{name}-{predictor['name']}-"
-        wanted[prefix] = predictor
-    matched = set()
-    for workload in workloads:
-        own = workload["metadata"]["name"]
-        known = [one for one in wanted if own.startswith(one)]
-        if not known:
-            if seldon.is_hashed(own):
-                continue  # a name too long to be told from its predictor's
-            return False  # of a predictor that is no longer there
-        prefix = max(known, key=len)
-        matched.add(prefix)
-        if not _is_deployed(workload) or not _has_role(workload, wanted[prefix]):
-            return False
-    return all(prefix in matched or len(prefix) >= seldon.LONGEST - 10 for prefix in wanted)
+    wanted = {
+        seldon.predictor_service(
+            name, one["name"], (one.get("annotations") or {}).get(seldon.SERVICE_NAME)
+        ): one
+        for one in deployment["spec"]["predictors"]
+    }
+    made = [(str(_labels(workload).get(seldon.APP)), workload) for workload in workloads]
+    return {service for service, _ in made} == wanted.keys() and all(
+        _is_rolled_out(workload) and _has_role(workload, wanted[service])
+        for service, workload in made
+    )
+
+
+def _labels(workload: Object) -> Object:
+    return workload["spec"]["template"]["metadata"].get("labels") or {}
 
 
 def _has_role(workload: Object, predictor: Object) -> bool:
-    labels = workload["spec"]["template"]["metadata"].get("labels") or {}
-    if (labels.get(seldon.SHADOW) == "true") != bool(predictor.get("shadow")):
+    if (_labels(workload).get(seldon.SHADOW) == "true") != bool(predictor.get("shadow")):
         return False
     has = {each["name"]: each.get("image") for each in _containers(workload["spec"]["template"])}
     return all(
@@ -130,30 +125,15 @@ def _is_observed(thing: Object) -> bool:
     return observed is None or bool(observed >= thing["metadata"].get("generation", 0))
 
 
-def _is_deployed(thing: Object) -> bool:
-    status = thing.get("status") or {}
-    wanted = thing["spec"].get("replicas", 1)
-    if status.get("observedGeneration", 0) < thing["metadata"].get("generation", 0):
+def _is_rolled_out(workload: Object) -> bool:
+    """Whether all pods are of the newest template, and ready."""
+    status, kind = workload.get("status") or {}, workload["kind"]
+    wanted = workload["spec"].get("replicas", 1)
+    if kind == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+    if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 0):
         return False
-    counts = (status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
-    return all(count == wanted for count in counts)
-
-
-def _is_rolled_out(thing: Object) -> bool:
-    status = thing.get("status") or {}
-    wanted = thing["spec"].get("replicas", 1)
-    if status.get("observedGeneration", 0) < thing["metadata"].get("generation", 0):
-        return False
-    if status.get("updateRevision") != status.get("currentRevision", status.get("updateRevision")):
+    newest = status.get("updateRevision")  # of a StatefulSet
+    if newest != status.get("currentRevision", newest):
         return bool(wanted == 0)
-    return bool(status.get("readyReplicas", 0) == wanted and status.get("replicas", 0) == wanted)
-
-
-def _is_everywhere(thing: Object) -> bool:
-    status = thing.get("status") or {}
-    wanted = status.get("desiredNumberScheduled", 0)
-    return bool(
-        status.get("observedGeneration", 0) >= thing["metadata"].get("generation", 0)
-        and status.get("updatedNumberScheduled", 0) == wanted
-        and status.get("numberAvailable", 0) == wanted
-    )
+    return all(status.get(count, 0) == wanted for count in _COUNTS[kind])

@@ -19,42 +19,22 @@ from closedloop.platforms.protocol import PlatformError
 Object = dict[str, Any]
 
 # A kind that several groups or versions have is read in this one.
-_GROUP_VERSION = {
-    "Gateway": "networking.istio.io/v1",
-    "VirtualService": "networking.istio.io/v1",
-    "DestinationRule": "networking.istio.io/v1",
-    "Deployment": "apps/v1",
-    "StatefulSet": "apps/v1",
-    "DaemonSet": "apps/v1",
-    "ReplicaSet": "apps/v1",
-    "Job": "batch/v1",
-    "Broker": "eventing.knative.dev/v1",
-    "Trigger": "eventing.knative.dev/v1",
-    "SeldonDeployment": "machinelearning.seldon.io/v1",
-    "PodMonitor": "monitoring.coreos.com/v1",
-    "ServiceMonitor": "monitoring.coreos.com/v1",
-    "PrometheusRule": "monitoring.coreos.com/v1",
-    "NetworkPolicy": "networking.k8s.io/v1",
-    "CustomResourceDefinition": "apiextensions.k8s.io/v1",
-    "PodDisruptionBudget": "policy/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "EndpointSlice": "discovery.k8s.io/v1",
-    "StorageClass": "storage.k8s.io/v1",
-    **dict.fromkeys(
-        (
-            "ConfigMap",
-            "Event",
-            "Namespace",
-            "Node",
-            "PersistentVolumeClaim",
-            "Pod",
-            "Secret",
-            "Service",
-            "ServiceAccount",
-        ),
-        "v1",
-    ),
+_KINDS = {
+    "v1": "ConfigMap Event Namespace Node PersistentVolumeClaim Pod Secret Service ServiceAccount",
+    "apps/v1": "Deployment StatefulSet DaemonSet ReplicaSet",
+    "batch/v1": "Job",
+    "policy/v1": "PodDisruptionBudget",
+    "autoscaling/v2": "HorizontalPodAutoscaler",
+    "networking.k8s.io/v1": "NetworkPolicy",
+    "discovery.k8s.io/v1": "EndpointSlice",
+    "storage.k8s.io/v1": "StorageClass",
+    "apiextensions.k8s.io/v1": "CustomResourceDefinition",
+    "networking.istio.io/v1": "Gateway VirtualService DestinationRule",
+    "eventing.knative.dev/v1": "Broker Trigger",
+    "machinelearning.seldon.io/v1": "SeldonDeployment",
+    "monitoring.coreos.com/v1": "PodMonitor ServiceMonitor PrometheusRule",
 }
+_GROUP_VERSION = {kind: version for version, kinds in _KINDS.items() for kind in kinds.split()}
 # Which installation brings a kind.
 _PART_OF_GROUP = {group: one.name for one in PARTS.values() for group in one.groups}
 _CONNECT = 10.0
@@ -171,7 +151,11 @@ class Connection:
     def raw(
         self, method: str, path: str, *, what: str, reading: float = _READ, **parameters: Any
     ) -> urllib3.HTTPResponse:
-        """The answer as it comes, for whose next bytes `reading` seconds are waited."""
+        """The answer as it comes, for whose next bytes `reading` seconds are waited.
+
+        Nor is more waited for a connection: of a server that hangs the kernel takes it, and the
+        handshake of TLS is what stays without an answer.
+        """
         # Given anew each time: the client would fill the defaults of its signature.
         parameters.setdefault("query_params", [])
         try:
@@ -180,7 +164,7 @@ class Connection:
                 path,
                 serialize=False,
                 header_params={},
-                _request_timeout=(_CONNECT, reading),
+                _request_timeout=(min(_CONNECT, reading), reading),
                 **parameters,
             )
         except ApiException as error:

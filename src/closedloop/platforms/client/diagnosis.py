@@ -1,6 +1,6 @@
 """Why something is not ready: an object's status, its pods, the last events and log lines."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -67,8 +67,12 @@ def pods_of(api: Api, thing: Object) -> list[Object]:
     chosen = selector.get("matchLabels", selector if thing["kind"] == "Service" else {})
     if not chosen:
         return []
-    labels = ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
-    return api.list("Pod", namespace, labels=labels)[0]
+    return api.list("Pod", namespace, labels=selector_of(chosen))[0]
+
+
+def selector_of(labels: Mapping[str, str]) -> str:
+    """Labels as the query of a list or watch has them."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 def describe(pod: Object) -> str:

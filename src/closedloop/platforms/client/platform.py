@@ -73,7 +73,7 @@ class KubernetesPlatform(ABC):
         ready = kind == "SeldonDeployment" and is_same(condition, "Ready")
         if ready and routes.has_route(found):
             routes.await_answer(
-                self.url(routes.GATEWAY),
+                self.url(parts.GATEWAY),
                 found,
                 timeout=timeout - (time.monotonic() - began),
                 diagnose=partial(diagnose, api, kind, name, namespace),

@@ -11,7 +11,6 @@ from closedloop.platforms.protocol import PlatformError
 
 Object = Mapping[str, Any]
 
-GATEWAY = "istio-system/istio-ingressgateway"
 _ROUTED = "istioVirtualServicesReady"
 # With these the route is somewhere else than at our gateway, or is asked for by another host.
 _ELSEWHERE = ("seldon.io/istio-gateway", "seldon.io/istio-host")

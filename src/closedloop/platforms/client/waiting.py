@@ -14,7 +14,7 @@ from closedloop.platforms.client.conditions import (
     met,
 )
 from closedloop.platforms.client.connection import ApiError, NoSuchKind, Unreachable
-from closedloop.platforms.client.diagnosis import diagnose, is_ready
+from closedloop.platforms.client.diagnosis import diagnose, is_ready, selector_of
 from closedloop.platforms.protocol import PlatformError
 
 Object = dict[str, Any]
@@ -64,7 +64,14 @@ def wait(
     away: PlatformError | None = None
     while True:
         try:
-            if _watch_once(api, kind, name, namespace, deadline, done):
+            if _follow(
+                api,
+                kind,
+                namespace,
+                deadline,
+                lambda found: done(found.get(name)),
+                fields=f"metadata.name={name}",
+            ):
                 return last
             away = None
         except NoSuchKind:
@@ -98,7 +105,7 @@ def wait_for_new_pods(
     """
     own, spec = workload["metadata"], workload["spec"]
     chosen = spec["selector"].get("matchLabels") or {}
-    labels = ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
+    labels = selector_of(chosen)
     deadline = time.monotonic() + timeout
 
     def done(pods: Mapping[str, Object]) -> bool:
@@ -108,7 +115,7 @@ def wait_for_new_pods(
 
     while time.monotonic() < deadline:
         try:
-            if _follow(api, own["namespace"], labels, deadline, done):
+            if _follow(api, "Pod", own["namespace"], deadline, done, labels=labels):
                 return
         except (ApiError, Unreachable):
             time.sleep(min(0.5, max(0.0, deadline - time.monotonic())))
@@ -120,54 +127,33 @@ def wait_for_new_pods(
 
 def _follow(
     api: Api,
+    kind: str,
     namespace: str,
-    labels: str,
     deadline: float,
     done: Callable[[Mapping[str, Object]], bool],
+    *,
+    labels: str = "",
+    fields: str = "",
 ) -> bool:
-    items, version = api.list("Pod", namespace, labels=labels)
-    pods = {each["metadata"]["name"]: each for each in items}
-    left = min(_WATCH, deadline - time.monotonic())
-    if done(pods):
-        return True
-    if left <= 0:
-        return False
-    for event, pod in api.watch(
-        "Pod", namespace, resource_version=version, seconds=left, labels=labels
-    ):
-        if event == "DELETED":
-            pods.pop(pod["metadata"]["name"], None)
-        else:
-            pods[pod["metadata"]["name"]] = pod
-        if done(pods):
-            return True
-        if time.monotonic() >= deadline:
-            return False
-    return False
-
-
-def _watch_once(
-    api: Api,
-    kind: str,
-    name: str,
-    namespace: str,
-    deadline: float,
-    done: Callable[[Object | None], bool],
-) -> bool:
-    fields = f"metadata.name={name}"
-    items, version = api.list(kind, namespace, fields=fields)
-    thing = items[0] if items else None
-    if done(thing):
+    """Whether objects by their names are `done`, now or after a change in a watch's time."""
+    items, version = api.list(kind, namespace, labels=labels, fields=fields)
+    found = {each["metadata"]["name"]: each for each in items}
+    if done(found):
         return True
     left = min(_WATCH, deadline - time.monotonic())
     if kind == "SeldonDeployment":  # its condition is also that of other objects
         left = min(left, _LOOK_AGAIN)
     if left <= 0:
         return False
-    for event, changed in api.watch(
-        kind, namespace, resource_version=version, seconds=left, fields=fields
+    for event, thing in api.watch(
+        kind, namespace, resource_version=version, seconds=left, labels=labels, fields=fields
     ):
-        if done(None if event == "DELETED" else changed):
+        name = thing["metadata"]["name"]
+        if event == "DELETED":
+            found.pop(name, None)
+        else:
+            found[name] = thing
+        if done(found):
             return True
         if time.monotonic() >= deadline:
             return False

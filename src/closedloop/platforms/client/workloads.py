@@ -17,7 +17,7 @@ Object = dict[str, Any]
 
 KINDS = ("Deployment", "StatefulSet")
 NOTE = "closedloop.dev/note"
-_RESTARTED = "kubectl.kubernetes.io/restartedAt"
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
 _RESTART = 300.0
 _HOPELESS = {"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"}
 
@@ -144,7 +144,7 @@ def restart(api: Api, workload: Object, *, kill: bool) -> None:
             workload["kind"],
             own["name"],
             own["namespace"],
-            {"spec": {"template": {"metadata": {"annotations": {_RESTARTED: now}}}}},
+            {"spec": {"template": {"metadata": {"annotations": {RESTARTED: now}}}}},
         )
     wait_for_new_pods(api, workload, old, timeout=_RESTART)
     wait(api, workload["kind"], own["name"], own["namespace"], timeout=_RESTART)

@@ -16,10 +16,9 @@ from closedloop.platforms.client.connection import NoSuchKind
 from closedloop.platforms.client.diagnosis import diagnose
 from closedloop.platforms.client.waiting import wait
 from closedloop.platforms.cluster.applying import ClusterApplier
-from closedloop.platforms.cluster.helm import Helm
+from closedloop.platforms.cluster.helm import Helm, newest
 from closedloop.platforms.cluster.inventory import Inventory, Made
 from closedloop.platforms.cluster.plan import Ready, Step
-from closedloop.platforms.cluster.releases import newest
 from closedloop.platforms.cluster.sources import Sources
 from closedloop.platforms.cluster.storage import suited
 from closedloop.platforms.cluster.versions import Chart

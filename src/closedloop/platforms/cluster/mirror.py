@@ -31,29 +31,13 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """An image as it is pulled, and the name under which the archive has it."""
-
-    source: str
-
-    @property
-    def name(self) -> str:
-        return tagged(self.source)
-
-    @property
-    def archive(self) -> str:
-        """The archive's file name."""
-        return re.sub(r"[^\w.-]+", "_", self.name) + ".tar"
-
-
-@dataclass(frozen=True, slots=True)
 class Contents:
     """The images and files of a run. `own` are built, by folder of docker/; the rest is pulled."""
 
     node: str
     charts: tuple[Chart, ...]
     urls: tuple[str, ...]
-    images: tuple[Image, ...]
+    images: tuple[str, ...]
     own: Mapping[str, str]
 
     def lines(self) -> Iterator[str]:
@@ -64,7 +48,7 @@ class Contents:
         for url in self.urls:
             yield f"manifest  {url}"
         for image in self.images:
-            yield f"image     {image.source}"
+            yield f"image     {image}"
         for folder, own in self.own.items():
             yield f"image     {own}  (built from docker/{folder})"
 
@@ -89,7 +73,7 @@ def contents(versions: Versions, manifests: Path, sources: Sources) -> Contents:
         versions.kubernetes.node,
         versions.charts(),
         urls,
-        tuple(Image(source) for source in sorted(found - set(own.values()))),
+        tuple(sorted(found - set(own.values()))),
         own,
     )
 
@@ -120,16 +104,16 @@ def fill(
     platform = _platform()
     if not (folder / NODE).is_file():
         report(wanted.node)
-        _bring(Image(wanted.node), folder / NODE, registry, platform)
+        _bring(wanted.node, folder / NODE, registry, platform)
     for image in wanted.images:
-        archive = folder / IMAGES / image.archive
+        archive = folder / IMAGES / archive_of(image)
         if not archive.is_file():
-            report(image.source)
+            report(image)
             _bring(image, archive, registry, platform)
     for name, ours in wanted.own.items():
         report(ours)
         build(ours, manifests.parent / "docker" / name / "Dockerfile", manifests.parent)
-        _save(ours, folder / IMAGES / Image(ours).archive, platform)
+        _save(ours, folder / IMAGES / archive_of(ours), platform)
     return wanted
 
 
@@ -151,12 +135,17 @@ def _platform() -> Sequence[str]:
     return ("--platform", name) if (int(major), int(minor)) >= (1, 48) else ()
 
 
-def _bring(image: Image, archive: Path, registry: str, platform: Sequence[str]) -> None:
-    source = mirrored(image.source, registry)
+def archive_of(image: str) -> str:
+    """The file name of an image's archive."""
+    return re.sub(r"[^\w.-]+", "_", tagged(image)) + ".tar"
+
+
+def _bring(image: str, archive: Path, registry: str, platform: Sequence[str]) -> None:
+    source, name = mirrored(image, registry), tagged(image)
     run(["docker", "pull", source], timeout=_PULL)
-    if source != image.name:
-        run(["docker", "tag", source, image.name])
-    _save(image.name, archive, platform)
+    if source != name:
+        run(["docker", "tag", source, name])
+    _save(name, archive, platform)
 
 
 def _copy(source: Path, target: Path) -> None:

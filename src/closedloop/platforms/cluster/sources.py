@@ -9,6 +9,7 @@ from pathlib import Path
 import requests
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
+from closedloop.machine import write_whole
 from closedloop.platforms.cluster.commands import CommandFailed, run
 from closedloop.platforms.cluster.versions import Chart
 from closedloop.platforms.protocol import PlatformError
@@ -71,7 +72,7 @@ class Sources:
             )
         text = _patiently(lambda: _download(url))
         kept.parent.mkdir(parents=True, exist_ok=True)
-        _write(kept, text)
+        write_whole(kept, text)
         return kept
 
     def _pull(self, chart: Chart) -> Path:
@@ -130,9 +131,3 @@ def _may_pass(error: BaseException) -> bool:
     if isinstance(cause, requests.HTTPError) and cause.response is not None:
         return cause.response.status_code >= 500 or cause.response.status_code == 429
     return isinstance(cause, requests.RequestException)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(path)

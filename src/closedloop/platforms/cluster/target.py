@@ -6,9 +6,8 @@ from pathlib import Path
 
 from closedloop import paths
 from closedloop.platforms.client.api import Api
-from closedloop.platforms.cluster import nodes
 from closedloop.platforms.cluster.helm import Helm
-from closedloop.platforms.cluster.kind import NAME, Kind
+from closedloop.platforms.cluster.kind import NAME, Kind, await_nodes, provide, replace_pods
 from closedloop.platforms.cluster.mirror import IMAGES, NODE
 from closedloop.platforms.cluster.ports import CONFIG, Published, published
 from closedloop.platforms.cluster.preflight import Warn, demand, findings, for_kind
@@ -71,18 +70,18 @@ class Target:
             checks = for_kind(kind, self.versions.kubernetes, ports, self._manifests)
             demand(findings(checks), warn)
             report(f"kind cluster, by hand: {kind.by_hand(node)}")
-        kind.create(lambda: nodes.await_ready(self.api), node)
+        kind.create(lambda: await_nodes(self.api), node)
         if self._offline:
             archives = sorted((self._offline / IMAGES).glob("*.tar"))
             changed = kind.load_archives(archives, report)
-            nodes.replace_pods(self.api, namespaces, changed)
+            replace_pods(self.api, namespaces, changed)
 
     def provide(self, images: Iterable[str], report: Report) -> None:
         """Those of the images named that are our own, onto the node of a kind cluster of ours."""
         if self.kind is None or self._offline:
             return  # a registry has them, or they came with all others
         wanted = set(images) - self._ready_images
-        self._ready_images |= nodes.provide(
+        self._ready_images |= provide(
             self.kind, self.versions.images, wanted, self._manifests.parent, report
         )
 

@@ -1,4 +1,4 @@
-"""The embedded platform itself: objects in, running processes and their states out.
+"""The embedded platform itself: the desired state in, running processes and their states out.
 
 One loop brings the processes to the desired state, a step at every change; two more
 keep the broker and Prometheus informed (`broker_sync`, `prometheus_sync`).
@@ -7,7 +7,7 @@ keep the broker and Prometheus informed (`broker_sync`, `prometheus_sync`).
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import aiohttp
@@ -15,23 +15,21 @@ import structlog
 
 from closedloop.manifests import Manifest
 from closedloop.platforms.embedded import reconcile
-from closedloop.platforms.embedded.desired import Desired, Pod, ServicePort, prefix_of
+from closedloop.platforms.embedded.desired import Desired, Pod, ServicePort
 from closedloop.platforms.embedded.envoy import proxy as envoy
 from closedloop.platforms.embedded.envoy import xds
 from closedloop.platforms.embedded.envoy.routing import Routing, plan
 from closedloop.platforms.embedded.events import Events
-from closedloop.platforms.embedded.monitoring.rules_check import check_rules
-from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
+from closedloop.platforms.embedded.monitoring.sync import PrometheusSync, check_rules
 from closedloop.platforms.embedded.parts.broker_sync import BrokerSync
 from closedloop.platforms.embedded.parts.installation import Installation, Site
 from closedloop.platforms.embedded.parts.model_servers import Models
-from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
+from closedloop.platforms.embedded.parts.programs import ELASTICSEARCH
 from closedloop.platforms.embedded.parts.service_urls import Urls
 from closedloop.platforms.embedded.run import volumes
-from closedloop.platforms.embedded.run.changes import Changes
 from closedloop.platforms.embedded.run.network import Network
 from closedloop.platforms.embedded.run.pods import LivePod, Surroundings
-from closedloop.platforms.embedded.run.running import Running
+from closedloop.platforms.embedded.run.running import Changes, Running
 from closedloop.platforms.parts import PARTS
 from closedloop.platforms.protocol import PlatformError
 
@@ -51,7 +49,6 @@ class Controller:
         http: aiohttp.ClientSession,
     ) -> None:
         self.changes = Changes()
-        self.objects: dict[str, Manifest] = {}
         self.desired = Desired()
         self.routing = Routing()
         self.urls = Urls(network)
@@ -64,7 +61,6 @@ class Controller:
         self._site = site
         self._http = http
         self._network = network
-        self._applying = asyncio.Lock()
         self._writing = asyncio.Lock()
         self._files = envoy.Files(site.folder / "envoy")
         self.running = Running(network, around, self.changes)
@@ -118,53 +114,29 @@ class Controller:
         if part not in PARTS:
             raise PlatformError(f"there is no part {part!r}: name one of {', '.join(PARTS)}")
         await self.installation.install(part, elasticsearch_url)
-        self._aim(self._desired(self.objects))
 
-    async def apply(self, manifest: Manifest, *, dry_run: bool = False) -> None:
-        """Create or change an object.
+    def asked_by(self, objects: Iterable[Manifest]) -> Desired:
+        """The desired state of a set of objects. Raises `ManifestError`."""
+        return reconcile.desired(objects, url_of=self.urls.url_of, runtime=self.models.runtime())
 
-        Raises `ManifestError` or `PlatformError` before anything changed; with
-        `dry_run` nothing does.
-        """
-        async with self._applying:
-            objects = {**self.objects, manifest.key: manifest}
-            desired = self._desired(objects)
-            new = {
-                name: groups
-                for name, groups in desired.rules.items()
-                if self.desired.rules.get(name) != groups
-            }
-            await check_rules(new, self._site.parts)
-            if not dry_run:
-                self._aim(desired)
-                self.objects = objects
+    async def check(self, desired: Desired) -> None:
+        """Raise `PlatformError` for rules that Prometheus would refuse."""
+        new = {
+            name: groups
+            for name, groups in desired.rules.items()
+            if self.desired.rules.get(name) != groups
+        }
+        await check_rules(new, self._site.parts)
 
-    async def delete(self, key: str) -> set[str]:
-        """Delete an object, a Namespace with all that is in it; returns the keys of the deleted.
-
-        Their processes still run; `is_gone` says how long.
-        """
-        async with self._applying:
-            gone = {key} | {
-                one.key for one in self.objects.values() if f"Namespace/{one.namespace}" == key
-            }
-            objects = {name: one for name, one in self.objects.items() if name not in gone}
-            self._aim(self._desired(objects))
-            self.objects = objects
-        return gone
-
-    async def restart_made(self, workload: str, stamp: str) -> None:
+    def restart_made(self, workload: str, stamp: str) -> None:
         """Replace the pods of a workload, `namespace/name`, that a SeldonDeployment made."""
-        async with self._applying:
-            there = {pod.workload for pod in self.desired.pods}
-            self.restarted = {one: at for one, at in self.restarted.items() if one in there}
-            self.restarted[workload] = stamp
-            self.running.aim(self._restarted(self.desired.pods))
+        there = {pod.workload for pod in self.desired.pods}
+        self.restarted = {one: at for one, at in self.restarted.items() if one in there}
+        self.restarted[workload] = stamp
+        self.running.aim(self._restarted(self.desired.pods))
 
     def is_gone(self, key: str) -> bool:
-        """Whether an object is deleted and nothing that it described runs or is routed to."""
-        if key in self.objects:
-            return False
+        """Whether nothing that a deleted object described runs or is routed to."""
         kind, _, path = key.partition("/")
         if kind in ("Broker", "Trigger"):
             return self.broker_sync.in_effect or "broker" not in self.running.parts
@@ -173,7 +145,7 @@ class Controller:
             services = (*self.routing.services.values(), *self.desired.services)
             return all((one.namespace, one.service) != (namespace, name) for one in services)
         return not any(one.owner == key for one in self.running.workloads.values()) and not any(
-            one.prefix == prefix_of(path) for one in self.routing.routes
+            one.deployment == path for one in self.routing.routes
         )
 
     def services(self) -> list[ServicePort]:
@@ -184,12 +156,7 @@ class Controller:
         taken = {one.host for one in self.desired.services}
         return [*self.desired.services, *(one for one in own if one.host not in taken)]
 
-    def _desired(self, objects: Mapping[str, Manifest]) -> Desired:
-        return reconcile.desired(
-            objects.values(), url_of=self.urls.url_of, runtime=self.models.runtime()
-        )
-
-    def _aim(self, desired: Desired) -> None:
+    def aim(self, desired: Desired) -> None:
         """Write the files of volumes and go for the rest. Raises `PlatformError` if they cannot."""
         try:
             volumes.write_all(desired.folders)

@@ -111,15 +111,15 @@ class Route:
     mirror: tuple[str, float] | None = None
 
     @property
+    def deployment(self) -> str:
+        """The SeldonDeployment `namespace/name` that is reached at the prefix."""
+        return self.prefix.removeprefix("/seldon/").removesuffix("/")
+
+    @property
     def hosts(self) -> list[str]:
         """Every service host that it leads to."""
         mirrored = [] if self.mirror is None else [self.mirror[0]]
         return [host for host, _ in self.backends] + mirrored
-
-
-def prefix_of(deployment: str) -> str:
-    """The path at the gateway of SeldonDeployment `namespace/name`, as its operator sets it."""
-    return f"/seldon/{deployment}/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 import fcntl
 import json
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
+
+from closedloop.machine import write_whole
 
 # Seconds for which a client that looks whether there is a daemon may be in the way of the next.
 MOMENT = 0.5
@@ -23,12 +24,7 @@ class DaemonState:
 
 def write(folder: Path, state: DaemonState) -> None:
     """Put the state where clients find it, readable by this user only."""
-    temporary = folder / "daemon.json.new"
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(asdict(state), stream)
-    temporary.replace(folder / "daemon.json")
+    write_whole(folder / "daemon.json", json.dumps(asdict(state)), mode=0o600)
 
 
 def read(folder: Path) -> DaemonState | None:

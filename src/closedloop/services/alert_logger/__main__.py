@@ -3,8 +3,8 @@
 from prometheus_client import REGISTRY
 
 from closedloop.services.alert_logger.app import Settings, create_app
-from closedloop.services.kit import service
+from closedloop.services.kit import server, service
 
 settings = service.from_environment(Settings)
 service.configure_logs(settings.log_level)
-service.run(create_app(settings, REGISTRY), settings)
+server.run(create_app(settings, REGISTRY), settings)

@@ -8,9 +8,9 @@ that it is to be sent again (Alertmanager does), 400 that it cannot be read
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import structlog
-from aiohttp import web
 from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry, Counter
 
@@ -19,7 +19,7 @@ from closedloop.log.templates import UNAVAILABLE, IndexTemplates
 from closedloop.services.alert_logger.notification import InvalidNotification, alerts_of
 from closedloop.services.alert_logger.store import TEMPLATES, Refused, Store, Unavailable
 from closedloop.services.kit import service
-from closedloop.services.kit.json_errors import json_error, json_errors
+from closedloop.services.kit.asgi import FAULT, Answer, Application, Headers, Reply
 
 _log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ class Settings(service.Settings):
     max_notification_bytes: int = 1 << 20
 
 
-def create_app(settings: Settings, registry: CollectorRegistry) -> web.Application:
+def create_app(settings: Settings, registry: CollectorRegistry) -> Application:
     """The service; it needs not find Elasticsearch when it starts."""
     client = AsyncElasticsearch(
         settings.elasticsearch_url,
@@ -41,28 +41,32 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
         max_retries=0,  # Alertmanager sends again
     )
     templates = IndexTemplates(client, TEMPLATES)
-    receiver = _Receiver(Store(Documents(client, templates)), registry)
+    receiver = _Receiver(
+        Store(Documents(client, templates)), registry, settings.max_notification_bytes
+    )
 
-    async def lifetime(_: web.Application) -> AsyncIterator[None]:
+    @asynccontextmanager
+    async def lifetime() -> AsyncIterator[None]:
         watching = asyncio.create_task(templates.watch())
         yield
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await client.close()
 
-    app = web.Application(
-        middlewares=[json_errors], client_max_size=settings.max_notification_bytes
+    return Application(
+        {"/alerts": receiver.alerts},
+        most_bytes=settings.max_notification_bytes,
+        registry=registry,
+        why_not_ready=templates.why_not_ready,
+        lifetime=lifetime,
     )
-    app.cleanup_ctx.append(lifetime)
-    app.router.add_post("/alerts", receiver.alerts)
-    service.add_health(app, templates.why_not_ready)
-    service.add_metrics(app, registry)
-    return app
 
 
 class _Receiver:
-    def __init__(self, store: Store, registry: CollectorRegistry) -> None:
+    def __init__(self, store: Store, registry: CollectorRegistry, most_bytes: int) -> None:
         self._store = store
+        self._most_bytes = most_bytes
+        self._writing: set[asyncio.Task[Answer]] = set()
         self._received = Counter(
             "closedloop_alerts_received", "Alerts received.", ["status"], registry=registry
         )
@@ -80,19 +84,28 @@ class _Receiver:
         for reason in ("invalid", "too_large", "unavailable"):
             self._failed.labels(reason)
 
-    async def alerts(self, request: web.Request) -> web.Response:
+    def alerts(self, reply: Reply, _: Headers, body: bytes, size: int, broken: str) -> None:
         """`POST /alerts`."""
-        try:
-            alerts, problem = alerts_of(json.loads(await request.read()))
-        except web.HTTPRequestEntityTooLarge:
+
+        def written(writing: asyncio.Task[Answer]) -> None:
+            self._writing.discard(writing)
+            if error := None if writing.cancelled() else writing.exception():
+                _log.error("a notification could not be taken", exc_info=error)
+            reply(*((500, FAULT) if writing.cancelled() or error else writing.result()))
+
+        self._writing.add(writing := asyncio.create_task(self._write(body, size, broken)))
+        writing.add_done_callback(written)
+
+    async def _write(self, body: bytes, size: int, broken: str) -> Answer:
+        if broken:
+            return self._refuse("invalid", 400, broken)
+        if size > self._most_bytes:
             return self._refuse(
-                "too_large", 413, f"the body has more than {request.client_max_size} bytes:"
+                "too_large", 413, f"the body has more than {self._most_bytes} bytes:"
                 " set max_alerts in Alertmanager's webhook_config, or MAX_NOTIFICATION_BYTES here"
             )  # fmt: skip
-        except web.RequestPayloadError:
-            return self._refuse(
-                "invalid", 400, "the body is not encoded as its headers say: encode it again"
-            )
+        try:
+            alerts, problem = alerts_of(json.loads(body))
         except InvalidNotification as error:
             return self._refuse("invalid", 400, str(error))
         except (ValueError, RecursionError) as error:
@@ -114,9 +127,9 @@ class _Receiver:
             )
         if problem:
             return self._refuse("invalid", 400, problem)
-        return web.Response()
+        return 200, ""
 
-    def _refuse(self, reason: str, status: int, sentence: str) -> web.Response:
+    def _refuse(self, reason: str, status: int, sentence: str) -> Answer:
         self._failed.labels(reason).inc()
         _log.warning("notification not taken", reason=reason, error=sentence)
-        return json_error(status, sentence)
+        return status, sentence

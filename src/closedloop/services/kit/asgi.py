@@ -1,26 +1,17 @@
-"""A service for many small events: ASGI, served by uvicorn with httptools and uvloop.
-
-uvicorn takes a third of the time of aiohttp's server for an event (`bench/servers.py`).
-"""
+"""A service for many small requests, as an ASGI application: `server` serves it."""
 
 import asyncio
 import json
-import signal
-import socket
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
-from functools import cache
-from http import HTTPStatus
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import structlog
-import uvicorn
 from prometheus_client import CollectorRegistry
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from closedloop.services.kit import service
-from closedloop.services.kit.exposition import CONTENT_TYPE, exposition
+from closedloop.services.kit.exposition import exposition
 
 _log = structlog.get_logger(__name__)
 
@@ -30,33 +21,42 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = Mapping[str, str]
 Answer = tuple[int, str]
 """A status, and for an error the sentence that says it."""
+Reply = Callable[[int, str], None]
+"""Gives the answer to a request, at once or later; only the first one counts."""
+Take = Callable[[Reply, Headers, bytes, int, str], None]
+"""Takes a request: its headers, its body, how many bytes that has as far as is known, of which no
+more than `most_bytes` are given, and the fault of its encoding, if any."""
 
 _BROKEN = "the body is not encoded as its headers say: encode it again"
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": 32 + zlib.MAX_WBITS}
 _ENCODING = "content-encoding"
 _NOTHING = b"content-length", b"0"
-_METHODS = {"/": "POST", "/live": "GET, HEAD", "/ready": "GET, HEAD", "/metrics": "GET, HEAD"}
+FAULT = "this is a fault of the service: see its log"
 
 
 class Application:
-    """Takes events at `POST /`, and tells `/live`, `/ready` and `/metrics`.
+    """Takes requests at `POST` of the paths in `takes`, and tells `/live`, `/ready` and `/metrics`.
 
-    `event` is given the headers that `names` says, the body, how many bytes it has as far as that
-    is known, of which no more than `most_bytes` are given, and the fault of its encoding, if any.
+    `names` are the headers that they are given, in lower case: all of them unless it says which.
     """
 
     def __init__(
         self,
-        event: Callable[[Headers, bytes, int, str], Answer],
-        names: Iterable[str],
+        takes: Mapping[str, Take],
+        names: Iterable[str] = (),
         *,
         most_bytes: int,
         registry: CollectorRegistry,
         why_not_ready: Callable[[], str | None],
         lifetime: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
-        self._event = event
-        self._names = {name.encode(): name for name in (*names, _ENCODING)}
+        self.takes = {path.encode(): take for path, take in takes.items()}
+        self._methods = {
+            **dict.fromkeys(("/live", "/ready", "/metrics"), "GET, HEAD"),
+            **dict.fromkeys(takes, "POST"),
+        }
+        wanted = [*names]
+        self._names = {name.encode(): name for name in wanted and [*wanted, _ENCODING]}
         self.most_bytes = most_bytes
         self._registry = registry
         self._why_not_ready = why_not_ready
@@ -65,15 +65,22 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif scope["path"] == "/" and scope["method"] == "POST":
-            await self._take(scope, receive, send)
+        elif scope["method"] == "POST" and (take := self.takes.get(scope["path"].encode())):
+            await self._take(take, scope["headers"], receive, send)
         else:
             await self._tell(scope["path"], scope["method"], send)
 
-    def take(self, raw: Sequence[tuple[bytes, bytes]], body: bytes, size: int) -> Answer:
-        """Take an event of which `body` is no more than a little past `most_bytes`."""
+    def take(
+        self,
+        take: Take,
+        reply: Reply,
+        raw: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        size: int,
+    ) -> None:
+        """Take a request of which `body` is no more than a little past `most_bytes`."""
         # Of a header that comes twice the first counts, as it does in aiohttp.
-        wanted = self._names
+        wanted = self._names or {key: key.decode() for key, _ in raw}
         headers = {
             wanted[key]: value.decode("utf-8", "surrogateescape")
             for key, value in reversed(raw)
@@ -88,13 +95,26 @@ class Application:
             body, broken = _decoded(body, encoding, self.most_bytes)
             size = len(body)
             body = body[: self.most_bytes]
-        return self._event(headers, body, size, broken)
+        try:
+            take(reply, headers, body, size, broken)
+        except Exception:  # noqa: BLE001 - the sender is told, and the next event may be taken
+            _log.exception("an event could not be taken")
+            reply(500, FAULT)
 
-    async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _take(
+        self, take: Take, raw: Sequence[tuple[bytes, bytes]], receive: Receive, send: Send
+    ) -> None:
         body = await _body(receive, self.most_bytes)
         if body is None:
             return  # the sender hung up
-        status, error = self.take(scope["headers"], body, len(body))
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def reply(status: int, error: str) -> None:
+            if not answered.done():
+                answered.set_result((status, error))
+
+        self.take(take, reply, raw, body, len(body))
+        status, error = await answered
         if error:
             await _say(send, status, json.dumps({"error": error}), b"application/json")
         else:
@@ -102,7 +122,7 @@ class Application:
             await send({"type": "http.response.body", "body": b""})
 
     async def _tell(self, path: str, method: str, send: Send) -> None:
-        allowed = _METHODS.get(path)
+        allowed = self._methods.get(path)
         if allowed is None:
             sentence = json.dumps({"error": f"there is nothing at {path}"})
             await _say(send, 404, sentence, b"application/json")
@@ -110,7 +130,7 @@ class Application:
             sentence = json.dumps({"error": f"{path} does not take {method}: use {allowed}"})
             await _say(send, 405, sentence, b"application/json", [(b"allow", allowed.encode())])
         elif path == "/metrics":
-            await _say(send, 200, exposition(self._registry), CONTENT_TYPE.encode())
+            await _say(send, 200, exposition(self._registry), CONTENT_TYPE_LATEST.encode())
         else:
             reason = self._why_not_ready() if path == "/ready" else None
             await _say(send, 503 if reason else 200, reason or "", b"text/plain; charset=utf-8")
@@ -123,117 +143,13 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-class EventProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which gives a whole event to its application without a task for it.
+def at_once(event: Callable[[Headers, bytes, int, str], Answer]) -> Take:
+    """Take requests whose answer is known at once."""
 
-    That is half of the time that HTTP takes. Everything but a plain `POST /` goes uvicorn's way.
-    """
+    def take(reply: Reply, headers: Headers, body: bytes, size: int, broken: str) -> None:
+        reply(*event(headers, body, size, broken))
 
-    _parts: list[bytes] | None = None
-    _size = 0
-
-    def on_headers_complete(self) -> None:
-        free = self.cycle is None or self.cycle.response_complete
-        parser = self.parser
-        if (
-            free
-            and self.url == b"/"
-            and parser.get_method() == b"POST"
-            and parser.get_http_version() == "1.1"
-            and not self.expect_100_continue
-            and not parser.should_upgrade()
-        ):
-            self._parts, self._size = [], 0
-        else:
-            super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        if self._parts is None:
-            super().on_body(body)
-            return
-        if self._size <= self.config.app.most_bytes:  # type: ignore[union-attr]
-            self._parts.append(body)
-        self._size += len(body)
-
-    def on_message_complete(self) -> None:
-        parts, self._parts = self._parts, None
-        if parts is None:
-            super().on_message_complete()
-            return
-        app = cast(Application, self.config.app)
-        try:
-            status, error = app.take(self.headers, b"".join(parts), self._size)
-        except Exception:  # noqa: BLE001 - the sender is told, and the next event may be taken
-            _log.exception("an event could not be taken")
-            status, error = 500, "this is a fault of the service: see its log"
-        self.transport.write(_response(status, error))
-        self.server_state.total_requests += 1
-        if not self.parser.should_keep_alive():
-            self.transport.close()
-        elif not self.transport.is_closing():
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server, whose process ends with status 0 when it is asked to."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals are `run`'s to take: uvicorn would raise them again at its end."""
-        yield
-
-
-def configured(app: Application, *, grace: float = 10.0, backlog: int = 2048) -> uvicorn.Config:
-    """uvicorn's settings for an application; `grace` is how many seconds open requests have."""
-    return uvicorn.Config(
-        app,
-        http=EventProtocol,
-        interface="asgi3",
-        proxy_headers=False,
-        loop="none",
-        lifespan="on",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=round(grace),
-        backlog=backlog,
-    )
-
-
-def run(app: Application, settings: service.Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish open requests."""
-    server = Server(configured(app))
-    sockets = [
-        socket.create_server((host, settings.port), backlog=2048)
-        for host in service.addresses(settings.host)
-    ]
-
-    async def serve() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
-        await server.serve(sockets)
-
-    with asyncio.Runner(loop_factory=service.event_loop) as runner:
-        runner.run(serve())
-
-
-def _response(status: int, error: str) -> bytes:
-    if not error:
-        return _empty(status)
-    body = json.dumps({"error": error}).encode()
-    head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-    return head % (status, HTTPStatus(status).phrase.encode(), len(body)) + body
-
-
-@cache
-def _empty(status: int) -> bytes:
-    phrase = HTTPStatus(status).phrase.encode()
-    return b"HTTP/1.1 %d %s\r\ncontent-length: 0\r\n\r\n" % (status, phrase)
+    return take
 
 
 async def _body(receive: Receive, most_bytes: int) -> bytes | None:

@@ -7,10 +7,7 @@ it makes every label of every series anew. The same text, but for series `_creat
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.utils import floatToGoString
-
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 def exposition(registry: CollectorRegistry) -> str:
@@ -23,7 +20,8 @@ def exposition(registry: CollectorRegistry) -> str:
         for sample in metric.samples:
             if not sample.name.endswith("_created"):
                 labels = _labels(tuple(sample.labels.items()))
-                lines.append(f"{sample.name}{labels} {floatToGoString(sample.value)}\n")
+                value = floatToGoString(sample.value)  # type: ignore[no-untyped-call]
+                lines.append(f"{sample.name}{labels} {value}\n")
     return "".join(lines)
 
 

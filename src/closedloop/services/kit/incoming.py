@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import orjson
-from aiohttp import web
 
 from closedloop.loop.events import REQUIRED, SECTIONS, UNNAMED, InvalidEvent
 from closedloop.loop.observation import Observation, read_event
@@ -46,12 +45,6 @@ class Incoming(NamedTuple):
         return namespace, deployment, predictor
 
 
-async def receive(request: web.Request, most_bytes: int) -> Incoming:
-    """Read one CloudEvent in binary mode from a request. Raises `NotAnEvent`."""
-    check(request.headers)
-    return read(request.headers, *await read_body(request, most_bytes))
-
-
 def check(headers: Mapping[str, str]) -> None:
     """Raises `NotAnEvent` for headers that are not a CloudEvent's."""
     for name in REQUIRED:
@@ -60,10 +53,7 @@ def check(headers: Mapping[str, str]) -> None:
 
 
 def read(headers: Mapping[str, str], body: bytes, size: int, broken: str) -> Incoming:
-    """Read one CloudEvent whose body `read_body` has read.
-
-    `closedloop.loop.observation` decides whether it counts.
-    """
+    """Read one CloudEvent; `closedloop.loop.observation` decides whether it counts."""
     try:
         if broken:
             raise InvalidEvent("bad_encoding", broken)
@@ -76,24 +66,6 @@ def read(headers: Mapping[str, str], body: bytes, size: int, broken: str) -> Inc
         return Incoming(headers, body, size, read_event(headers, body, orjson.loads))
     except InvalidEvent as error:
         return Incoming(headers, body, size, error=error)
-
-
-async def read_body(request: web.Request, most_bytes: int) -> tuple[bytes, int, str]:
-    """Read at most `most_bytes` of the body; also how many it has, as far as that is known, and
-    the fault of its encoding, if any: then the body ends before it.
-    """
-    content = request.content
-    body = bytearray()
-    broken = ""
-    try:
-        while len(body) <= most_bytes and (chunk := await content.readany()):
-            body += chunk
-    except web.RequestPayloadError:
-        broken = "the body is not encoded as its headers say: encode it again"
-    size = len(body)
-    if size > most_bytes:
-        size = max(size, request.content_length or 0)
-    return bytes(body[:most_bytes]), size, broken
 
 
 def _readable(name: str) -> str:

@@ -12,6 +12,7 @@ import structlog
 import uvloop
 from aiohttp import web
 from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings
 
@@ -111,7 +112,7 @@ def add_metrics(app: web.Application, registry: CollectorRegistry) -> None:
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(
-            body=exposition(registry).encode(), headers={"Content-Type": CONTENT_TYPE}
+            body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
     app.router.add_get("/metrics", metrics)

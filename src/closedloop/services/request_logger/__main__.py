@@ -2,10 +2,10 @@
 
 from prometheus_client import REGISTRY
 
-from closedloop.services.kit import service
+from closedloop.services.kit import server, service
 from closedloop.services.request_logger.app import create_app
 from closedloop.services.request_logger.settings import Settings
 
 settings = service.from_environment(Settings)
 service.configure_logs(settings.log_level)
-service.run(create_app(settings, REGISTRY), settings, grace=settings.deadline_seconds)
+server.run(create_app(settings, REGISTRY), settings, grace=settings.deadline_seconds)

@@ -2,17 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
-from aiohttp import web
 from elasticsearch import AsyncElasticsearch
 from prometheus_client import CollectorRegistry
 
 from closedloop.log.mapping import LOG, in_shards, rollover_policy
 from closedloop.log.templates import IndexTemplates
-from closedloop.services.kit import service
+from closedloop.services.kit.asgi import Application
 from closedloop.services.kit.declarations import DeclaredOutputs
-from closedloop.services.kit.json_errors import json_errors
 from closedloop.services.request_logger.backlog import Backlog
 from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.receiver import Receiver
@@ -25,7 +23,7 @@ from closedloop.services.request_logger.writer import Writer
 _DRAIN_SECONDS = 5.0
 
 
-def create_app(settings: Settings, registry: CollectorRegistry) -> web.Application:
+def create_app(settings: Settings, registry: CollectorRegistry) -> Application:
     """The service; it connects to Elasticsearch when it starts and needs not find it there."""
     client = AsyncElasticsearch(
         settings.elasticsearch_url,
@@ -45,7 +43,8 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
     writer = Writer(store, metrics, settings, declared.of, rejoin.hint)
     receiver = Receiver(backlog, metrics, settings)
 
-    async def lifetime(_: web.Application) -> AsyncIterator[None]:
+    @asynccontextmanager
+    async def lifetime() -> AsyncIterator[None]:
         others = [
             asyncio.create_task(work)
             for work in (
@@ -66,10 +65,10 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> web.Applicati
         await asyncio.gather(*others, return_exceptions=True)
         await client.close()
 
-    app = web.Application(middlewares=[json_errors])
-    app.cleanup_ctx.append(lifetime)
-    app.router.add_post("/", receiver.event)
-    app.router.add_post("/dead-letters", receiver.undelivered)
-    service.add_health(app, templates.why_not_ready)
-    service.add_metrics(app, registry)
-    return app
+    return Application(
+        {"/": receiver.event, "/dead-letters": receiver.undelivered},
+        most_bytes=settings.max_event_bytes,
+        registry=registry,
+        why_not_ready=templates.why_not_ready,
+        lifetime=lifetime,
+    )

@@ -1,9 +1,9 @@
 """The events received and not yet answered: bounded, gathered into batches, given up in time."""
 
 import asyncio
+import time
 from collections import deque
 from contextlib import suppress
-from functools import partial
 
 from closedloop.services.request_logger.entry import Answer, Entry
 
@@ -17,28 +17,25 @@ class Backlog:
 
     def __init__(self, events: int, size: int) -> None:
         self._limits = events, size
-        # In order of their deadlines, and without the entries: an answered one is not kept.
-        self._unanswered: deque[tuple[float, asyncio.Future[Answer]]] = deque()
+        self._unanswered: dict[Entry, None] = {}  # in order of their deadlines
         self._waiting: deque[Entry] = deque()
-        self._count = 0
         self._size = 0
         self._changed = asyncio.Event()
         self._closed = False
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._unanswered)
 
     def offer(self, entry: Entry) -> bool:
         """Take an entry, unless that would go past a bound; a lone entry always fits."""
         if self._closed:
             return False
         events, size = self._limits
-        if self._count and (self._count >= events or self._size + entry.size > size):
+        count = len(self._unanswered)
+        if count and (count >= events or self._size + entry.size > size):
             return False
-        self._count += 1
         self._size += entry.size
-        entry.answer.add_done_callback(partial(self._forget, entry.size))
-        self._unanswered.append((entry.deadline, entry.answer))
+        self._unanswered[entry] = None
         self._waiting.append(entry)
         self._changed.set()
         return True
@@ -68,18 +65,20 @@ class Backlog:
             batch = [entry for entry in taken if not entry.settled]
         return batch
 
+    def forget(self, entry: Entry) -> None:
+        """Make place for another: this one is answered."""
+        del self._unanswered[entry]
+        self._size -= entry.size
+
     async def give_up_in_time(self, every: float = 0.1) -> None:
         """Answer entries past their deadline, for ever."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(every)
-            while self._unanswered:
-                deadline, answer = self._unanswered[0]
-                if not answer.done():
-                    if deadline > loop.time():
-                        break
-                    answer.set_result(Answer.UNAVAILABLE)
-                self._unanswered.popleft()
+            now = time.monotonic()
+            for entry in list(self._unanswered):
+                if entry.deadline > now:
+                    break
+                entry.settle(Answer.UNAVAILABLE)
 
     def close(self) -> None:
         """Take no more; `gather` ends when every entry was gathered."""
@@ -89,7 +88,3 @@ class Backlog:
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
-
-    def _forget(self, size: int, _: asyncio.Future[Answer]) -> None:
-        self._count -= 1
-        self._size -= size

@@ -1,10 +1,9 @@
 """One received event on its way to Elasticsearch, until it is answered."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
-from closedloop.loop.keys import Predictor
+from closedloop.loop.keys import Predictor, index_name
 from closedloop.loop.observation import Observation
 from closedloop.loop.sections import Section
 from closedloop.services.request_logger.dead_letters import DeadLetter
@@ -22,23 +21,26 @@ class Entry:
     """An event and its sections that are still to be written, or its dead letter.
 
     `observation` is the event, unless it is refused; `index` is where its documents are, and
-    `names` their owner: namespace, deployment, predictor. `sections` are empty until it is known
-    which documents these are. `received` and `deadline` are readings of the event loop's clock.
-    `answer` is set once: when everything is written, or when that is given up.
+    `owner` the predictor that they are of. `sections` are empty until it is known which documents
+    these are. `received` and `deadline` are readings of `time.monotonic`, `size` the estimated
+    bytes of memory. `answered` is called once: when everything is written, or when that is given
+    up.
     """
 
     __slots__ = (
+        "_answered",
         "_left",
-        "answer",
         "body",
         "dead_letter",
         "deadline",
         "headers",
         "index",
-        "names",
         "observation",
+        "owner",
         "received",
         "sections",
+        "settled",
+        "size",
     )  # fmt: skip
 
     def __init__(
@@ -46,36 +48,28 @@ class Entry:
         headers: Mapping[str, str],
         body: bytes,
         *,
-        names: tuple[str, str, str],
+        owner: Predictor,
         received: float,
         deadline: float,
-        answer: "asyncio.Future[Answer]",
-        index: str = "",
+        answered: "Callable[[Entry, Answer], None]",
         observation: Observation | None = None,
         sections: list[Section] | None = None,
         dead_letter: DeadLetter | None = None,
     ) -> None:
         self.headers = headers
-        self.names = names
+        self.owner = owner
         self.body = body
-        self.index = index
+        self.index = index_name(*owner)
         self.observation = observation
         self.sections = sections or []
         self.dead_letter = dead_letter
         self.received = received
         self.deadline = deadline
-        self.answer = answer
+        self.settled = False
+        # The body, as bytes and parsed, and sections.
+        self.size = 8 * len(body) + 1500 * (1 if observation is None else observation.entries)
+        self._answered = answered
         self._left = len(self.sections) + (dead_letter is not None)
-
-    @property
-    def size(self) -> int:
-        """The estimated bytes of memory: the body, as bytes and parsed, and sections."""
-        rows = 1 if self.observation is None else self.observation.entries
-        return 8 * len(self.body) + 1500 * rows
-
-    @property
-    def owner(self) -> Predictor:
-        return Predictor(*self.names)
 
     @property
     def request_id(self) -> str:
@@ -88,10 +82,6 @@ class Entry:
         self.sections = sections
         self._left += len(sections)
 
-    @property
-    def settled(self) -> bool:
-        return self.answer.done()
-
     def wrote_one(self) -> bool:
         """Note that a section of it, or its dead letter, is written; whether it was the last."""
         self._left -= 1
@@ -102,5 +92,6 @@ class Entry:
         self.settle(Answer.KEPT)
 
     def settle(self, answer: Answer) -> None:
-        if not self.answer.done():
-            self.answer.set_result(answer)
+        if not self.settled:
+            self.settled = True
+            self._answered(self, answer)

@@ -11,22 +11,25 @@ from a broker, and its sender learns it at once.
 and shape, and keeps them whole.
 """
 
-import asyncio
+import time
+from collections.abc import Mapping
 
-from aiohttp import web
-
-from closedloop.loop.keys import index_name
-from closedloop.services.kit.incoming import Incoming, NotAnEvent, read_body, receive
-from closedloop.services.kit.json_errors import json_error
+from closedloop.loop.keys import Predictor
+from closedloop.services.kit.asgi import Headers, Reply
+from closedloop.services.kit.incoming import Incoming, NotAnEvent, check, read
 from closedloop.services.request_logger.backlog import Backlog
 from closedloop.services.request_logger.dead_letters import DeadLetter, dead_letter, undelivered
 from closedloop.services.request_logger.entry import Answer, Entry
 from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.settings import Settings
 
-_SENTENCES = {
-    Answer.UNAVAILABLE: "Elasticsearch did not take the event in time: send it again",
-    Answer.REFUSED: "Elasticsearch refuses the event even as a dead letter: see this service's log",
+_ANSWERS: Mapping[Answer, tuple[int, str]] = {
+    Answer.KEPT: (202, ""),
+    Answer.UNAVAILABLE: (503, "Elasticsearch did not take the event in time: send it again"),
+    Answer.REFUSED: (
+        500,
+        "Elasticsearch refuses the event even as a dead letter: see this service's log",
+    ),
 }
 
 
@@ -38,65 +41,66 @@ class Receiver:
         self._metrics = metrics
         self._settings = settings
 
-    async def event(self, request: web.Request) -> web.Response:
+    def event(self, reply: Reply, headers: Headers, body: bytes, size: int, broken: str) -> None:
         """`POST /`."""
-        received = asyncio.get_running_loop().time()
-        try:
-            incoming = await receive(request, self._settings.max_event_bytes)
-        except NotAnEvent as error:
-            self._metrics.received("unknown")
-            self._metrics.failed("not_an_event")
-            return json_error(400, str(error))
+        incoming = read(headers, body, size, broken)
+        refused, letter = incoming.error, None
+        if refused is not None:
+            try:
+                check(headers)
+            except NotAnEvent as error:
+                self._metrics.received("unknown")
+                self._metrics.failed("not_an_event")
+                reply(400, str(error))
+                return
+            self._metrics.failed(refused.reason)
+            letter = dead_letter(
+                headers,
+                body,
+                refused.reason,
+                str(refused),
+                keep=self._settings.dead_letter_bytes,
+                size=size,
+            )
         self._metrics.received(incoming.kind)
-        refused = incoming.error
-        if refused is None:
-            return await self._keep(incoming, received)
-        self._metrics.failed(refused.reason)
-        letter = dead_letter(
-            incoming.headers,
-            incoming.body,
-            refused.reason,
-            str(refused),
-            keep=self._settings.dead_letter_bytes,
-            size=incoming.size,
-        )
-        return await self._keep(incoming, received, letter)
+        self._keep(reply, incoming, letter)
 
-    async def undelivered(self, request: web.Request) -> web.Response:
+    def undelivered(
+        self, reply: Reply, headers: Headers, body: bytes, size: int, broken: str
+    ) -> None:
         """`POST /dead-letters`."""
-        received = asyncio.get_running_loop().time()
         self._metrics.received("undelivered")
-        body, size, broken = await read_body(request, self._settings.max_event_bytes)
-        if not body and "ce-id" not in request.headers:
+        if not body and "ce-id" not in headers:
             self._metrics.failed("not_an_event")
-            return json_error(400, "there is neither a header ce-id nor a body: send an event")
+            reply(400, "there is neither a header ce-id nor a body: send an event")
+            return
         self._metrics.failed("undelivered")
-        error = "; ".join(filter(None, (undelivered(request.headers), broken)))
+        error = "; ".join(filter(None, (undelivered(headers), broken)))
         # Nothing says that it is a bad event, so none of it is cut away.
-        letter = dead_letter(request.headers, body, "undelivered", error, keep=len(body), size=size)
-        return await self._keep(Incoming(request.headers, body, size), received, letter)
+        letter = dead_letter(headers, body, "undelivered", error, keep=len(body), size=size)
+        self._keep(reply, Incoming(headers, body, size), letter)
 
-    async def _keep(
-        self, incoming: Incoming, received: float, letter: DeadLetter | None = None
-    ) -> web.Response:
-        loop = asyncio.get_running_loop()
+    def _keep(self, reply: Reply, incoming: Incoming, letter: DeadLetter | None) -> None:
+        received = time.monotonic()
+
+        def answered(entry: Entry, answer: Answer) -> None:
+            self._backlog.forget(entry)
+            if answer is Answer.KEPT:
+                self._metrics.acknowledged(time.monotonic() - received)
+            else:
+                self._metrics.failed(answer)
+            reply(*_ANSWERS[answer])
+
         entry = Entry(
             incoming.headers,
             incoming.body,
-            names=incoming.names,
+            owner=Predictor(*incoming.names),
             received=received,
             deadline=received + self._settings.deadline_seconds,
-            answer=loop.create_future(),
-            index=index_name(*incoming.names),
+            answered=answered,
             observation=incoming.observation,
             dead_letter=letter,
         )
         if not self._backlog.offer(entry):
             self._metrics.failed("queue_full")
-            return json_error(503, "too many events wait for Elasticsearch: send it again later")
-        answer = await entry.answer
-        if answer is Answer.KEPT:
-            self._metrics.acknowledged(loop.time() - received)
-            return web.Response(status=202)
-        self._metrics.failed(answer)
-        return json_error(503 if answer is Answer.UNAVAILABLE else 500, _SENTENCES[answer])
+            reply(503, "too many events wait for Elasticsearch: send it again later")

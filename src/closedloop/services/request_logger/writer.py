@@ -72,7 +72,7 @@ class Writer:
         """
         for entry in entries:
             if entry.observation is not None:
-                self._metrics.logged(entry.names)
+                self._metrics.logged(entry.owner)
         batch = Batch(entries, self._reject, self._kept.append, self._output_of)
         rounds = failures = 0
         while batch:
@@ -154,7 +154,7 @@ class Writer:
         self._metrics.written(tally.written)
         self._metrics.conflicts.inc(tally.conflicts)
         for entry, reason in tally.letters:
-            self._metrics.dead_letter(entry.names, reason)
+            self._metrics.dead_letter(entry.owner, reason)
         for owner in tally.reused:
             self._metrics.reused(owner)
         for error in tally.letters_refused:
@@ -166,4 +166,4 @@ def answers_of_several_rows(entries: Iterable[Entry]) -> Iterator[tuple[Predicto
     for entry in entries:
         said = entry.observation
         if said is not None and said.rows is not None and said.entries > 1:
-            yield Predictor(*entry.names), said.event.request_id
+            yield entry.owner, said.event.request_id

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from closedloop.platforms.embedded.parts import nats as nats_part
+from closedloop.platforms.embedded.parts import programs
 from tests.platforms.embedded.broker.parts import (
     BrokerProcess,
     Nats,
@@ -202,7 +202,7 @@ def test_large_events_pass_and_larger_ones_are_refused_and_counted(
 def limits() -> str:
     """The lines by which the platform's NATS bounds what it takes."""
     with tempfile.TemporaryDirectory() as folder:
-        nats_part.part("127.0.0.1", Path(folder))
+        programs.nats("127.0.0.1", Path(folder))
         lines = (Path(folder) / "nats.conf").read_text().splitlines()
     return "\n".join(line for line in lines if line.startswith("max_"))
 

@@ -13,7 +13,8 @@ from closedloop.platforms.embedded.monitoring import sync as prometheus_sync
 from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
 from closedloop.platforms.embedded.parts import broker_sync
 from closedloop.platforms.embedded.parts.broker_sync import BrokerSync
-from closedloop.platforms.embedded.run.changes import Changes
+from closedloop.platforms.embedded.run import running as run_module
+from closedloop.platforms.embedded.run.running import Changes
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ async def test_it_is_tried_again(
     )
     sync = kind(place, Desired, running, Changes(), http)
     monkeypatch.setattr(module, name, full)
-    monkeypatch.setattr(module, "_AGAIN", 0.0)
+    monkeypatch.setattr(run_module, "_AGAIN", 0.0)
     following = asyncio.create_task(sync.run())
     async with asyncio.timeout(30):
         while tried < 3 and not following.done():

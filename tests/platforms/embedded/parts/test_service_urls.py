@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from closedloop.platforms.embedded.monitoring.programs import PROMETHEUS
-from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
+from closedloop.platforms.embedded.parts.programs import ELASTICSEARCH
 from closedloop.platforms.embedded.parts.service_urls import Urls, without_password
 from closedloop.platforms.embedded.run.network import Network
 from closedloop.platforms.protocol import PlatformError

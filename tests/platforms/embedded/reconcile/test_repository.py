@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from closedloop.manifests import Manifest, ManifestError, in_apply_order, load_values
+from closedloop.platforms.embedded.kinds.base import Strict
 from closedloop.platforms.embedded.kinds.table import KINDS
 from closedloop.platforms.embedded.reconcile import desired, read, runtime_from
 from closedloop.validation import field_path
@@ -112,26 +113,23 @@ def test_the_property_looks_deep_enough() -> None:
 def cluster_only_fields() -> set[str]:
     """`Model.field` for every field whose value is accepted without effect."""
     found = set()
-    queue: list[tuple[str, Any]] = [(one.kind, one.model) for one in KINDS if one.model]
-    seen: set[tuple[str, type[BaseModel]]] = set()
+    queue: list[tuple[str, type[Strict]]] = [(one.kind, one.model) for one in KINDS if one.model]
+    seen: set[tuple[str, type[Strict]]] = set()
     while queue:
         label, model = one = queue.pop()
         if one in seen:
             continue
         seen.add(one)
-        for name, info in model.model_fields.items():
-            if "cluster only" in info.metadata:
-                found.add(f"{label}.{info.alias or name}")
+        found |= {f"{label}.{name}" for name in model.cluster_only}
+        for info in model.model_fields.values():
             queue += [(inner.__name__, inner) for inner in models_in(info.annotation)]
     return found
 
 
-def models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[Strict]]:
     if get_origin(annotation) is None:
         return (
-            [annotation]
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel)
-            else []
+            [annotation] if isinstance(annotation, type) and issubclass(annotation, Strict) else []
         )
     return [model for one in get_args(annotation) for model in models_in(one)]
 

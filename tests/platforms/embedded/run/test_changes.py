@@ -1,6 +1,6 @@
 import asyncio
 
-from closedloop.platforms.embedded.run.changes import Changes
+from closedloop.platforms.embedded.run.running import Changes
 
 
 async def test_waiting_ends_with_the_next_change_only() -> None:

@@ -10,13 +10,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from closedloop.platforms.embedded.desired import Route
-from closedloop.platforms.embedded.envoy.clusters import EXECUTOR_IDLE, OTHER_IDLE, Address, cluster
-from closedloop.platforms.embedded.envoy.listeners import (
+from closedloop.platforms.embedded.envoy.resources import (
+    EXECUTOR_IDLE,
+    OTHER_IDLE,
+    Address,
+    cluster,
     elasticsearch_listener,
     gateway_listener,
+    route_configuration,
     tcp_listener,
 )
-from closedloop.platforms.embedded.envoy.routes import route_configuration
 
 CLUSTERS, LISTENERS, ROUTES = "cds.json", "lds.json", "rds.json"
 
@@ -74,7 +77,7 @@ def render(
     host, `<service>.<namespace>:<port>`, can be reached, and `endpoints` which
     addresses answer for it: none means that calls fail until there is one.
     Hosts in `elasticsearch` get their content type rewritten on the way
-    (see `listeners.elasticsearch_listener`).
+    (see `resources.elasticsearch_listener`).
     """
     routes = list(routes)
     hosts = {host for route in routes for host in route.hosts} | set(listen)

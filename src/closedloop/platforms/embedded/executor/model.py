@@ -4,8 +4,6 @@ import asyncio
 from dataclasses import dataclass
 from io import BytesIO
 from time import perf_counter
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -13,21 +11,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from prometheus_client import Histogram
 
 # Headers that belong to one connection and are made anew for the next.
-_PER_CONNECTION = frozenset(
-    {
-        "connection",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+_PER_CONNECTION = {
+    *("connection", "content-length", "content-type", "expect", "host", "keep-alive"),
+    *("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+}
 _OURS_TO_SET = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -45,52 +32,40 @@ class Reply:
     content_encoding: str
 
 
-class ModelClient:
-    """The model at `url`; use it as an async context manager.
+def session(timeout: float | None) -> aiohttp.ClientSession:
+    """Connections to a model; `timeout` is in seconds for a whole call, None for no limit.
 
-    `timeout` is in seconds for a whole call, None for no limit. Every call is
-    a connection of its own: the model server closes each after its answer, and
-    a call must never meet one that is just being closed.
+    Every call is a connection of its own: the model server closes each after its
+    answer, and a call must never meet one that is just being closed.
     """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True, limit=0),
+        timeout=aiohttp.ClientTimeout(total=timeout),
+        auto_decompress=False,
+        skip_auto_headers=_OURS_TO_SET,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+class ModelClient:
+    """The model at `url`, called through a `session`."""
 
     def __init__(
-        self, url: str, latency: Histogram, labels: tuple[str, ...], timeout: float | None
+        self, url: str, http: aiohttp.ClientSession, latency: Histogram, labels: tuple[str, ...]
     ) -> None:
         self.url = url.rstrip("/")
+        self._http = http
         self._latency = latency
         self._labels = labels
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True, limit=0),
-            timeout=self._timeout,
-            auto_decompress=False,
-            skip_auto_headers=_OURS_TO_SET,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def post(self, path: str, body: bytes, headers: CIMultiDictProxy[str]) -> Reply:
         """POST a client's body with its headers. Raises `ModelUnreachable`."""
-        if self._session is None:
-            raise RuntimeError("enter the client before calling it")
         url = f"{self.url}{path}"
         forwarded = _forwarded(headers)
         forwarded["Content-Type"] = headers.get("Content-Type", "")
         started = perf_counter()
         try:
-            async with self._session.post(
+            async with self._http.post(
                 url, data=BytesIO(body), headers=forwarded, allow_redirects=False
             ) as response:
                 # Like Go's instrumented transport: up to the headers, and only if they came.

@@ -1,22 +1,19 @@
 """The parts of every kind: strict models, metadata, and rules beyond a field's type.
 
 A field that no model names is refused. A field that a cluster needs and that
-means nothing on one machine is named all the same, with the type `ClusterOnly`:
-any value is accepted, and changes nothing.
+means nothing on one machine is named all the same, as `cluster_only`: any value
+is accepted, and changes nothing.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic.alias_generators import to_camel
 
 from closedloop.manifests import Manifest
 from closedloop.validation import Path, field_path
-
-# Accepted for the sake of a cluster, without effect on one machine.
-ClusterOnly = Annotated[object | None, "cluster only"]
 
 # Annotations under these domains change the effect of an object, so an unknown one is
 # an error; any other annotation is a note for people and tools.
@@ -38,27 +35,43 @@ class Fault:
 
 
 class Strict(BaseModel):
-    """A model of a part of a manifest: fields in camel case, none unknown, no coercion."""
+    """A model of a part of a manifest: fields in camel case, none unknown, no coercion.
+
+    A class names its fields without effect, and inherits those of its base.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+    cluster_only: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, cluster_only: str = "", **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.cluster_only = cls.cluster_only | set(cluster_only.split())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_cluster_only(cls, given: object) -> object:
+        if not isinstance(given, Mapping):
+            return given
+        return {name: value for name, value in given.items() if name not in cls.cluster_only}
 
 
-class Metadata(Strict):
+class Metadata(
+    Strict,
+    cluster_only="uid resourceVersion generation creationTimestamp managedFields",
+):
     """Metadata of an object; fields that only a server writes are accepted and not read."""
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)
     namespace: str = Field(default="default", pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
     labels: dict[str, str] = Field(default={})
     annotations: dict[str, str] = Field(default={})
-    uid: ClusterOnly = None
-    resource_version: ClusterOnly = None
-    generation: ClusterOnly = None
-    creation_timestamp: ClusterOnly = None
-    managed_fields: ClusterOnly = None
 
 
-class Manifested(Strict):
-    """An object: subclasses have its fields beside the metadata."""
+class Manifested(Strict, cluster_only="status"):
+    """An object: subclasses have its fields beside the metadata.
+
+    Its status is not read: an object as `get` returned it can be applied again.
+    """
 
     # Annotations that this kind understands; a value of None is any value.
     annotations: ClassVar[Mapping[str, str | None]] = {}
@@ -66,7 +79,6 @@ class Manifested(Strict):
     api_version: str
     kind: str
     metadata: Metadata
-    status: ClusterOnly = None  # an object as `get` returned it can be applied again
     _manifest: Manifest = PrivateAttr()
 
     @property

@@ -3,12 +3,11 @@
 import base64
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, create_model
 
 from closedloop.platforms.embedded.kinds.base import (
-    ClusterOnly,
     Fault,
     Manifested,
     Port,
@@ -20,10 +19,8 @@ from closedloop.platforms.embedded.kinds.base import (
 _KEY = re.compile(r"(?!\.\.)(?!\.\Z)[-._a-zA-Z0-9]{1,253}")
 
 
-class Namespace(Manifested):
+class Namespace(Manifested, cluster_only="spec"):
     """A name, which objects and pods carry and nothing here enforces."""
-
-    spec: ClusterOnly = None
 
     def faults(self) -> Iterator[Fault]:
         yield from super().faults()
@@ -31,12 +28,11 @@ class Namespace(Manifested):
             yield Fault(("metadata", "namespace"), "is not for a Namespace: remove it")
 
 
-class ConfigMap(Manifested):
+class ConfigMap(Manifested, cluster_only="immutable"):
     """Text for the environment of containers, and files of a volume."""
 
     data: dict[str, str] = Field(default={})
     binary_data: dict[str, str] = Field(default={})  # in files only: no variable can hold it
-    immutable: ClusterOnly = None
 
     def values(self) -> dict[str, str]:
         return self.data
@@ -64,13 +60,11 @@ class ConfigMap(Manifested):
                 yield Fault(("binaryData", name), "is a key of data, too: remove one of them")
 
 
-class Secret(Manifested):
+class Secret(Manifested, cluster_only="type immutable"):
     """Text for the environment of containers; `stringData` wins over `data`, as on a server."""
 
-    type: ClusterOnly = None
     data: dict[str, str] = Field(default={})
     string_data: dict[str, str] = Field(default={})
-    immutable: ClusterOnly = None
 
     def values(self) -> dict[str, str]:
         decoded = {name: base64.b64decode(text).decode() for name, text in self.data.items()}
@@ -86,29 +80,25 @@ class Secret(Manifested):
                 yield Fault(("data", name), "is not text in base64: encode it, or use stringData")
 
 
-class PortSpec(Strict):
+class PortSpec(Strict, cluster_only="appProtocol nodePort"):
     """One port; `targetPort` is the same number when it is not given."""
 
     name: str = ""
     port: Port
     target_port: PortRef | None = None
     protocol: Literal["TCP"] = "TCP"
-    app_protocol: ClusterOnly = None
-    node_port: ClusterOnly = None
 
 
-class ServiceSpec(Strict):
+class ServiceSpec(
+    Strict,
+    cluster_only="clusterIP clusterIPs ipFamilies ipFamilyPolicy internalTrafficPolicy",
+):
     """The spec of a Service. A node port and a cluster address mean nothing on one machine."""
 
     selector: dict[str, str] = Field(min_length=1)
     ports: list[PortSpec] = Field(min_length=1)
     type: Literal["ClusterIP", "NodePort"] = "ClusterIP"
     session_affinity: Literal["None"] = "None"
-    cluster_ip: ClusterOnly = Field(default=None, alias="clusterIP")
-    cluster_ips: ClusterOnly = Field(default=None, alias="clusterIPs")
-    ip_families: ClusterOnly = None
-    ip_family_policy: ClusterOnly = None
-    internal_traffic_policy: ClusterOnly = None
 
 
 class Service(Manifested):
@@ -128,12 +118,11 @@ class Service(Manifested):
                 seen.add(value)
 
 
-def unread(*fields: str) -> type[Manifested]:
+def unread(fields: str) -> type[Manifested]:
     """A kind that guards or places pods in a cluster, whose `fields` are accepted and not read.
 
     One folder of manifests serves both platforms. One machine has no nodes to
     drain, nothing listens beyond loopback, and every process runs as the user
     who started the platform.
     """
-    model: Any = dict.fromkeys(fields, (ClusterOnly, None))
-    return create_model("ClusterOnly", __base__=Manifested, **model)
+    return create_model("ClusterOnly", __base__=Manifested, __cls_kwargs__={"cluster_only": fields})

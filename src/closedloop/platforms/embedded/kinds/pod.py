@@ -1,11 +1,18 @@
-"""The pod template of a Deployment and the containers of a SeldonDeployment."""
+"""Deployment with its pod template, whose containers a SeldonDeployment has, too."""
 
 from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
-from closedloop.platforms.embedded.kinds.base import ClusterOnly, Fault, Port, PortRef, Strict
+from closedloop.platforms.embedded.kinds.base import (
+    Fault,
+    LabelSelector,
+    Manifested,
+    Port,
+    PortRef,
+    Strict,
+)
 from closedloop.platforms.embedded.kinds.volume import (
     Volume,
     VolumeMount,
@@ -85,7 +92,7 @@ class TcpSocket(Strict):
     port: PortRef
 
 
-class Probe(Strict):
+class Probe(Strict, cluster_only="initialDelaySeconds"):
     """How to see that a container works.
 
     `initialDelaySeconds` changes nothing here: a process is probed from its
@@ -94,7 +101,6 @@ class Probe(Strict):
 
     http_get: HttpGet | None = None
     tcp_socket: TcpSocket | None = None
-    initial_delay_seconds: ClusterOnly = None
     period_seconds: int = Field(default=10, ge=1)
     timeout_seconds: int = Field(default=1, ge=1)
     failure_threshold: int = Field(default=3, ge=1)
@@ -119,7 +125,12 @@ class Lifecycle(Strict):
     pre_stop: PreStop
 
 
-class Container(Strict):
+class Container(
+    Strict,
+    cluster_only=(
+        "imagePullPolicy resources securityContext terminationMessagePath terminationMessagePolicy"
+    ),
+):
     """A container."""
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)
@@ -133,37 +144,29 @@ class Container(Strict):
     liveness_probe: Probe | None = None
     lifecycle: Lifecycle | None = None
     volume_mounts: list[VolumeMount] = Field(default=[])
-    image_pull_policy: ClusterOnly = None
-    resources: ClusterOnly = None
-    security_context: ClusterOnly = None
-    termination_message_path: ClusterOnly = None
-    termination_message_policy: ClusterOnly = None
 
 
-class PodSpec(Strict):
+class PodSpec(
+    Strict,
+    cluster_only=(
+        "automountServiceAccountToken serviceAccountName securityContext "
+        "imagePullSecrets priorityClassName affinity nodeSelector tolerations "
+        "topologySpreadConstraints"
+    ),
+):
     """Containers that run together under one address."""
 
     containers: list[Container] = Field(min_length=1)
     volumes: list[Volume] = Field(default=[])
     termination_grace_period_seconds: int | None = Field(default=None, ge=0)
     restart_policy: Literal["Always"] = "Always"
-    automount_service_account_token: ClusterOnly = None
-    service_account_name: ClusterOnly = None
-    security_context: ClusterOnly = None
-    image_pull_secrets: ClusterOnly = None
-    priority_class_name: ClusterOnly = None
-    affinity: ClusterOnly = None
-    node_selector: ClusterOnly = None
-    tolerations: ClusterOnly = None
-    topology_spread_constraints: ClusterOnly = None
 
 
-class TemplateMetadata(Strict):
+class TemplateMetadata(Strict, cluster_only="creationTimestamp"):
     """Metadata of a pod template."""
 
     labels: dict[str, str] = Field(default={})
     annotations: dict[str, str] = Field(default={})
-    creation_timestamp: ClusterOnly = None
 
 
 class PodTemplate(Strict):
@@ -218,3 +221,42 @@ def _probe_faults(probe: Probe, container: Container, at: Path) -> Iterator[Faul
     if isinstance(action.port, str) and action.port not in named:
         field = "httpGet" if probe.http_get else "tcpSocket"
         yield Fault((*at, field, "port"), f"is {action.port!r}: the container has no such port")
+
+
+class Strategy(Strict, cluster_only="rollingUpdate"):
+    """New pods are ready before old ones go; there is no other way here."""
+
+    type: Literal["RollingUpdate"] = "RollingUpdate"
+
+
+class DeploymentSpec(
+    Strict,
+    cluster_only="revisionHistoryLimit progressDeadlineSeconds minReadySeconds",
+):
+    """The spec of a Deployment."""
+
+    replicas: int = Field(default=1, ge=0)
+    selector: LabelSelector
+    template: PodTemplate
+    strategy: Strategy = Strategy()
+
+
+class Deployment(Manifested):
+    """Our own components: pods of one template, replaced without a gap."""
+
+    spec: DeploymentSpec
+
+    def faults(self) -> Iterator[Fault]:
+        yield from super().faults()
+        labels = self.spec.template.metadata.labels
+        for name, value in self.spec.selector.match_labels.items():
+            if labels.get(name) != value:
+                yield Fault(
+                    ("spec", "selector", "matchLabels", name),
+                    f"is {value!r}: spec.template.metadata.labels must have the same",
+                )
+        yield from pod_faults(self.spec.template.spec, ("spec", "template", "spec"))
+        for index, container in enumerate(self.spec.template.spec.containers):
+            if not container.image:
+                path = ("spec", "template", "spec", "containers", index, "image")
+                yield Fault(path, "is missing: add it")

@@ -12,7 +12,6 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from closedloop.platforms.embedded.kinds.base import (
-    ClusterOnly,
     Fault,
     Manifested,
     Strict,
@@ -58,7 +57,7 @@ class Logger(Strict):
     url: str | None = None
 
 
-class Graph(Strict):
+class Graph(Strict, cluster_only="serviceAccountName envSecretRefName storageInitializerImage"):
     """One model."""
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)
@@ -68,37 +67,29 @@ class Graph(Strict):
     parameters: list[Parameter] = Field(default=[])
     logger: Logger | None = None
     children: list[object] = Field(default=[], max_length=0)
-    service_account_name: ClusterOnly = None
-    env_secret_ref_name: ClusterOnly = None  # credentials of the storage, which is a folder here
-    storage_initializer_image: ClusterOnly = None
 
     @property
     def prepackaged(self) -> bool:
         return self.implementation == "SKLEARN_SERVER"
 
 
-class ComponentMetadata(Strict):
+class ComponentMetadata(Strict, cluster_only="creationTimestamp"):
     """Labels of the pods beside those of the operator, and a name in place of the containers'."""
 
     name: str = ""
     labels: dict[str, str] = Field(default={})
     annotations: dict[str, str] = Field(default={})
-    creation_timestamp: ClusterOnly = None
 
 
-class Initializer(Strict):
+class Initializer(
+    Strict,
+    cluster_only=(
+        "image imagePullPolicy command args env envFrom resources securityContext volumeMounts"
+    ),
+):
     """The init container that brings a model in a cluster; here the models are in a folder."""
 
     name: str
-    image: ClusterOnly = None
-    image_pull_policy: ClusterOnly = None
-    command: ClusterOnly = None
-    args: ClusterOnly = None
-    env: ClusterOnly = None
-    env_from: ClusterOnly = None
-    resources: ClusterOnly = None
-    security_context: ClusterOnly = None
-    volume_mounts: ClusterOnly = None
 
 
 class ComponentPodSpec(PodSpec):
@@ -115,14 +106,13 @@ class ComponentSpec(Strict):
     replicas: int | None = Field(default=None, ge=0)
 
 
-class ServiceOrchestrator(Strict):
+class ServiceOrchestrator(Strict, cluster_only="resources"):
     """Settings of the executor."""
 
     env: list[EnvVar] = Field(default=[])
-    resources: ClusterOnly = None
 
 
-class Predictor(Strict):
+class Predictor(Strict, cluster_only="engineResources progressDeadlineSeconds"):
     """A version of the model: served, with a share of the traffic, or mirrored to."""
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)
@@ -134,14 +124,11 @@ class Predictor(Strict):
     labels: dict[str, str] = Field(default={})
     annotations: dict[str, str] = Field(default={})
     svc_orch_spec: ServiceOrchestrator = ServiceOrchestrator()
-    engine_resources: ClusterOnly = None
-    progress_deadline_seconds: ClusterOnly = None
 
 
-class SeldonDeploymentSpec(Strict):
+class SeldonDeploymentSpec(Strict, cluster_only="name"):
     """The spec of a SeldonDeployment."""
 
-    name: ClusterOnly = None  # deprecated: the operator goes by metadata.name
     predictors: list[Predictor] = Field(min_length=1)
     annotations: dict[str, str] = Field(default={})
     protocol: Literal["seldon"] = "seldon"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from closedloop.platforms.embedded.kinds.base import Manifested
 from closedloop.platforms.embedded.kinds.core import ConfigMap, Namespace, Secret, Service, unread
-from closedloop.platforms.embedded.kinds.deployment import Deployment
 from closedloop.platforms.embedded.kinds.eventing import Broker, Trigger
 from closedloop.platforms.embedded.kinds.gateway import Gateway
 from closedloop.platforms.embedded.kinds.monitoring import PodMonitor, PrometheusRule
+from closedloop.platforms.embedded.kinds.pod import Deployment
 from closedloop.platforms.embedded.kinds.seldon_deployment import SeldonDeployment
 from closedloop.platforms.parts import PARTS
 
@@ -114,7 +114,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         *("", "v1", "ServiceAccount", "serviceaccounts", ("sa",)),
-        model=unread("automount_service_account_token", "image_pull_secrets", "secrets"),
+        model=unread("automountServiceAccountToken imagePullSecrets secrets"),
     ),
     Kind(
         *("", "v1", "Pod", "pods", ("po",)),
@@ -165,7 +165,7 @@ KINDS: tuple[Kind, ...] = (
         verbs=READABLE,
     ),
     Kind(_RBAC, "v1", "Role", "roles", model=unread("rules")),
-    Kind(_RBAC, "v1", "RoleBinding", "rolebindings", model=unread("role_ref", "subjects")),
+    Kind(_RBAC, "v1", "RoleBinding", "rolebindings", model=unread("roleRef subjects")),
     Kind(_RBAC, "v1", "ClusterRole", "clusterroles", namespaced=False, verbs=READABLE),
     Kind(
         _RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False, verbs=READABLE

@@ -5,16 +5,15 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from closedloop.platforms.embedded.kinds.base import ClusterOnly, Fault, Strict
+from closedloop.platforms.embedded.kinds.base import Fault, Strict
 from closedloop.validation import Path
 
 
-class VolumeMount(Strict):
+class VolumeMount(Strict, cluster_only="readOnly"):
     """Where a container finds a volume."""
 
     name: str
     mount_path: str
-    read_only: ClusterOnly = None  # files of a ConfigMap are so anyway
 
 
 class KeyToPath(Strict):
@@ -34,11 +33,8 @@ class ConfigMapSource(Strict):
     optional: bool = False
 
 
-class EmptyDir(Strict):
+class EmptyDir(Strict, cluster_only="sizeLimit medium"):
     """Scratch space; its size and its medium are for a cluster to say."""
-
-    size_limit: ClusterOnly = None
-    medium: ClusterOnly = None
 
 
 class Volume(Strict):

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from closedloop.machine import write_whole
+from closedloop.manifests import ManifestError
 from closedloop.platforms.embedded.desired import Probe, Process, ServicePort
 from closedloop.platforms.embedded.monitoring import prometheus as configuration
 from closedloop.platforms.embedded.monitoring.debian import Program, Programs
+from closedloop.platforms.embedded.reconcile.urls import UrlOf, rewrite
 from closedloop.platforms.embedded.run.network import port_of_part
 from closedloop.platforms.embedded.run.part import Part, service_of
 
@@ -50,6 +52,18 @@ def alertmanager(address: str, folder: Path, programs: Programs, url: str) -> Pa
             "--cluster.listen-address=",
         ),
     )
+
+
+def alertmanager_configuration(values: Mapping[str, object], *, url_of: UrlOf) -> object:
+    """`alertmanager.config` of `monitoring/values.yaml`, with the URLs of this machine.
+
+    Raises `ManifestError` when there is none.
+    """
+    part = values.get("alertmanager")
+    config = part.get("config") if isinstance(part, Mapping) else None
+    if not isinstance(config, Mapping) or not config:
+        raise ManifestError(["monitoring/values.yaml: alertmanager.config is missing: add it"])
+    return json.loads(rewrite(json.dumps(config), url_of))
 
 
 def _part(

@@ -1,6 +1,12 @@
-"""Keeps Prometheus' files like the PodMonitors, rules and pods that there are."""
+"""Keeps Prometheus' files like the PodMonitors, rules and pods that there are.
+
+Rules are checked before they are accepted, as the Prometheus operator's webhook does.
+"""
 
 import asyncio
+import json
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,12 +16,10 @@ import structlog
 from closedloop.platforms.embedded.desired import Desired
 from closedloop.platforms.embedded.monitoring import prometheus
 from closedloop.platforms.embedded.monitoring.programs import write
-from closedloop.platforms.embedded.run.changes import Changes
-from closedloop.platforms.embedded.run.running import Running
+from closedloop.platforms.embedded.run.running import Changes, Running
+from closedloop.platforms.protocol import PlatformError
 
 _log = structlog.get_logger(__name__)
-
-_AGAIN = 1.0  # seconds until a failed reload is tried again
 
 
 class PrometheusSync:
@@ -41,12 +45,7 @@ class PrometheusSync:
 
     async def run(self) -> None:
         """Follow changes until cancelled."""
-        seen = -1
-        while True:
-            if await self._load():
-                seen = await self._changes.after(seen)
-            else:
-                await asyncio.sleep(_AGAIN)
+        await self._changes.follow(self._load)
 
     def write(self) -> None:
         """Write the files that changed; targets are seen at once, the rest needs a reload."""
@@ -94,3 +93,34 @@ class PrometheusSync:
                 return (await answer.text()).strip() or f"status {answer.status}", True
         except (aiohttp.ClientError, TimeoutError) as error:
             return f"{type(error).__name__}: {error}", False
+
+
+async def check_rules(rules: Mapping[str, Mapping[str, object]], parts: Path) -> None:
+    """Have promtool read rule files, given by name with their content.
+
+    Raises `PlatformError` with its words on the first bad one. Where there
+    is no promtool, Prometheus itself will refuse them.
+    """
+    unpacked = parts / "debian" / "usr" / "bin" / "promtool"
+    promtool = str(unpacked) if unpacked.is_file() else shutil.which("promtool")
+    if promtool is None or not rules:
+        return
+    with tempfile.TemporaryDirectory(prefix="closedloop-") as folder:
+        for name, content in rules.items():
+            (Path(folder) / name).write_text(json.dumps(content), encoding="utf-8")
+        process = await asyncio.create_subprocess_exec(
+            promtool,
+            "check",
+            "rules",
+            *rules,
+            cwd=folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+    if process.returncode:
+        said = [line.strip() for line in output.decode(errors="replace").splitlines()]
+        faults = [line for line in said if line and "SUCCESS" not in line]
+        faults = [line for line in faults if not line.startswith("Checking")]
+        raise PlatformError(f"Prometheus would refuse a rule: {' '.join(faults)}")

@@ -1,6 +1,5 @@
 """Keeps the broker's file like the Brokers and Triggers that are desired."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +9,11 @@ import structlog
 from closedloop.machine import write_whole
 from closedloop.platforms.embedded.broker.config import to_json
 from closedloop.platforms.embedded.desired import Desired
-from closedloop.platforms.embedded.run.changes import Changes
-from closedloop.platforms.embedded.run.running import Running
+from closedloop.platforms.embedded.run.running import Changes, Running
 
 _log = structlog.get_logger(__name__)
 
 _EMPTY = to_json((), ())
-_AGAIN = 1.0  # seconds until a failed request is tried again
 
 
 class BrokerSync:
@@ -52,12 +49,10 @@ class BrokerSync:
 
     async def run(self) -> None:
         """Follow changes until cancelled."""
-        seen = -1
-        while True:
-            if await self._load() and await self._replay():
-                seen = await self._changes.after(seen)
-            else:
-                await asyncio.sleep(_AGAIN)
+        await self._changes.follow(self._step)
+
+    async def _step(self) -> bool:
+        return await self._load() and await self._replay()
 
     async def _load(self) -> bool:
         wanted = self._wanted()

@@ -10,12 +10,12 @@ import aiohttp
 
 from closedloop.manifests import load_values
 from closedloop.platforms.embedded.desired import ServicePort
-from closedloop.platforms.embedded.monitoring import alertmanager, debian
+from closedloop.platforms.embedded.monitoring import debian
 from closedloop.platforms.embedded.monitoring import programs as monitoring
 from closedloop.platforms.embedded.monitoring.programs import write
 from closedloop.platforms.embedded.monitoring.sync import PrometheusSync
-from closedloop.platforms.embedded.parts import broker, nats, osmem
-from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
+from closedloop.platforms.embedded.parts import programs
+from closedloop.platforms.embedded.parts.programs import ELASTICSEARCH
 from closedloop.platforms.embedded.parts.service_urls import Urls, without_password
 from closedloop.platforms.embedded.run.running import Running
 from closedloop.platforms.protocol import PlatformError
@@ -75,10 +75,10 @@ class Installation:
 
     async def _knative(self) -> None:
         if "nats" not in self._running.parts:
-            await self._running.add(lambda at: nats.part(at, self._site.folder / "nats"))
+            await self._running.add(lambda at: programs.nats(at, self._site.folder / "nats"))
         if "broker" not in self._running.parts:
             url = self._running.parts["nats"].url
-            await self._running.add(lambda at: broker.part(at, self._broker_file, url))
+            await self._running.add(lambda at: programs.broker(at, self._broker_file, url))
 
     async def _elasticsearch(self, url: str) -> None:
         own = self._urls.elsewhere.get(ELASTICSEARCH.host)
@@ -94,7 +94,7 @@ class Installation:
             self.elasticsearch_version = await self._version_at(url)
             self._urls.elsewhere[ELASTICSEARCH.host] = url
         else:
-            await self._running.add(osmem.part)
+            await self._running.add(programs.elasticsearch)
 
     async def _version_at(self, url: str) -> str:
         try:
@@ -117,17 +117,18 @@ class Installation:
         folder = self._prometheus_sync.folder
         folder.mkdir(parents=True, exist_ok=True)
         values = load_values(self._site.manifests / "monitoring" / "values.yaml")
-        programs = await debian.programs(self._site.parts)
-        write(folder / "alertmanager.yml", alertmanager.render(values, url_of=self._urls.url_of))
+        found = await debian.programs(self._site.parts)
+        alerting = monitoring.alertmanager_configuration(values, url_of=self._urls.url_of)
+        write(folder / "alertmanager.yml", alerting)
         if "alertmanager" not in self._running.parts:
             url = self._url(monitoring.ALERTMANAGER)
-            await self._running.add(lambda at: monitoring.alertmanager(at, folder, programs, url))
+            await self._running.add(lambda at: monitoring.alertmanager(at, folder, found, url))
         self._prometheus_sync.values = values
         self._prometheus_sync.write()
         if "prometheus" not in self._running.parts:
             home = self._url(monitoring.PROMETHEUS)
             await self._running.add(
-                lambda at: monitoring.prometheus(at, folder, programs, values, home)
+                lambda at: monitoring.prometheus(at, folder, found, values, home)
             )
 
     def _url(self, one: ServicePort) -> str:

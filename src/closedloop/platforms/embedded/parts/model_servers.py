@@ -57,9 +57,9 @@ class Models:
     async def build(self, source: Source) -> None:
         """Make the environment and the copy of a model that its image stands for, and load it once.
 
-        Raises `PlatformError`.
+        The copy goes with the platform. Raises `PlatformError`.
         """
-        images, digest = self._site.parts / "images", source.image.rpartition(":")[2]
+        images, digest = self._site.folder / "images", source.image.rpartition(":")[2]
         images.mkdir(parents=True, exist_ok=True)
         built = images / digest
         if not built.is_dir():

@@ -1,11 +1,12 @@
 """The whole of it: from manifests to the desired state. Pure, and fails only as a whole."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from closedloop.manifests import Manifest, ManifestError
-from closedloop.platforms.embedded.desired import Desired, ServicePort
+from closedloop.platforms.embedded.desired import Desired, ScrapeTarget, ServicePort
 from closedloop.platforms.embedded.kinds.core import Service
-from closedloop.platforms.embedded.reconcile import deployments, eventing, monitoring, seldon
+from closedloop.platforms.embedded.kinds.monitoring import PodMonitor, PrometheusRule
+from closedloop.platforms.embedded.reconcile import deployments, eventing, seldon
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.read import of_kind, read
 from closedloop.platforms.embedded.reconcile.runtime import Runtime
@@ -31,8 +32,8 @@ def desired(objects: Iterable[Manifest], *, url_of: UrlOf, runtime: Runtime) -> 
         routes=tuple(seldon.routes(context)),
         brokers=tuple(eventing.brokers(context)),
         triggers=tuple(eventing.triggers(context)),
-        scrapes=tuple(monitoring.scrapes(context)),
-        rules=monitoring.rules(context),
+        scrapes=tuple(_scrapes(context)),
+        rules=_rules(context),
         problems={key: tuple(problems) for key, problems in context.problems.items()},
         folders=context.folders,
     )
@@ -54,3 +55,34 @@ def _service_ports(context: Context) -> Iterator[ServicePort]:
                 target=target if isinstance(target, (int, str)) else port.port,
                 selector=service.spec.selector,
             )
+
+
+def _scrapes(context: Context) -> Iterator[ScrapeTarget]:
+    """A target for each endpoint of a PodMonitor and each namespace that it selects."""
+    for one in of_kind(context.objects, PodMonitor):
+        chosen = one.spec.namespace_selector
+        namespaces: list[str | None] = (
+            [None] if chosen.any else [*chosen.match_names] or [one.namespace]
+        )
+        for endpoint in one.spec.pod_metrics_endpoints:
+            for namespace in namespaces:
+                yield ScrapeTarget(
+                    job=one.path,
+                    namespace=namespace,
+                    selector=one.spec.selector.match_labels,
+                    port=endpoint.port,
+                    path=endpoint.path,
+                    interval=endpoint.interval,
+                )
+
+
+def _rules(context: Context) -> dict[str, Mapping[str, object]]:
+    """The content of Prometheus' rule files by file name, `<namespace>-<name>.yaml`."""
+    return {
+        f"{rule.namespace}-{rule.name}.yaml": {
+            "groups": [
+                group.model_dump(by_alias=True, exclude_defaults=True) for group in rule.spec.groups
+            ]
+        }
+        for rule in of_kind(context.objects, PrometheusRule)
+    }

@@ -1,14 +1,15 @@
 """Deployments: from a pod template to pods."""
 
-from collections.abc import Iterable, Iterator
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 
 from closedloop.platforms.embedded import desired
 from closedloop.platforms.embedded.desired import Pod, Process
-from closedloop.platforms.embedded.kinds.deployment import Deployment
-from closedloop.platforms.embedded.kinds.pod import Container, Probe
+from closedloop.platforms.embedded.kinds.pod import Container, Deployment, Probe
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.read import of_kind
-from closedloop.platforms.embedded.reconcile.revision import revision
 from closedloop.platforms.embedded.reconcile.runtime import Unsupported
 from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
 from closedloop.platforms.embedded.reconcile.variables import environment, expand
@@ -115,3 +116,22 @@ def _process(
         stop_grace=float(grace),
         ports=ports,
     )
+
+
+def revision(
+    processes: Iterable[Process],
+    images: Iterable[str],
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+) -> str:
+    """Ten hexadecimal digits.
+
+    Labels and annotations of the template count, as in a Deployment: changing
+    them rolls the pods. Replicas, traffic and fields for a cluster do not.
+    """
+    content = json.dumps(
+        [[asdict(process) for process in processes], list(images), dict(labels), dict(annotations)],
+        sort_keys=True,
+        default=dict,
+    )
+    return hashlib.sha256(content.encode()).hexdigest()[:10]

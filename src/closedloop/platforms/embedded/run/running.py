@@ -3,11 +3,10 @@
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from closedloop.platforms.embedded.desired import Pod
 from closedloop.platforms.embedded.run import logs
-from closedloop.platforms.embedded.run.changes import Changes
 from closedloop.platforms.embedded.run.network import Network
 from closedloop.platforms.embedded.run.part import Part
 from closedloop.platforms.embedded.run.pods import LivePod, Surroundings
@@ -17,7 +16,37 @@ from closedloop.platforms.protocol import PlatformError
 # Seconds for which a pod without new traffic finishes its requests.
 _DRAIN = 0.5
 _PART_DEADLINE = 60.0
+_AGAIN = 1.0
 _GONE = 20  # pods that are no more, and whose logs are kept
+
+
+class Changes:
+    """Counts changes; after `n` of them one can wait for the next."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._next = asyncio.Event()
+
+    def mark(self) -> None:
+        """Say that something changed."""
+        self.count += 1
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def after(self, seen: int) -> int:
+        """Wait until there are more than `seen` changes; returns how many there are."""
+        while self.count <= seen:
+            await self._next.wait()
+        return self.count
+
+    async def follow(self, step: Callable[[], Awaitable[bool]]) -> None:
+        """Take a step after each change until cancelled, and in a second one that failed."""
+        seen = -1
+        while True:
+            if await step():
+                seen = await self.after(seen)
+            else:
+                await asyncio.sleep(_AGAIN)
 
 
 class Running:

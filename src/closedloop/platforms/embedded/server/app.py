@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import json
 
 import structlog
 from aiohttp import web
@@ -14,12 +13,10 @@ from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server import (
     changing,
     discovery,
-    openapi,
     platform_verbs,
     podlogs,
     reading,
     requests,
-    scale,
 )
 from closedloop.platforms.embedded.server.errors import Refusal, not_found, success
 from closedloop.platforms.embedded.server.mirror import Mirror
@@ -30,7 +27,6 @@ _log = structlog.get_logger(__name__)
 
 _MAX_BODY = 64 << 20
 _REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-_AGGREGATED = "as=APIGroupDiscoveryList"
 # An empty OpenAPI document of version 2 in protobuf: kubectl asks for nothing else.
 _OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
@@ -48,7 +44,7 @@ class Server:
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[_guard(self._token), _errors], client_max_size=_MAX_BODY)
-        platform_verbs.add_to(app, self._platform, self.mirror, self._stop)
+        platform_verbs.add_to(app, self._platform, self._writer, self._stop)
         app.router.add_post(_REVIEW, _review)
         app.router.add_route("*", "/{path:.*}", self._answer)
         return app
@@ -75,19 +71,12 @@ class Server:
         """Discovery, and whether the server is well."""
         known = kinds.available(self._installed)
         path = request.path.rstrip("/")
-        aggregated = _AGGREGATED in request.headers.get("Accept", "")
         found: Object | None
         match path.strip("/").split("/"):
             case ["version"]:
                 found = discovery.version()
             case ["healthz" | "livez" | "readyz", *_]:
                 return web.Response(text="ok")
-            case ["api" | "apis" as root] if aggregated:
-                found = discovery.aggregated(known, core=root == "api")
-                content_type = "application/json;g=apidiscovery.k8s.io;v=v2;" + _AGGREGATED
-                return web.Response(
-                    body=json.dumps(found).encode(), headers={"Content-Type": content_type}
-                )
             case ["api"]:
                 found = discovery.core_versions(request.host)
             case ["apis"]:
@@ -104,9 +93,9 @@ class Server:
                 info = {"title": "closedloop", "version": "v1"}
                 found = {"swagger": "2.0", "info": info, "paths": {}}
             case ["openapi", "v3"]:
-                found = openapi.index(known)
+                found = discovery.openapi_index(known)
             case ["openapi", "v3", *rest]:
-                found = openapi.document(known, "/".join(rest))
+                found = discovery.openapi_document(known, "/".join(rest))
             case _:
                 found = None
         if found is None:
@@ -192,13 +181,13 @@ class Server:
                 request, target.name, live, lambda: self.mirror.pods.get(key) is live
             )
         if request.method == "GET":
-            found = scale.of(there) if target.subresource == "scale" else there
+            found = changing.scale_of(there) if target.subresource == "scale" else there
             return web.json_response(found)
         if target.subresource == "scale" and request.method in ("PUT", "PATCH"):
-            change = scale.changed(kind, key, await requests.body(request), _manager(request))
+            change = changing.scaled(kind, key, await requests.body(request), _manager(request))
             dry_run = requests.dry_run(request.query)
             return web.json_response(
-                scale.of(await self._writer.change(kind, key, change, dry_run=dry_run))
+                changing.scale_of(await self._writer.change(kind, key, change, dry_run=dry_run))
             )
         raise _not_allowed(request, kind)
 

@@ -1,4 +1,4 @@
-"""The four ways of changing an object by a request: PUT and three kinds of patches, and apply."""
+"""The ways of changing an object by a request: PUT, three kinds of patches, apply, and scale."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -97,3 +97,38 @@ def _patch(kind: Kind, there: Object, body: Any, content_type: str) -> Any:
         return jsonpatch.apply_patch(there, body)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
         raise Refusal(422, f"the server rejected our request due to an error: {error}") from None
+
+
+def scale_of(thing: Object) -> Object:
+    """An `autoscaling/v1` Scale."""
+    own = thing["metadata"]
+    matched = ((thing["spec"].get("selector") or {}).get("matchLabels") or {}).items()
+    return {
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": {
+            name: own[name]
+            for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+        },
+        "spec": {"replicas": thing["spec"].get("replicas", 1)},
+        "status": {
+            "replicas": (thing.get("status") or {}).get("replicas", 0),
+            "selector": ",".join(f"{key}={value}" for key, value in sorted(matched)),
+        },
+    }
+
+
+def scaled(kind: Kind, key: Key, body: Any, manager: str) -> Change:
+    """The workload after a Scale, or a patch of one. Raises `Refusal`."""
+    spec = body.get("spec") if isinstance(body, dict) else None
+    replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
+    if not isinstance(replicas, int) or replicas < 0:
+        raise Refusal(422, f"spec.replicas is {replicas!r}: it must be a whole number, 0 or more")
+
+    def change(there: Object | None) -> Object:
+        if there is None:
+            raise not_found(kind.resource, key[2])
+        new = {**there, "spec": {**there["spec"], "replicas": replicas}}
+        return update(there, new, manager, custom=kind.is_custom, time=now())
+
+    return change

@@ -1,6 +1,10 @@
-"""Discovery: the versions, groups and kinds of the server, and their verbs."""
+"""Discovery: the versions, groups and kinds of the server, their verbs, and OpenAPI of them.
 
-from collections.abc import Iterable, Sequence
+Of OpenAPI there is as much as kubectl needs: which kinds there are, and that the server
+checks fields.
+"""
+
+from collections.abc import Iterable
 from itertools import groupby
 
 from closedloop import __version__
@@ -11,6 +15,10 @@ from closedloop.platforms.embedded.server.store import Object
 _MAJOR, _MINOR = "1", "35"
 
 _REVIEWS = "authorization.k8s.io", "v1"
+_PARAMETERS = [
+    {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
+    for name in ("dryRun", "fieldManager", "fieldValidation", "force")
+]
 
 
 def version() -> Object:
@@ -73,33 +81,6 @@ def resources(kinds: Iterable[Kind], name: str, version: str) -> Object | None:
     }
 
 
-def aggregated(kinds: Sequence[Kind], *, core: bool) -> Object:
-    """`/api` or `/apis` with all that is below, as `APIGroupDiscoveryList`."""
-    chosen = [one for one in kinds if bool(one.group) != core]
-    return {
-        "kind": "APIGroupDiscoveryList",
-        "apiVersion": "apidiscovery.k8s.io/v2",
-        "metadata": {},
-        "items": [
-            {
-                "metadata": {"name": name, "creationTimestamp": None} if name else {},
-                "versions": [
-                    {
-                        "version": version,
-                        "freshness": "Current",
-                        "resources": [
-                            _discovered(one)
-                            for one in chosen
-                            if (one.group, one.version) == (name, version)
-                        ],
-                    }
-                ],
-            }
-            for name, version in _in_order(chosen)
-        ],
-    }
-
-
 def _versions(kinds: Iterable[Kind]) -> list[tuple[str, str]]:
     return [one for one in [*_in_order(kinds), _REVIEWS] if one[0]]
 
@@ -140,30 +121,6 @@ def _entries(one: Kind) -> list[Object]:
     ]
 
 
-def _discovered(one: Kind) -> Object:
-    return {
-        "resource": one.plural,
-        "responseKind": {"group": one.group, "version": one.version, "kind": one.kind},
-        "scope": "Namespaced" if one.namespaced else "Cluster",
-        "singularResource": one.singular,
-        "verbs": list(one.verbs),
-        "shortNames": list(one.short),
-        "categories": list(one.categories),
-        "subresources": [
-            {
-                "subresource": name,
-                "responseKind": {
-                    "group": _kind_of(one, name).get("group", one.group),
-                    "version": _kind_of(one, name).get("version", one.version),
-                    "kind": _kind_of(one, name)["kind"],
-                },
-                "verbs": _verbs(one, name),
-            }
-            for name in one.subresources
-        ],
-    }
-
-
 def _kind_of(one: Kind, subresource: str) -> dict[str, str]:
     if subresource == "scale":
         return {"group": "autoscaling", "version": "v1", "kind": "Scale"}
@@ -174,3 +131,63 @@ def _verbs(one: Kind, subresource: str) -> list[str]:
     if subresource == "scale" and "update" in one.verbs:
         return ["get", "patch", "update"]
     return ["get"]
+
+
+def openapi_index(kinds: Iterable[Kind]) -> Object:
+    """`/openapi/v3`: where the document of each group is."""
+    paths = {_path(one) for one in kinds}
+    return {
+        "paths": {
+            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash=closedloop"}
+            for path in sorted(paths)
+        }
+    }
+
+
+def openapi_document(kinds: Iterable[Kind], path: str) -> Object | None:
+    """`/openapi/v3/PATH`: the kinds of one group and version."""
+    inside = [one for one in kinds if _path(one) == path]
+    if not inside:
+        return None
+    return {
+        "openapi": "3.0.0",
+        "info": {"title": "closedloop", "version": "v1"},
+        "paths": {_url(one): _operations(one) for one in inside},
+        "components": {
+            "schemas": {
+                f"{one.group or 'core'}.{one.version}.{one.kind}": {
+                    "type": "object",
+                    "x-kubernetes-preserve-unknown-fields": True,
+                    "x-kubernetes-group-version-kind": [_gvk(one)],
+                }
+                for one in inside
+            }
+        },
+    }
+
+
+def _operations(one: Kind) -> Object:
+    operation = {"parameters": _PARAMETERS, "x-kubernetes-group-version-kind": _gvk(one)}
+    known = {"get": "get", "update": "put", "patch": "patch", "delete": "delete"}
+    return {
+        method: {
+            **operation,
+            "x-kubernetes-action": verb,
+            "responses": {"200": {"description": "OK"}},
+        }
+        for verb, method in known.items()
+        if verb in one.verbs
+    }
+
+
+def _path(one: Kind) -> str:
+    return f"apis/{one.group}/{one.version}" if one.group else f"api/{one.version}"
+
+
+def _url(one: Kind) -> str:
+    inside = "/namespaces/{namespace}" if one.namespaced else ""
+    return f"/{_path(one)}{inside}/{one.plural}/{{name}}"
+
+
+def _gvk(one: Kind) -> Object:
+    return {"group": one.group, "version": one.version, "kind": one.kind}

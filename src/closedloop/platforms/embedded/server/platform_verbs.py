@@ -12,11 +12,11 @@ from closedloop.manifests import ManifestError
 from closedloop.platforms.client.own_models import Source
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.server import requests
-from closedloop.platforms.embedded.server.mirror import Mirror
+from closedloop.platforms.embedded.server.writing import Writer
 from closedloop.platforms.protocol import PlatformError
 
 
-def add_to(app: web.Application, platform: Controller, mirror: Mirror, stop: asyncio.Event) -> None:
+def add_to(app: web.Application, platform: Controller, writer: Writer, stop: asyncio.Event) -> None:
     """Add the routes; `POST /closedloop/down` sets `stop`."""
 
     async def ping(_: web.Request) -> web.Response:
@@ -26,9 +26,9 @@ def add_to(app: web.Application, platform: Controller, mirror: Mirror, stop: asy
         body = requests.thing(await requests.body(request))
         try:
             await platform.install(str(body.get("part")), body.get("elasticsearch_url") or "")
+            await writer.aim_again()
         except (PlatformError, ManifestError) as error:
             return _refused(error)
-        mirror.look()
         return web.json_response([])
 
     async def build(request: web.Request) -> web.Response:

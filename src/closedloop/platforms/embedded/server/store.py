@@ -67,6 +67,9 @@ class Store:
     def all_keys(self) -> list[Key]:
         return list(self._objects)
 
+    def items(self) -> list[tuple[Key, Object]]:
+        return list(self._objects.items())
+
     def put(self, thing: Mapping[str, Any]) -> Object:
         """Keep an object under its key; one that is equal to the stored one changes nothing.
 

@@ -1,12 +1,13 @@
 """The server's certificate, made at each start, and the kubeconfig by which clients trust it."""
 
 import base64
-import os
 import ssl
 from pathlib import Path
 
 import trustme
 import yaml
+
+from closedloop.machine import write_whole
 
 CONTEXT = "closedloop"
 
@@ -40,9 +41,4 @@ def write_kubeconfig(path: Path, url: str, authority: bytes, token: str) -> None
         "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT}}],
         "current-context": CONTEXT,
     }
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        yaml.safe_dump(content, stream, sort_keys=False)
-    temporary.replace(path)
+    write_whole(path, yaml.safe_dump(content, sort_keys=False), mode=0o600)

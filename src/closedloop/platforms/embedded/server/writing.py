@@ -9,12 +9,12 @@ from typing import Any
 
 from closedloop.loop.rfc3339 import now
 from closedloop.manifests import Manifest, ManifestError
+from closedloop.platforms.client.workloads import RESTARTED
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.kinds.table import Kind
 from closedloop.platforms.embedded.server.defaults import defaulted
 from closedloop.platforms.embedded.server.errors import Refusal, not_found
 from closedloop.platforms.embedded.server.mirror import Mirror
-from closedloop.platforms.embedded.server.mirror.workloads import RESTARTED
 from closedloop.platforms.embedded.server.patching.apply import update
 from closedloop.platforms.embedded.server.store import Key, Object, Store
 from closedloop.platforms.protocol import PlatformError
@@ -98,13 +98,11 @@ class Writer:
                 raise Refusal(405, f"{kind.resource} are written by the platform alone")
             new = defaulted(new)
             nowhere = key[1] and self._store.get(("Namespace", "", key[1])) is None
-            if dry_run or nowhere:
-                await self._admit(new, dry_run=True)
+            await self._admit(key, new, dry_run=dry_run or bool(nowhere))
             if nowhere:
                 raise not_found("namespaces", key[1])
             if dry_run:
                 return new
-            await self._admit(new, dry_run=False)
             self._mirror.made.discard(key)
             kept = {"status": there["status"]} if there and "status" in there else {}
             written = self._store.put({**new, **kept})
@@ -129,24 +127,36 @@ class Writer:
                 raise _made(kind, key, there, "delete that, or take the platform down")
             if how.dry_run or "deletionTimestamp" in there["metadata"]:
                 return there
-            path = f"{key[0]}/{key[1]}/{key[2]}" if key[1] else f"{key[0]}/{key[2]}"
-            gone = await self._platform.delete(path)
+            inside = key[2] if kind.kind == "Namespace" else None
+            objects = self._manifests()
+            gone = [one for one in objects if one == key or one[1] == inside]
+            stay = [manifest for one, manifest in objects.items() if one not in gone]
+            self._platform.aim(self._platform.asked_by(stay))
             at = now()
             for one in gone:
                 self._mark(one, at)
             self._mirror.look()
             return self._store.get(key) or there
 
-    def _mark(self, path: str, at: str) -> None:
+    async def aim_again(self) -> None:
+        """Go for the same objects in other surroundings, such as those of a new part."""
+        async with self._one_at_a_time:
+            self._platform.aim(self._platform.asked_by(self._manifests().values()))
+            self._mirror.look()
+
+    def _manifests(self) -> dict[Key, Manifest]:
+        """The objects that users made, as they wrote them."""
+        applied = self._mirror.applied()
+        return {key: Manifest("", _without_server(thing)) for key, thing in applied.items()}
+
+    def _mark(self, key: Key, at: str) -> None:
         """Say that an object is being deleted; it stays until nothing of it runs."""
-        kind, _, rest = path.partition("/")
-        namespace, _, name = rest.rpartition("/")
-        there = self._store.get((kind, namespace, name))
-        if there is not None:
-            own = {"deletionTimestamp": at, "deletionGracePeriodSeconds": 0}
-            if kind != "Namespace":
-                own["finalizers"] = ["foregroundDeletion"]
-            self._store.put({**there, "metadata": {**there["metadata"], **own}})
+        there = self._store.get(key)
+        assert there is not None  # it was applied
+        own = {"deletionTimestamp": at, "deletionGracePeriodSeconds": 0}
+        if key[0] != "Namespace":
+            own["finalizers"] = ["foregroundDeletion"]
+        self._store.put({**there, "metadata": {**there["metadata"], **own}})
 
     def _delete_pod(self, key: Key, there: Object, how: Deletion) -> Object:
         if not how.dry_run:
@@ -175,7 +185,7 @@ class Writer:
                 self._platform.running.evict(pod, kill=False)
             await asyncio.sleep(0)  # until they are told
         else:
-            await self._platform.restart_made(f"{key[1]}/{key[2]}", stamp)
+            self._platform.restart_made(f"{key[1]}/{key[2]}", stamp)
         self._store.put(new)
         self._mirror.look()
         return self._store.get(key) or new
@@ -207,8 +217,6 @@ class Writer:
                 )
             if value:
                 metadata[field] = value
-        if new.get("kind", kind.kind) != kind.kind:
-            raise Refusal(400, f"the object is a {new['kind']}, the request is for a {kind.kind}")
         version = metadata.get("resourceVersion")
         if there is not None:
             own = there["metadata"]
@@ -240,10 +248,14 @@ class Writer:
                     f" {what} in object meta: {has}",
                 )
 
-    async def _admit(self, new: Object, *, dry_run: bool) -> None:
+    async def _admit(self, key: Key, new: Object, *, dry_run: bool) -> None:
         manifest = Manifest("", _without_server(new))
         try:
-            await self._platform.apply(manifest, dry_run=dry_run)
+            objects = {**self._manifests(), key: manifest}
+            desired = self._platform.asked_by(objects.values())
+            await self._platform.check(desired)
+            if not dry_run:
+                self._platform.aim(desired)
         except ManifestError as error:
             raise _invalid(manifest, error.sentences) from None
         except PlatformError as error:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rocksdict import (
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     DBCompressionType,
@@ -127,6 +128,12 @@ def _options(memory: int) -> Options:
     # Filters and indices grow with the rows: they too are kept within the cache.
     tables.set_cache_index_and_filter_blocks(True)
     tables.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    # In small parts, as a whole one of a file is larger than a shard of the cache: it would be read
+    # again, more than a megabyte, for each look-up.
+    tables.set_index_type(BlockBasedIndexType.two_level_index_search())
+    tables.set_partition_filters(True)
+    tables.set_metadata_block_size(4096)
+    tables.set_pin_top_level_index_and_filter(True)
     tables.set_bloom_filter(_FILTER_BITS, False)
     options = Options(raw_mode=True)
     options.create_if_missing(True)

@@ -66,7 +66,7 @@ def test_deployment_says_since_when_it_is_rolled_out() -> None:
     starting: Any = status.of_deployment(1, _workload(_pod(ready=False)))
     assert starting["conditions"][1]["status"] == "False"
     done = _workload(_pod(ready=False), rolled_out="2026-05-01T10:00:00Z")  # a pod starts again
-    assert status.of_deployment(1, done)["conditions"][1] == {  # type: ignore[index]  # plain JSON
+    assert status.of_deployment(1, done)["conditions"][1] == {
         "type": "Progressing",
         "status": "True",
         "reason": "NewReplicaSetAvailable",

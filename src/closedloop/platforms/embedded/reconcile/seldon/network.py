@@ -8,8 +8,7 @@ from closedloop.platforms.embedded.desired import Route, ServicePort
 from closedloop.platforms.embedded.kinds.gateway import Gateway
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.read import of_kind
-from closedloop.platforms.embedded.reconcile.seldon.placed import Placed, placed
-from closedloop.platforms.embedded.reconcile.seldon.ports import EXECUTOR
+from closedloop.platforms.embedded.reconcile.seldon.placed import EXECUTOR, Placed, placed
 
 
 def service_ports(context: Context) -> Iterator[ServicePort]:

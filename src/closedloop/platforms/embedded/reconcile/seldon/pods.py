@@ -7,10 +7,13 @@ from closedloop import seldon
 from closedloop.platforms.embedded.desired import Pod, Process
 from closedloop.platforms.embedded.kinds.pod import Container
 from closedloop.platforms.embedded.reconcile.context import Context
-from closedloop.platforms.embedded.reconcile.deployments import first_ports
-from closedloop.platforms.embedded.reconcile.revision import revision
-from closedloop.platforms.embedded.reconcile.seldon import executor, model
-from closedloop.platforms.embedded.reconcile.seldon.model import UnsupportedAt
+from closedloop.platforms.embedded.reconcile.deployments import first_ports, revision
+from closedloop.platforms.embedded.reconcile.seldon.containers import (
+    UnsupportedAt,
+    executor,
+    image,
+    model,
+)
 from closedloop.platforms.embedded.reconcile.seldon.placed import Placed, placed
 from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
 from closedloop.platforms.embedded.reconcile.variables import Environment, environment
@@ -25,7 +28,7 @@ def pods(context: Context) -> Iterator[Pod]:
         processes = _processes(context, one)
         if processes is None:
             continue
-        images = [model.image(one, context.runtime)]
+        images = [image(one, context.runtime)]
         pod = Pod(
             workload=f"{one.namespace}/{one.deployment}",
             owner=one.sdep.key,
@@ -49,14 +52,14 @@ def _processes(context: Context, one: Placed) -> tuple[Process, ...] | None:
     seconds = float(_DEFAULT_GRACE if grace is None else grace)
     try:
         processes = (
-            model.process(
+            model(
                 one,
                 environments[0].values,
                 context.runtime,
                 mounts=_mounts(context, one, environments[0]),
                 grace=seconds,
             ),
-            executor.process(one, environments[1].values, context.runtime, grace=seconds),
+            executor(one, environments[1].values, context.runtime, grace=seconds),
         )
     except UnsupportedAt as error:
         context.fault(one.sdep, (*one.path, *error.path), str(error))

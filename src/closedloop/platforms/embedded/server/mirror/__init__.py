@@ -1,8 +1,7 @@
 """The objects that a cluster's controllers and kubelet would write, kept like what runs.
 
-`cluster`, `workloads`, `pods`, `network` and `happenings` make objects, `status` and
-`controllers` the status of those that users made; `following` and `keeping` bring all of
-it into the store.
+`cluster`, `workloads`, `pods` and `network` make objects, `status` the status of those that
+users made; `following` and `keeping` bring all of it into the store.
 """
 
 from closedloop.platforms.embedded.server.mirror.keeping import Mirror

@@ -7,15 +7,16 @@ from typing import Any
 from closedloop.loop.rfc3339 import now
 from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.desired import ServicePort
-from closedloop.platforms.embedded.parts.osmem import SERVICE as ELASTICSEARCH
+from closedloop.platforms.embedded.parts.programs import ELASTICSEARCH
 from closedloop.platforms.embedded.parts.service_urls import without_password
 from closedloop.platforms.embedded.run import network as addresses
+from closedloop.platforms.embedded.run.endpoints import selects
 from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.run.workload import Workload
 from closedloop.platforms.embedded.server.mirror import (
-    controllers,
     network,
     pods,
+    status,
     workloads,
 )
 from closedloop.platforms.embedded.server.mirror.keeper import Keeper
@@ -74,7 +75,7 @@ class Following:
         if owner_kind != "Deployment" and owner is not None and one.target:
             stamp = self._platform.restarted.get(one.name, "")
             thing = workloads.deployment(one, one.target[0], owner, stamp)
-            thing["status"] = controllers.deployment(self._platform, len(one.target), one)
+            thing["status"] = status.deployment(self._platform, len(one.target), one)
             self._keeper.make(thing)
         deployment = self._store.get(key)
         newest = {pod.revision for pod in one.target}
@@ -166,7 +167,7 @@ class Following:
         if "istio" not in self._platform.installation.installed:
             return
         for route in self._platform.desired.routes:
-            _, _, namespace, name, _ = route.prefix.split("/")
+            namespace, _, name = route.deployment.partition("/")
             owner = self._store.get(("SeldonDeployment", namespace, name))
             if owner is not None:
                 self._keeper.make(network.virtual_service(route, owner, self._gateway))
@@ -184,7 +185,7 @@ class Following:
                 found[one.name] = one.target
                 continue
             for key, live in self.pods.items():
-                chosen = key[1] == one.namespace and network.matches(one.selector, live.pod.labels)
+                chosen = key[1] == one.namespace and selects(one.selector, live.pod)
                 if chosen and one.target in live.pod.ports:
                     found[one.name] = live.pod.ports[one.target]
         return found
@@ -193,7 +194,7 @@ class Following:
         """The SeldonDeployment that a Service was made for."""
         for one in self._platform.running.workloads.values():
             if one.owner.startswith("SeldonDeployment/") and any(
-                network.matches(port.selector, pod.labels)
+                selects(port.selector, pod)
                 for pod in one.target
                 if one.name.startswith(port.namespace + "/")
             ):
@@ -204,7 +205,7 @@ class Following:
 
     def _endpoints(self, port: ServicePort) -> Iterator[tuple[Object, bool]]:
         for key, live in self.pods.items():
-            if key[1] == port.namespace and network.matches(port.selector, live.pod.labels):
+            if key[1] == port.namespace and selects(port.selector, live.pod):
                 there = self._store.get(key)
                 if there is not None:
                     yield there, self._is_ready(live) and not live.draining

@@ -4,7 +4,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from closedloop.loop.rfc3339 import now
-from closedloop.platforms.embedded.server.mirror.controllers import observed
+from closedloop.platforms.embedded.server.mirror.status import observed
 from closedloop.platforms.embedded.server.store import Key, Object, Store, key_of
 
 

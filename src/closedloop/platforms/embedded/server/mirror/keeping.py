@@ -5,8 +5,10 @@ import contextlib
 from collections.abc import Iterable
 
 from closedloop.platforms.embedded.controller import Controller
+from closedloop.platforms.embedded.events import Event
+from closedloop.platforms.embedded.kinds.table import BY_NAME
 from closedloop.platforms.embedded.run.pods import LivePod
-from closedloop.platforms.embedded.server.mirror import cluster, controllers, happenings
+from closedloop.platforms.embedded.server.mirror import cluster, status
 from closedloop.platforms.embedded.server.mirror.following import Following
 from closedloop.platforms.embedded.server.mirror.keeper import Keeper
 from closedloop.platforms.embedded.server.mirror.pod_events import PodEvents
@@ -14,6 +16,7 @@ from closedloop.platforms.embedded.server.store import Key, Object, Store, key_o
 
 _AGAIN = 1.0  # seconds until pods that are not ready are looked at again
 _PAUSE = 0.02  # seconds in which changes are gathered
+_COMPONENT = {"Pod": "kubelet"}
 
 
 class Mirror:
@@ -37,6 +40,16 @@ class Mirror:
     def pods(self) -> dict[Key, LivePod]:
         """What runs, by the key of its Pod."""
         return self._following.pods
+
+    def applied(self) -> dict[Key, Object]:
+        """The objects that users made and did not delete."""
+        return {
+            key: thing
+            for key, thing in self._store.items()
+            if BY_NAME[key[0]].model is not None
+            and key not in self.made
+            and "deletionTimestamp" not in thing["metadata"]
+        }
 
     def restart(self, workload: Key, stamp: str) -> None:
         """Note when the workload of a part was restarted."""
@@ -62,8 +75,7 @@ class Mirror:
         """Bring the store to what runs now."""
         self._looked = self._platform.changes.count
         self._keeper.begin()
-        objects = self._platform.objects.values()
-        applied = dict.fromkeys((one.kind, one.namespace, one.name) for one in objects)
+        applied = self.applied()
         running = (part.namespace for part in self._platform.running.parts.values())
         for thing in cluster.objects(self._platform.installation.installed, running):
             if key_of(thing) not in applied:
@@ -77,13 +89,13 @@ class Mirror:
 
     def _users(self, applied: Iterable[Key]) -> None:
         """The status of objects that were applied."""
-        broker = controllers.broker_problem(self._platform)
+        broker = status.broker_problem(self._platform)
         for key in applied:
             if (there := self._store.get(key)) is not None:
                 self._status(there, broker)
 
     def _status(self, there: Object, broker: str) -> None:
-        found = controllers.of(self._platform, there, broker)
+        found = status.of(self._platform, there, broker)
         if found is None:
             return
         if "deletionTimestamp" in there["metadata"] and there["kind"] == "Namespace":
@@ -101,7 +113,7 @@ class Mirror:
             namespace, _, name = path.rpartition("/")
             about = self._store.get((kind, namespace, name))
             uid = about["metadata"]["uid"] if about is not None else ""
-            thing = happenings.event(one, uid)
+            thing = _event(one, uid)
             there = self._store.get(key_of(thing))
             if about is None and there is not None:
                 thing["involvedObject"] = there["involvedObject"]
@@ -133,3 +145,33 @@ class Mirror:
             if key[:2] == ("Event", namespace):
                 self._platform.events.forget(int(key[2].rpartition(".")[2], 16))
                 self._store.remove(key)
+
+
+def _event(one: Event, uid: str) -> Object:
+    """A `v1` Event about the object of this uid."""
+    kind, _, path = one.key.partition("/")
+    namespace, _, name = path.rpartition("/")
+    about: Object = {
+        "apiVersion": BY_NAME[kind].api_version,
+        "kind": kind,
+        "name": name,
+        "uid": one.uid or uid,
+        **({"namespace": namespace} if namespace else {}),
+        **({"fieldPath": f"spec.containers{{{one.part}}}"} if one.part else {}),
+    }
+    component = _COMPONENT.get(kind, "closedloop")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{name}.{one.number:016x}", "namespace": namespace or "default"},
+        "involvedObject": about,
+        "type": one.type,
+        "reason": one.reason,
+        "message": one.message,
+        "count": one.count,
+        "firstTimestamp": one.first,
+        "lastTimestamp": one.last,
+        "source": {"component": component},
+        "reportingComponent": component,
+        "reportingInstance": "",
+    }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from closedloop.platforms.client.workloads import NOTE
 from closedloop.platforms.embedded.desired import Route, ServicePort
 from closedloop.platforms.embedded.server.mirror.pods import owner_reference
 from closedloop.platforms.embedded.server.store import Object
@@ -38,7 +39,7 @@ def external(ports: ServicePort, url: str, version: str, note: str) -> Object:
             "name": ports.service,
             "namespace": ports.namespace,
             "labels": {"app.kubernetes.io/version": version},
-            "annotations": {"closedloop.dev/note": note},
+            "annotations": {NOTE: note},
         },
         "spec": {"type": "ExternalName", "externalName": url},
         "status": {"loadBalancer": {}},
@@ -127,8 +128,3 @@ def endpoint_slice(
         ],
         "ports": [{"name": name, "protocol": "TCP", "port": port} for name, port in ports.items()],
     }
-
-
-def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    """Whether labels have all of a selector's."""
-    return all(labels.get(name) == value for name, value in selector.items())

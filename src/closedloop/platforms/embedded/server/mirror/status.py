@@ -1,11 +1,13 @@
-"""The `status` of objects: what a cluster would write into them."""
+"""The status that controllers write into objects, those of users and those that they made."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
+from closedloop.platforms.embedded.controller import Controller
 from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.run.workload import Workload
-
-Status = dict[str, object]
+from closedloop.platforms.embedded.server.mirror.pods import condition
+from closedloop.platforms.embedded.server.store import Object
 
 # A process that ended this often without ever being ready is said to have failed.
 _HOPELESS = 4
@@ -17,7 +19,7 @@ def of_deployment(
     problems: Sequence[str] = (),
     *,
     ready: Callable[[LivePod], bool] = lambda pod: pod.ready,
-) -> Status:
+) -> Object:
     """`apps/v1` DeploymentStatus; a pod that is leaving is not counted, as on a cluster."""
     pods = [one for one in workload.pods if not one.draining] if workload else []
     updated = workload.updated if workload else []
@@ -34,16 +36,16 @@ def of_deployment(
         "availableReplicas": len(available),
         "unavailableReplicas": max(0, replicas - len(available)),
         "conditions": [
-            condition("Available", enough, "MinimumReplicas", why),
+            condition("Available", enough, "MinimumReplicasNotReady", why),
             _progressing(workload, settled, why),
         ],
     }
 
 
-def _progressing(workload: Workload | None, settled: bool, why: str) -> dict[str, str]:
+def _progressing(workload: Workload | None, settled: bool, why: str) -> Object:
     """Stays true, as on a cluster, from when no pod of another revision is left."""
     if workload is None or not workload.rolled_out:
-        return condition("Progressing", settled, "NewReplicaSet", why)
+        return condition("Progressing", settled, "NewReplicaSetNotReady", why)
     return {
         "type": "Progressing",
         "status": "True",
@@ -59,7 +61,7 @@ def of_seldon_deployment(
     address: str,
     refusal: str = "",
     problems: Sequence[str] = (),
-) -> Status:
+) -> Object:
     """`machinelearning.seldon.io/v1` SeldonDeploymentStatus; `refusal` is the gateway's."""
     pods = [one for workload in workloads for one in workload.pods]
     there = [one for one in workloads if one.target]
@@ -83,32 +85,105 @@ def of_seldon_deployment(
             for one in there
         },
         "conditions": [
-            condition("DeploymentsReady", ready, "Deployments", why),
-            condition("ServicesReady", bool(there), "Services", why),
-            condition("istioVirtualServicesReady", routed, "Route", unrouted),
-            condition("Ready", done, "SeldonDeployment", why or unrouted),
+            condition("DeploymentsReady", ready, "DeploymentsNotReady", why),
+            condition("ServicesReady", bool(there), "ServicesNotReady", why),
+            condition("istioVirtualServicesReady", routed, "RouteNotReady", unrouted),
+            condition("Ready", done, "SeldonDeploymentNotReady", why or unrouted),
         ],
     }
 
 
-def of_eventing(why_not: str, url: str = "") -> Status:
+def of_eventing(why_not: str, url: str = "") -> Object:
     """Status of a Broker or Trigger: ready, or why not."""
-    status: Status = {"conditions": [condition("Ready", not why_not, "Broker", why_not)]}
+    status: Object = {"conditions": [condition("Ready", not why_not, "BrokerNotReady", why_not)]}
     return status | ({"address": {"url": url}} if url else {})
-
-
-def condition(kind: str, true: bool, reason: str, message: str) -> dict[str, str]:
-    """A condition as in Kubernetes; reason and message are why it is not true."""
-    if true:
-        return {"type": kind, "status": "True"}
-    return {
-        "type": kind,
-        "status": "False",
-        "reason": f"{reason}NotReady",
-        "message": message or "it is being made ready",
-    }
 
 
 def reasons(pods: Iterable[LivePod]) -> str:
     """Why pods are not ready, in one line."""
     return "; ".join(f"{one.name}: {one.reason}" for one in pods if not one.ready and one.reason)
+
+
+def of(platform: Controller, thing: Object, broker: str) -> Object | None:
+    """The status that a controller would write; None for a kind without one.
+
+    `broker` is why the broker does not do yet what is desired, or empty.
+    """
+    kind = thing["kind"]
+    metadata = thing["metadata"]
+    namespace, name = metadata.get("namespace", ""), metadata["name"]
+    key = f"{kind}/{namespace}/{name}"
+    problems = platform.desired.problems.get(key, ())
+    match kind:
+        case "Deployment":
+            workload = platform.running.workloads.get(f"{namespace}/{name}")
+            return deployment(platform, int(thing["spec"].get("replicas", 1)), workload, problems)
+        case "SeldonDeployment":
+            return _seldon_deployment(platform, key, problems)
+        case "Broker":
+            url = f"http://broker-ingress.knative-eventing.svc.cluster.local/{namespace}/{name}"
+            return of_eventing("; ".join(problems) or broker, url)
+        case "Trigger":
+            found: Object = of_eventing("; ".join(problems) or broker)
+            for one in platform.desired.triggers:
+                if one.name == f"{namespace}/{name}":
+                    found["subscriberUri"] = one.subscriber
+            return found
+        case "Service":
+            return {"loadBalancer": {}}
+        case "Namespace":
+            return {"phase": "Active"}
+        case _:
+            return None
+
+
+def deployment(
+    platform: Controller,
+    replicas: int,
+    workload: Workload | None,
+    problems: tuple[str, ...] = (),
+) -> Object:
+    """`apps/v1` DeploymentStatus, by the pods that are in traffic."""
+    return of_deployment(
+        replicas, workload, problems, ready=lambda pod: pod in platform.in_traffic and pod.ready
+    )
+
+
+def observed(found: Object, thing: Object, before: Mapping[str, Any], now: str) -> Object:
+    """A status with the generation that it is about, and its conditions with their times."""
+    generation = thing["metadata"].get("generation")
+    result = {"observedGeneration": generation, **found} if generation is not None else dict(found)
+    was = {one.get("type"): one for one in before.get("conditions") or ()}
+    if "conditions" in found:
+        result["conditions"] = [
+            _timed(one, was.get(one["type"]), now) for one in found["conditions"]
+        ]
+    return result
+
+
+def _timed(one: Object, before: Mapping[str, Any] | None, now: str) -> Object:
+    same = before is not None and before.get("status") == one["status"]
+    since = before.get("lastTransitionTime", now) if same and before is not None else now
+    return {**one, "lastTransitionTime": since}
+
+
+def _seldon_deployment(platform: Controller, key: str, problems: tuple[str, ...]) -> Object:
+    path = key.partition("/")[2]
+    wanted = [one for one in platform.desired.routes if one.deployment == path]
+    live = [one for one in platform.routing.routes if one.deployment == path]
+    service = wanted[0].backends[0][0] if wanted else ""
+    host, _, port = service.rpartition(":")
+    return of_seldon_deployment(
+        [one for one in platform.running.workloads.values() if one.owner == key],
+        routed=bool(wanted) and wanted == live,
+        refusal=platform.envoy_error,
+        address=f"http://{host}.svc.cluster.local:{port}/api/v1.0/predictions" if host else "",
+        problems=problems,
+    )
+
+
+def broker_problem(platform: Controller) -> str:
+    """Why the broker does not do yet what is desired, or the empty string."""
+    if platform.broker_sync.in_effect:
+        return ""
+    return platform.broker_sync.error or "the broker has not taken it yet"

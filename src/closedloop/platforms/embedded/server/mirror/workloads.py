@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from closedloop.platforms.client.workloads import NOTE, RESTARTED
 from closedloop.platforms.embedded import desired
 from closedloop.platforms.embedded.desired import Process
 from closedloop.platforms.embedded.run.part import Part
@@ -11,8 +12,6 @@ from closedloop.platforms.embedded.run.workload import Workload
 from closedloop.platforms.embedded.server.mirror.pods import condition, owner_reference
 from closedloop.platforms.embedded.server.store import Object
 
-RESTARTED = "kubectl.kubernetes.io/restartedAt"
-NOTE = "closedloop.dev/note"
 _HASH = "pod-template-hash"
 _VERSION = "app.kubernetes.io/version"
 

@@ -1,11 +1,20 @@
-"""The model's container: the process, and its environment as the operator makes it."""
+"""The containers of a predictor's pod: the model, and the executor in front of it.
+
+Their environments are those that the operator makes.
+"""
 
 import json
 from collections.abc import Mapping
 
+from closedloop import seldon
 from closedloop.platforms.embedded.desired import Probe, Process
+from closedloop.platforms.embedded.kinds.seldon_deployment import (
+    QUEUE_SIZE,
+    REST_TIMEOUT,
+    WRITE_TIMEOUT,
+)
 from closedloop.platforms.embedded.reconcile.runtime import Runtime, Unsupported
-from closedloop.platforms.embedded.reconcile.seldon.placed import Placed
+from closedloop.platforms.embedded.reconcile.seldon.placed import EXECUTOR, Placed
 from closedloop.platforms.embedded.reconcile.variables import POD_IP_PLACEHOLDER
 from closedloop.platforms.embedded.reconcile.volumes import Mounts
 
@@ -25,7 +34,7 @@ def image(placed: Placed, runtime: Runtime) -> str:
     return placed.container.image or runtime.sklearn_image()
 
 
-def process(
+def model(
     placed: Placed, own: Mapping[str, str], runtime: Runtime, *, mounts: Mounts, grace: float
 ) -> Process:
     """The process of a predictor's model; `own` is the environment that the manifest gives.
@@ -43,6 +52,45 @@ def process(
         liveness=Probe(port=ports.http, period=5.0),
         stop_grace=grace,
         ports={"http": ports.http, "metrics": ports.metrics},
+    )
+
+
+def executor(placed: Placed, own: Mapping[str, str], runtime: Runtime, *, grace: float) -> Process:
+    """The process in front of a predictor's model; `own` is the manifest's svcOrchSpec.env.
+
+    Neither traffic nor replicas nor the shadow flag is in its environment: the
+    operator sets the first two to zero there, so that they do not roll the
+    pods, and the third rolls them by its label.
+    """
+    annotations = placed.sdep.spec.annotations
+    graph = placed.graph
+    logger = graph.logger
+    env = {
+        "DEPLOYMENT_NAME": placed.name,
+        "DEPLOYMENT_NAMESPACE": placed.namespace,
+        "PREDICTOR_NAME": placed.predictor.name,
+        "PREDICTOR_VERSION": placed.predictor.annotations.get("version", ""),
+        "MODEL_NAME": graph.name,
+        "MODEL_IMAGE": image(placed, runtime),
+        "MODEL_URL": f"http://{POD_IP_PLACEHOLDER}:{placed.ports.http}",
+        "LOGGER_MODE": logger.mode if logger else "",
+        "LOGGER_URL": (logger and logger.url) or "",
+        "REQUEST_LOGGER_DEFAULT_ENDPOINT": runtime.logger_endpoint,
+        "REST_TIMEOUT_MS": annotations.get(REST_TIMEOUT, "0"),
+        "QUEUE_SIZE": annotations.get(QUEUE_SIZE, str(runtime.logger_queue_size)),
+        "WRITE_TIMEOUT_MS": annotations.get(WRITE_TIMEOUT, str(runtime.logger_write_timeout_ms)),
+        **own,
+        "HOST": POD_IP_PLACEHOLDER,
+        "PORT": str(EXECUTOR),
+    }
+    return Process(
+        name=seldon.EXECUTOR,
+        argv=runtime.executor(),
+        env=env,
+        readiness=Probe(port=EXECUTOR, path="/ready", timeout=5.0),
+        liveness=Probe(port=EXECUTOR, path="/live", period=5.0, timeout=5.0),
+        stop_grace=grace,
+        ports={"http": EXECUTOR, "metrics": EXECUTOR},
     )
 
 

@@ -1,0 +1,147 @@
+"""Serves an application of `asgi`, by uvicorn with httptools and uvloop.
+
+uvicorn takes a third of the time of aiohttp's server for an event (`bench/servers.py`).
+"""
+
+import asyncio
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from closedloop.services.kit import service
+from closedloop.services.kit.asgi import Application, Take
+
+
+class EventProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which gives a whole event to its application without a task for it.
+
+    That is half of the time that HTTP takes. Everything but a plain `POST` of an event goes
+    uvicorn's way, and so does what a sender sends before it has the answer.
+    """
+
+    _take: Take | None = None
+
+    def on_headers_complete(self) -> None:
+        parser = self.parser
+        take = cast(Application, self.config.app).takes.get(self.url)
+        if (
+            take is not None
+            and (self.cycle is None or self.cycle.response_complete)
+            and parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and not self.expect_100_continue
+            and not parser.should_upgrade()
+        ):
+            self._take, self._size = take, 0
+            self._parts: list[bytes] = []
+            self.cycle = cast(Any, _Open(self, parser.should_keep_alive()))
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._take is None:
+            super().on_body(body)
+            return
+        if self._size <= cast(Application, self.config.app).most_bytes:
+            self._parts.append(body)
+        self._size += len(body)
+
+    def on_message_complete(self) -> None:
+        take, self._take = self._take, None
+        if take is None:
+            super().on_message_complete()
+            return
+        app, reply = cast(Application, self.config.app), cast(_Open, self.cycle)
+        app.take(take, reply, self.headers, b"".join(self._parts), self._size)
+
+
+class _Open:
+    """The reply to an event, in place of uvicorn's cycle: what follows it waits for its answer."""
+
+    __slots__ = ("_protocol", "disconnected", "keep_alive", "response_complete")
+    message_event = asyncio.Event()  # nobody waits for it
+
+    def __init__(self, protocol: HttpToolsProtocol, keep_alive: bool) -> None:
+        self._protocol = protocol
+        self.keep_alive = keep_alive  # uvicorn clears it when the server is to stop
+        self.response_complete = self.disconnected = False
+
+    def __call__(self, status: int, error: str) -> None:
+        if self.response_complete:
+            return
+        self.response_complete = True
+        transport = self._protocol.transport
+        if not transport.is_closing():
+            transport.write(_response(status, error, self.keep_alive))
+            if not self.keep_alive:
+                transport.close()
+        self._protocol.on_response_complete()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, whose process ends with status 0 when it is asked to."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are `run`'s to take: uvicorn would raise them again at its end."""
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish open requests; hang up on those that are not even sent in time."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.close()
+
+
+def configured(app: Application, *, grace: float = 10.0, backlog: int = 2048) -> uvicorn.Config:
+    """uvicorn's settings for an application; `grace` is how many seconds open requests have."""
+    return uvicorn.Config(
+        app,
+        http=EventProtocol,
+        interface="asgi3",
+        proxy_headers=False,
+        loop="none",
+        lifespan="on",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=round(grace),
+        backlog=backlog,
+    )
+
+
+def run(app: Application, settings: service.Settings, *, grace: float = 10.0) -> None:
+    """Serve until SIGTERM or SIGINT, then finish open requests within `grace` seconds."""
+    server = Server(configured(app, grace=grace))
+    sockets = [
+        socket.create_server((host, settings.port), backlog=2048)
+        for host in service.addresses(settings.host)
+    ]
+
+    async def serve() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
+        await server.serve(sockets)
+
+    with asyncio.Runner(loop_factory=service.event_loop) as runner:
+        runner.run(serve())
+
+
+@lru_cache(maxsize=64)  # nearly all are the same
+def _response(status: int, error: str, keep_alive: bool) -> bytes:
+    body = json.dumps({"error": error}).encode() if error else b""
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"content-length: {len(body)}"]
+    lines += ["content-type: application/json"] if error else []
+    lines += [] if keep_alive else ["connection: close"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
