@@ -238,11 +238,6 @@ KINDS: tuple[Kind, ...] = (
 BY_NAME: Mapping[str, Kind] = {one.kind: one for one in KINDS}
 
 
-def of(kind: str) -> Kind:
-    """The kind of this name. Raises KeyError."""
-    return BY_NAME[kind]
-
-
 def find(group: str, version: str, plural: str, installed: Iterable[str]) -> Kind | None:
     """The kind under a path, if the server has it now."""
     for one in available(installed):

@@ -118,8 +118,7 @@ class Writer:
             self._check_preconditions(kind, there, how)
             if kind.kind == "Event":
                 if not how.dry_run:
-                    self._platform.events.forget(int(key[2].rpartition(".")[2], 16))
-                    self._mirror.look()
+                    self._store.remove(key)
                 return there
             if key in self._mirror.pods:
                 return self._delete_pod(key, there, how)
