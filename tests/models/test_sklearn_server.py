@@ -52,10 +52,3 @@ def test_feedback_is_taken_and_ignored(model: Wrapper) -> None:
     assert model.feedback({"reward": 1}).json()["data"] == {"tensor": {"shape": [0]}}
     judged = {"request": {"data": {"ndarray": [FLOWERS[0]]}}, "reward": 1}
     assert model.feedback(judged).json()["data"] == {"ndarray": []}
-
-
-def test_another_method_by_parameter(model_python: Path) -> None:
-    folder = model_python.parent.parent / "share" / "closedloop" / "models"
-    parameters: dict[str, str | bool] = {"model_uri": str(folder), "method": "predict"}
-    with wrapper(model_python, SKLEARN, parameters) as running:
-        assert running.predict(*FLOWERS).json()["data"] == {"names": [], "ndarray": [0, 1, 2]}

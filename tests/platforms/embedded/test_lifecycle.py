@@ -186,6 +186,7 @@ def test_platform_ends_with_the_process_that_owns_it(home: Path) -> None:
     one.down()
 
 
+@pytest.mark.nightly
 def test_clients_that_start_at_once_share_one_platform(
     platform: EmbeddedPlatform, home: Path
 ) -> None:

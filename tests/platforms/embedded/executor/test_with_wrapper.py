@@ -1,4 +1,4 @@
-"""The executor in front of Seldon's real wrapper, called by Seldon's own client."""
+"""The executor in front of Seldon's real wrapper; its own client is in `tests/end_to_end`."""
 
 import asyncio
 import json
@@ -15,28 +15,6 @@ from tests.platforms.embedded.executor.rig import Rig, rig
 
 pytestmark = pytest.mark.embedded
 
-# Runs in the model servers' environment, where the client lives.
-CLIENT = """
-import json, sys
-import numpy as np
-from seldon_core.seldon_client import SeldonClient
-
-client = SeldonClient(
-    gateway="istio", transport="rest", gateway_endpoint=sys.argv[1], namespace="ns",
-    deployment_name="iris", payload_type="ndarray", client_return_type="proto",
-)
-answer = client.predict(data=np.array(json.loads(sys.argv[2])), gateway_prefix="")
-assert answer.success, answer.msg
-judged = client.feedback(
-    answer.request, answer.response, answer.response, reward=1.0, gateway_prefix=""
-)
-assert judged.success, judged.msg
-print(json.dumps([v for v in answer.response.data.ndarray]))
-refused = client.predict(data=np.array([[1.0]]), gateway_prefix="")
-assert not refused.success
-print(refused.msg)
-"""
-
 
 @pytest.fixture(scope="module")
 def model(model_python: Path) -> Iterator[Wrapper]:
@@ -48,30 +26,6 @@ def model(model_python: Path) -> Iterator[Wrapper]:
 async def running(model: Wrapper) -> AsyncIterator[Rig]:
     async with rig(model_url=model.url) as rigged:
         yield rigged
-
-
-async def test_the_real_client_predicts_and_gives_feedback(
-    running: Rig, model: Wrapper, model_python: Path
-) -> None:
-    before = model.value("correct")
-    process = await asyncio.create_subprocess_exec(
-        model_python,
-        "-W",
-        "ignore",
-        "-c",
-        CLIENT,
-        f"127.0.0.1:{running.settings.port}",
-        json.dumps(FLOWERS[:1]),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0
-    assert said.decode().splitlines() == ["[0.0]", "400:Bad Request"]
-    assert await asyncio.to_thread(model.value, "correct") == before + 1
-    await running.stopped()
-    types = sorted(got.headers["ce-type"] for got in running.sink.got)
-    expected = [events.REQUEST, events.REQUEST, events.RESPONSE, events.FEEDBACK]
-    assert types == sorted(expected)
 
 
 async def test_the_logged_answer_states_the_class_that_was_served(running: Rig) -> None:
