@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,50 @@ def reason(body: bytes, content_type: str = "application/json") -> str:
     sentence.encode()
     assert len(sentence) < 500
     return refused.value.reason
+
+
+def both(body: bytes) -> str:
+    """A body as either decoder reads it, with the types of its values, or why it is refused."""
+    read = []
+    for loads in (None, orjson.loads):
+        try:
+            read.append(repr(parse_body(body, loads=loads)))
+        except InvalidEvent as error:
+            read.append(f"{error.reason}: {error}")
+    assert read[0] == read[1]
+    return read[0]
+
+
+@given(st.dictionaries(st.text(), JSON), st.booleans(), st.data())
+def test_a_faster_decoder_reads_the_same(
+    message: dict[str, object], ascii_only: bool, data: st.DataObject
+) -> None:
+    body = json.dumps(message, ensure_ascii=ascii_only).encode(errors="surrogatepass")
+    both(body)
+    at = data.draw(st.integers(1, len(body)))
+    both(body[:at] + data.draw(st.binary(max_size=3)) + body[at + data.draw(st.integers(0, 3)) :])
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("18446744073709551615", "18446744073709551615"),
+        ("18446744073709551616", "18446744073709551616"),
+        ("-9223372036854775809", "-9223372036854775809"),
+        ("1e999", "'Infinity'"),
+        ("-1e999", "'-Infinity'"),
+        ("NaN", "'NaN'"),
+        ("5e-324", "5e-324"),
+        ("-0", "0"),
+        ("-0.0", "-0.0"),
+        ('"\\ud800"', "'?'"),
+        ('"\\ud83d\\ude00"', "'\U0001f600'"),
+        ('1, "a": 2', "2"),
+        ("[" * 600 + "]" * 600, "[" * 600 + "]" * 600),
+    ],
+)
+def test_a_faster_decoder_reads_what_it_might_not(value: str, read: str) -> None:
+    assert both(f'{{"a": {value}}}'.encode()) == f"{{'a': {read}}}"
 
 
 def multipart(**parts: bytes | tuple[bytes, str]) -> bytes:

@@ -1,6 +1,5 @@
 import json
 from collections import Counter
-from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -240,7 +239,7 @@ def test_early_feedback_of_several_rows_waits_whole() -> None:
 def test_lent_feedback_gives_way_to_ones_own() -> None:
     shadow = Predictor("seldon", "sklearn", "shadow")
     (own,) = sections_of(observe(truth("cat", second=1)), 1)
-    (theirs,) = sections_of(observe(replace(truth("dog", second=9), predictor="shadow")), 1)
+    (theirs,) = sections_of(observe(truth("dog", second=9)._replace(predictor="shadow")), 1)
     assert lent(theirs, PETS).owner == PETS
     assert theirs.owner == shadow
     document, _ = merge(None, lent(theirs, PETS))

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -56,8 +55,8 @@ IDS = st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_s
 
 @given(IDS, IDS, IDS)
 def test_any_id_survives_its_header(request_id: str, event_id: str, endpoint: str) -> None:
-    event = replace(
-        from_http(HEADERS, b"{}"), request_id=request_id, id=event_id, predictor=endpoint
+    event = from_http(HEADERS, b"{}")._replace(
+        request_id=request_id, id=event_id, predictor=endpoint
     )
     sent = event.headers()
     assert all(value.isascii() and value.isprintable() for value in sent.values())

@@ -10,10 +10,11 @@ import base64
 import json
 import math
 import zlib
+from collections.abc import Callable
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
-from typing import cast
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 from closedloop.loop.events import InvalidEvent
@@ -22,10 +23,20 @@ _MOST_BYTES = 64 << 20  # of a compressed body: a small one must not become giga
 _GZIP = b"\x1f\x8b"
 _ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")  # no JSON begins with an x
 _EITHER = 32 + zlib.MAX_WBITS
+_DIGITS = bytes.maketrans(b"123456789-", b"0" * 10)
+_LONG = b"0" * 20  # characters of a whole number that may have more than 64 bits
+_MANY = 500  # brackets: with fewer it is not nested too deeply for anybody
+
+Loads = Callable[[bytes], Any]
+"""A decoder of JSON in UTF-8, such as `orjson.loads`, for objects that it cannot read otherwise
+than the standard library's does: it raises ValueError for what that takes and JSON has not."""
 
 
-def parse_body(body: bytes, content_type: str = "application/json") -> dict[str, object]:
-    """Decode a body to an object that can be encoded as JSON in UTF-8.
+def parse_body(
+    body: bytes, content_type: str = "application/json", loads: Loads | None = None
+) -> dict[str, object]:
+    """Decode a body to an object that can be encoded as JSON in UTF-8, the same with `loads`, which
+    is several times as fast as the standard library.
 
     `NaN`, `Infinity` and `-Infinity` become these texts, as in proto3's JSON mapping, and half of
     a surrogate pair a question mark.
@@ -34,6 +45,12 @@ def parse_body(body: bytes, content_type: str = "application/json") -> dict[str,
     """
     # Most bodies are an object in UTF-8; the others are looked at more closely.
     if body[:1] == b"{" and body[1:2] != b"\0" and content_type == "application/json":
+        if loads is not None and _plain(body):
+            try:
+                message: dict[str, object] = loads(body)
+                return message
+            except ValueError:
+                pass  # it has NaN, or its fault is told below
         return _object(_utf8(body))
     body = _decompressed(body)
     kind = content_type.lower()
@@ -44,6 +61,11 @@ def parse_body(body: bytes, content_type: str = "application/json") -> dict[str,
         if "json" in fields:
             return _object(fields["json"][0])
     return _object(_text(body))
+
+
+def _plain(body: bytes) -> bool:
+    """Whether decoders agree about a body: it has no long whole number and is not deep."""
+    return _LONG not in body.translate(_DIGITS) and body.count(b"[") + body.count(b"{") < _MANY
 
 
 def _decompressed(body: bytes) -> bytes:

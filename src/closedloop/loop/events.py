@@ -7,8 +7,8 @@ mode), with the extension attributes of Seldon Core v1's executor
 
 import time as clock
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from closedloop.loop import rfc3339
@@ -59,8 +59,7 @@ class InvalidEvent(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event of a model: a request, an answer or feedback.
 
     `time` is RFC 3339, in UTC; `request_id` is the Seldon-Puid, the only key

@@ -65,7 +65,9 @@ def document_id(request_id: str, row: int, rows: int) -> str:
     """
     if rows > 1:
         return f"{request_id}-item-{row}"
-    return f"{request_id}-item-00" if _ITEM.search(request_id) else request_id
+    if "-item-" in request_id and _ITEM.search(request_id):
+        return f"{request_id}-item-00"
+    return request_id
 
 
 def request_of(name: str) -> str:

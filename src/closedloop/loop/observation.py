@@ -5,11 +5,11 @@ have the same effect in the log and in the counts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from closedloop.loop import events
-from closedloop.loop.body import parse_body
+from closedloop.loop.body import Loads, parse_body
 from closedloop.loop.events import Event, InvalidEvent
 from closedloop.loop.keys import LONGEST_NAMES
 from closedloop.loop.payload import Feedback, Rows, feedback_of, judged_request, rows_of
@@ -24,8 +24,7 @@ MOST_BYTES = 16 << 20
 """How large a body may be, unless a setting says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """An accepted event with its body `message`, decoded.
 
     `rows` are those of a request or an answer, at least one; feedback has `feedback` instead.
@@ -45,16 +44,18 @@ class Observation:
         return 1 if truth is None else len(truth.rows)
 
 
-def read_event(headers: Mapping[str, str], body: bytes) -> Observation:
-    """Read one CloudEvent in HTTP binary mode.
+def read_event(headers: Mapping[str, str], body: bytes, loads: Loads | None = None) -> Observation:
+    """Read one CloudEvent in HTTP binary mode; `loads` is `parse_body`'s.
 
     Raises `InvalidEvent` with one of `REASONS`.
     """
-    return observe(events.from_http(headers, body))
+    return observe(events.from_http(headers, body), loads)
 
 
-def observe(event: Event) -> Observation:
-    """Read the body of an event. Raises `InvalidEvent` with one of `REASONS`."""
+def observe(event: Event, loads: Loads | None = None) -> Observation:
+    """Read the body of an event; `loads` is `parse_body`'s.
+
+    Raises `InvalidEvent` with one of `REASONS`."""
     names = (event.namespace, event.deployment, event.predictor)
     if (length := _index_bytes(names)) > LONGEST_NAMES:
         raise InvalidEvent(
@@ -63,11 +64,11 @@ def observe(event: Event) -> Observation:
             f" send at most {LONGEST_NAMES}",
         )
     try:
-        message = parse_body(event.body, event.content_type)
+        message = parse_body(event.body, event.content_type, loads)
         if event.type == events.FEEDBACK:
             about = judged_request(event.request_id, message)
             if about != event.request_id:
-                event = replace(event, request_id=about)
+                event = event._replace(request_id=about)
             return Observation(event, message, feedback=feedback_of(message))
         rows = rows_of(message)
     except RecursionError:

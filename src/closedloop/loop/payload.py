@@ -8,7 +8,7 @@ Source of the shapes: `proto/prediction.proto` of Seldon Core v1 in its JSON for
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from closedloop.loop.events import InvalidEvent
 from closedloop.loop.tftensor import read_tensor
@@ -19,12 +19,12 @@ _MOST_CELLS = 1_000_000
 _DATA_FIELDS = ("data", "strData", "binData", "jsonData")  # one of them, as the proto says
 _WHOLE_FIELDS = frozenset(_DATA_FIELDS[1:])
 _OTHER_FIELDS = ("outputs", "predictions", "inputs", "instances")
+_FIELDS = (*_DATA_FIELDS, *_OTHER_FIELDS)
 # A Seldon-Puid that an executor made: version 4 of RFC 9562, as Go writes it.
 _MADE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """The rows of a message: `rows[i]` is item i of the batch.
 
     `names` are its column names, which for an answer with scores are its class
@@ -36,8 +36,7 @@ class Rows:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
+class Feedback(NamedTuple):
     """Feedback as sent: a reward, the truth row by row, or both.
 
     `truth` is None for feedback that carries a reward only; a None among its
@@ -80,7 +79,7 @@ def rows_of(message: Mapping[str, object]) -> Rows:
             f"data has {len(rows)} rows and {len(names)} names: send at most {_MOST_ROWS} rows,"
             f" and {_MOST_CELLS} cells, in one call",
         )
-    return Rows(rows, tuple(str(name) for name in names), _kind(rows))
+    return Rows(rows, tuple(map(str, names)), _kind(rows))
 
 
 def feedback_of(message: Mapping[str, object]) -> Feedback:
@@ -94,14 +93,14 @@ def feedback_of(message: Mapping[str, object]) -> Feedback:
     """
     reward = _reward(message.get("reward"))
     said = message.get("truth")
-    if said is not None and not isinstance(said, Mapping):
+    if said is not None and not isinstance(said, dict):
         raise InvalidEvent("bad_feedback", f"truth is {said!r}: send a SeldonMessage")
     truth = None
-    if said and any(said.get(field) is not None for field in (*_DATA_FIELDS, *_OTHER_FIELDS)):
+    if said and [field for field in _FIELDS if said.get(field) is not None]:
         truth = rows_of(said)
         if not truth.rows:
             raise InvalidEvent("bad_feedback", "truth has no rows: send one for each answer row")
-        if all(row is None for row in truth.rows):
+        if truth.rows[0] is None and all(row is None for row in truth.rows):
             truth = None
     if truth is None and reward is None:
         if not (message.get("request") or message.get("response")):
@@ -119,8 +118,8 @@ def judged_request(request_id: str, message: Mapping[str, object]) -> str:
     if _MADE.fullmatch(request_id):
         for side in ("response", "request"):
             quoted = message.get(side)
-            meta = quoted.get("meta") if isinstance(quoted, Mapping) else None
-            puid = meta.get("puid") if isinstance(meta, Mapping) else None
+            meta = quoted.get("meta") if isinstance(quoted, dict) else None
+            puid = meta.get("puid") if isinstance(meta, dict) else None
             if isinstance(puid, str) and puid and puid.isprintable() and len(puid.encode()) <= 480:
                 return puid
     return request_id

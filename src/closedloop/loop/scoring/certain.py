@@ -43,10 +43,10 @@ def answer(value: object, names: tuple[str, ...]) -> Said:
         return _boolean(value)
     if is_number(value):
         return nothing(Reason.UNDECLARED_NUMBER)
-    if isinstance(value, list) and len(value) > 1 and all(is_number(cell) for cell in value):
+    if isinstance(value, list) and len(value) > 1 and all(map(is_number, value)):
         numbers = shares(value)
         if numbers is not None and not (len(names) == len(value) and name_columns(names)):
-            return Said(index=greatest(numbers), width=len(value), names=_named(names, len(value)))
+            return _column_of(greatest(numbers), len(value), _named(names, len(value)))
     return nothing(Reason.UNDECLARED_ANSWER)
 
 
@@ -64,6 +64,7 @@ def truth(value: object, names: tuple[str, ...]) -> Said:
     return nothing(Reason.UNDECLARED_TRUTH)
 
 
+@lru_cache(maxsize=4096)  # there are few classes and many rows
 def compared(predicted: Said, actual: Said) -> tuple[str, str] | None:
     """The classes that an answer and a truth state, where both are certain to be of one kind."""
     if predicted.label is not None:
@@ -117,7 +118,7 @@ def _column(predicted: Said, actual: Said) -> int | None:
     return index
 
 
-@lru_cache(maxsize=4096)  # there are few classes and many rows
+@lru_cache(maxsize=4096)
 def _column_of(index: int, width: int = 0, names: tuple[str, ...] = ()) -> Said:
     return Said(index=index, width=width, names=names)
 

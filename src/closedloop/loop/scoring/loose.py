@@ -1,6 +1,6 @@
 """Feedback that waits under a request's own id, as it may be found to speak of other rows."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from closedloop.loop.scoring.row import Feedback
 from closedloop.loop.scoring.said import Said
@@ -30,7 +30,7 @@ def together(one: Feedback, other: Feedback) -> Feedback:
         there if here is None else here
         for here, there in zip(one.truths, other.truths, strict=False)
     )
-    return replace(one, truths=truths)
+    return one._replace(truths=truths)
 
 
 def prune(loose: dict[str, Loose]) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from closedloop.loop.output import Output
 from closedloop.loop.scoring.said import Reason, Said, single
@@ -20,9 +21,10 @@ class Outcome(StrEnum):
     @property
     def changes(self) -> bool:
         """Whether the state is another one than before."""
-        return self in (Outcome.APPLIED, Outcome.CORRECTED)
+        return self is _APPLIED or self is _CORRECTED
 
 
+_APPLIED, _CORRECTED = Outcome.APPLIED, Outcome.CORRECTED
 # An event of many rows has the first of these that one of its rows has.
 TELLING = (
     Outcome.OVER_LIMIT,
@@ -50,8 +52,7 @@ class Row:
     away: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
+class Feedback(NamedTuple):
     """The statement of one piece of feedback: a truth for each row, None for no word of it, or a
     reward. `names` are the columns of the truth."""
 

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from closedloop.loop.output import LONGEST_CLASS
 
@@ -57,8 +56,7 @@ ADVICE: Mapping[str, str] = {
 REASONS = tuple(Reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """The statement of one row: nothing, for a `reason`, or a value of its kind.
 
     A class is `label`, under its declared name; without a declaration `index` says which column
@@ -68,7 +66,7 @@ class Said:
 
     reason: str = ""
     label: str | None = None
-    index: int | None = None
+    index: int | None = None  # type: ignore[assignment]  # it hides a tuple's method
     width: int = 0
     names: tuple[str, ...] = ()
     numbers: tuple[float, ...] = ()
@@ -141,4 +139,4 @@ def shares(numbers: Sequence[float]) -> tuple[float, ...] | None:
 
 def greatest(scores: Sequence[float]) -> int:
     """The index of the first of the greatest, as with `numpy.argmax`."""
-    return max(range(len(scores)), key=scores.__getitem__)
+    return scores.index(max(scores))

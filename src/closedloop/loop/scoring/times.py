@@ -4,7 +4,6 @@ Both are folds over the rows: a row that changes is taken back and counted anew.
 """
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
@@ -22,7 +21,7 @@ class Times:
     def __init__(self) -> None:
         self._delays = [0] * (len(DELAYS) + 1)
         self._nanoseconds = 0
-        self._cohorts: Counter[tuple[int, bool]] = Counter()
+        self._cohorts: dict[tuple[int, bool], int] = {}
         self.touched: set[tuple[int, bool]] = set()  # cohorts that changed, for who writes them
 
     @classmethod
@@ -41,9 +40,10 @@ class Times:
         """Count a row by its stamps, or take it back; a stamp of "" is of no feedback yet."""
         began = moment(answered)
         cohort = began // _HOUR, bool(judged)
-        self._cohorts[cohort] += sign
         self.touched.add(cohort)
-        if not self._cohorts[cohort]:
+        if count := self._cohorts.get(cohort, 0) + sign:
+            self._cohorts[cohort] = count
+        else:
             del self._cohorts[cohort]
         if judged:
             # Truth that is older than its answer took no time.
@@ -57,7 +57,7 @@ class Times:
 
     def cohort(self, hour: int, judged: bool) -> int:
         """The rows answered in one hour since the epoch, judged by now or not."""
-        return self._cohorts[hour, judged]
+        return self._cohorts.get((hour, judged), 0)
 
     def numbers(self) -> Iterator[tuple[tuple[str, ...], int]]:
         """The delays as whole numbers; `load` takes them, and cohorts, back."""
@@ -88,7 +88,7 @@ class Times:
         latest = int(now) // 3600
         for age in range(hours):
             hour = latest - age
-            yield age, self._cohorts[hour, True], self._cohorts[hour, False]
+            yield age, self.cohort(hour, True), self.cohort(hour, False)
 
 
 def moment(stamp: str) -> int:

@@ -8,8 +8,8 @@ class's probability, which is held between 2⁻⁵² and 1 - 2⁻⁵².
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 from closedloop.loop.output import Output
 from closedloop.loop.scoring.certain import compared
@@ -23,8 +23,7 @@ _LEAST = 2.0**-52
 _NO_SUMS: Mapping[str, float] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The contribution of one row to the counts.
 
     `state` is one of `STATES`; `reason` says why a row is unscorable. `correct` is None unless
@@ -38,7 +37,7 @@ class Verdict:
     correct: bool | None = None
     pair: tuple[str, str] | None = None
     labels: tuple[frozenset[str], frozenset[str]] | None = None
-    sums: Mapping[str, float] = field(default_factory=lambda: _NO_SUMS)
+    sums: Mapping[str, float] = _NO_SUMS
 
 
 UNLABELLED = Verdict("unlabelled")

@@ -9,7 +9,9 @@ from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from closedloop.services.kit.exposition import exposition
 
 _log = structlog.get_logger(__name__)
 
@@ -77,17 +79,18 @@ class Application:
     ) -> None:
         """Take a request of which `body` is no more than a little past `most_bytes`."""
         # Of a header that comes twice the first counts, as it does in aiohttp.
-        wanted = self._names
+        wanted = self._names or {key: key.decode() for key, _ in raw}
         headers = {
-            wanted[key] if wanted else key.decode(): value.decode("utf-8", "surrogateescape")
+            wanted[key]: value.decode("utf-8", "surrogateescape")
             for key, value in reversed(raw)
-            if not wanted or key in wanted
+            if key in wanted
         }
+        encoding = headers.pop(_ENCODING, "")
         broken = ""
         if size > self.most_bytes:
             body = body[: self.most_bytes]
             size = max(size, int(dict(raw).get(b"content-length", b"0")))
-        elif encoding := headers.get(_ENCODING):
+        elif encoding:
             body, broken = _decoded(body, encoding, self.most_bytes)
             size = len(body)
             body = body[: self.most_bytes]
@@ -126,8 +129,7 @@ class Application:
             sentence = json.dumps({"error": f"{path} does not take {method}: use {allowed}"})
             await _say(send, 405, sentence, b"application/json", [(b"allow", allowed.encode())])
         elif path == "/metrics":
-            page = generate_latest(self._registry).decode()
-            await _say(send, 200, page, CONTENT_TYPE_LATEST.encode())
+            await _say(send, 200, exposition(self._registry), CONTENT_TYPE_LATEST.encode())
         else:
             reason = self._why_not_ready() if path == "/ready" else None
             await _say(send, 503 if reason else 200, reason or "", b"text/plain; charset=utf-8")

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import orjson
+
 from closedloop.loop.events import REQUIRED, SECTIONS, UNNAMED, InvalidEvent
 from closedloop.loop.observation import Observation, read_event
 
@@ -61,7 +63,7 @@ def read(headers: Mapping[str, str], body: bytes, size: int, broken: str) -> Inc
                 f"the body has {size} bytes or more: send at most {len(body)},"
                 " or raise MAX_EVENT_BYTES",
             )
-        return Incoming(headers, body, size, observation=read_event(headers, body))
+        return Incoming(headers, body, size, read_event(headers, body, orjson.loads))
     except InvalidEvent as error:
         return Incoming(headers, body, size, error=error)
 

@@ -1,6 +1,10 @@
 """Events by type and effect: counters that only grow, each series from 0."""
 
-from prometheus_client import CollectorRegistry, Counter
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from closedloop.loop.observation import REASONS
 from closedloop.loop.scoring import Outcome
@@ -10,45 +14,54 @@ from closedloop.services.metrics_server.source import Ignored
 
 _EFFECTS = (*(one for one in Outcome if one is not Outcome.OVER_LIMIT), *Ignored)
 _OUTCOMES = {"request": (Ignored.IGNORED,), "response": _EFFECTS, "feedback": _EFFECTS}
+_Series = dict[Names, dict[tuple[str, str], int]]
 
 
-class Flow:
-    """Events by predictor, type and outcome; refused ones by reason."""
+class Flow(Collector):
+    """Events by predictor, type and outcome; refused ones by reason.
+
+    Numbers of its own, as a client library's counter takes several times as long to grow.
+    """
 
     def __init__(self, registry: CollectorRegistry, most_predictors: int) -> None:
         self._labels = PredictorLabels(most_predictors)
-        self._events = Counter(
-            "closedloop_events",
-            "Events accepted, by their effect.",
-            [*LABELS, "type", "outcome"],
-            registry=registry,
-        )
-        self._refused = Counter(
-            "closedloop_refused_events",
-            "Events refused, by the predictor they claim to be of and the reason.",
-            [*LABELS, "type", "reason"],
-            registry=registry,
-        )
-        self._series: dict[Names, dict[tuple[str, str], Counter]] = {}
-        self._of(OTHER)
+        self._events: _Series = {}
+        self._refused: _Series = {}
+        self._know(OTHER)
+        registry.register(self)
 
     def count(self, kind: str, names: Names, outcome: Outcome | Ignored) -> None:
         """An event that was accepted; `kind` is one of `incoming.TYPES`."""
-        self._of(self._labels.accepted(names))[kind, outcome].inc()
+        names = self._labels.accepted(names)
+        if names not in self._events:
+            self._know(names)
+        self._events[names][kind, outcome] += 1
 
     def refuse(self, kind: str, names: Names, reason: str) -> None:
         """An event that was refused."""
-        self._refused.labels(*self._labels.claimed(names), kind, reason).inc()
+        refused = self._refused[self._labels.claimed(names)]
+        refused[kind, reason] = refused.get((kind, reason), 0) + 1
 
-    def _of(self, names: Names) -> dict[tuple[str, str], Counter]:
-        series = self._series.get(names)
-        if series is None:
-            series = self._series[names] = {
-                (kind, outcome): self._events.labels(*names, kind, outcome)
-                for kind, outcomes in _OUTCOMES.items()
-                for outcome in outcomes
-            }
-            for kind in TYPES if names == OTHER else TYPES[:-1]:
-                for reason in REASONS:
-                    self._refused.labels(*names, kind, reason)
-        return series
+    def collect(self) -> Iterator[Metric]:
+        """Every series."""
+        for name, documentation, label, series in (
+            ("closedloop_events", "Events accepted, by their effect.", "outcome", self._events),
+            (
+                "closedloop_refused_events",
+                "Events refused, by the predictor they claim to be of and the reason.",
+                "reason",
+                self._refused,
+            ),
+        ):
+            family = CounterMetricFamily(name, documentation, labels=[*LABELS, "type", label])
+            for names, counts in series.items():
+                for key, count in counts.items():
+                    family.add_metric((*names, *key), count)
+            yield family
+
+    def _know(self, names: Names) -> None:
+        self._events[names] = {
+            (kind, outcome): 0 for kind, outcomes in _OUTCOMES.items() for outcome in outcomes
+        }
+        kinds = TYPES if names == OTHER else TYPES[:-1]
+        self._refused[names] = {(kind, reason): 0 for kind in kinds for reason in REASONS}

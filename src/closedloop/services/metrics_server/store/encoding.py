@@ -6,7 +6,6 @@ The form is compact where ids are UUIDs, as Seldon's are, and JSON for anything 
 import json
 import struct
 from collections.abc import Mapping, MutableMapping
-from dataclasses import astuple
 from typing import Any
 
 from closedloop.loop.scoring.loose import Loose
@@ -221,7 +220,7 @@ def _said_of(said: bytes, at: int, words: Words) -> tuple[Said, int]:
 def _listed(said: Said | None) -> list[Any] | None:
     if said is None:
         return None
-    return [sorted(each) if isinstance(each, frozenset) else each for each in astuple(said)]
+    return [sorted(each) if isinstance(each, frozenset) else each for each in said]
 
 
 def _unlisted(said: list[Any] | None) -> Said | None:

@@ -141,8 +141,6 @@ def _options(memory: int) -> Options:
     options.set_compression_type(DBCompressionType.lz4())
     options.set_level_compaction_dynamic_level_bytes(True)
     options.set_write_buffer_size(_WRITE_BUFFER)
-    options.set_memtable_whole_key_filtering(True)
-    options.set_memtable_prefix_bloom_ratio(0.1)
     options.set_write_buffer_manager(
         WriteBufferManager.new_write_buffer_manager_with_cache(memory // 2, True, cache)
     )
