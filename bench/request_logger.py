@@ -6,21 +6,28 @@ did at the same time. The load comes from a process of its own, over many
 connections, in the order in which events happen: request and answer of each
 prediction, and later feedback on all. So each document is written twice, and
 `_bulk` writes the same: as it is with the answer, then with the feedback.
+
+To a sink that only acknowledges it is told against the empty handlers of aiohttp and of uvicorn,
+the fastest (`bench/servers.py`), and against the checkout that `BASE` in the environment names, if
+any. `cpu` is the time of the logger's process alone, which a busy machine changes least.
 """
 
 import http.client
 import json
+import os
 import statistics
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from elasticsearch import Elasticsearch
 
-from bench.load import application, empty_handler, rendered, send, service
+from bench import servers
+from bench.load import Server, application, empty_handler, rendered, send, service
 from closedloop.log.mapping import TEMPLATES
 from closedloop.loop import events
 from closedloop.loop.documents import merge
@@ -34,6 +41,7 @@ from tests.elasticsearch import search_server
 _CONNECTIONS = {"few": 24, "many": 512, "logger": 4000}
 _BULK = 500  # the documents that the official client's `helpers.bulk` sends at a time
 _LARGE_BULK = 1000
+_EMPTY = ("aiohttp", "uvicorn")
 _INDEX = index_name("seldon", "iris", "default")
 
 _FEATURES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
@@ -76,23 +84,26 @@ def run(predictions: int = 6000, rounds: int = 3) -> dict[str, float]:
                 search_server() as server,
                 service("closedloop.services.request_logger", ELASTICSEARCH_URL=server.url) as one,
             ):
+                before = one.cpu_seconds
                 took(f"{name}_answers", send(one.url, requests[0], connections))
                 took(f"{name}_feedback", send(one.url, requests[1], connections))
+                took(f"{name}_cpu", one.cpu_seconds - before)
                 with Elasticsearch(server.url) as client:
                     count = client.count(index=_INDEX)["count"]
                 if count != predictions:
                     raise RuntimeError(f"{count} documents are there: {predictions} were expected")
-        with (
-            application(_sink) as sink,
-            service("closedloop.services.request_logger", ELASTICSEARCH_URL=sink.url) as logger,
-        ):
-            before = logger.cpu_seconds
-            took("sink", send(logger.url, requests[0], _CONNECTIONS["many"]))
-            took("sink_cpu", logger.cpu_seconds - before)
-        with application(empty_handler) as empty:
-            before = empty.cpu_seconds
-            took("empty", send(empty.url, requests[0], _CONNECTIONS["many"]))
-            took("empty_cpu", empty.cpu_seconds - before)
+        targets = {
+            "sink": _to_sink(),
+            "aiohttp": application(empty_handler),
+            "uvicorn": servers.empty("uvicorn"),
+        }
+        if path := os.environ.get("BASE"):
+            targets["base"] = _to_sink(PYTHONPATH=f"{path}/src")
+        for name, target in targets.items():
+            with target as one:
+                before = one.cpu_seconds
+                took(name, send(one.url, requests[0], _CONNECTIONS["many"]))
+                took(f"{name}_cpu", one.cpu_seconds - before)
     for name in ("raw", "raw_large", *_CONNECTIONS):
         both = zip(seconds[f"{name}_answers"], seconds[f"{name}_feedback"], strict=True)
         seconds[name] = [answers + feedback for answers, feedback in both]
@@ -108,6 +119,21 @@ def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float
         pairs = zip(seconds[base], seconds[name], strict=True)
         return statistics.median(slow / fast for slow, fast in pairs)
 
+    against = {
+        f"sink_over_{name}{how}": ratio(f"sink{cpu}", f"{other}{cpu}")
+        for other, name in [*((each, f"{each}_empty_handler") for each in _EMPTY), ("base", "base")]
+        if other in seconds
+        for how, cpu in (("", ""), ("_by_cpu", "_cpu"))
+    }
+    empty = {
+        f"{name}_empty_handler_events_per_second": rate(name, 2 * predictions) for name in _EMPTY
+    }
+    cpu = {
+        "of_24_connections": rate("few_cpu", 3 * predictions),
+        "of_512_connections": rate("many_cpu", 3 * predictions),
+        "to_sink": rate("sink_cpu", 2 * predictions),
+        **{f"{name}_empty_handler": rate(f"{name}_cpu", 2 * predictions) for name in _EMPTY},
+    }
     return {
         "raw_documents_per_second": rate("raw", 2 * predictions),
         "raw_large_documents_per_second": rate("raw_large", 2 * predictions),
@@ -117,16 +143,14 @@ def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float
         "logger_events_per_second_of_512_connections": rate("many", 3 * predictions),
         "logger_of_512_connections_over_raw_bulk": ratio("many", "raw"),
         "logger_of_512_connections_over_raw_bulk_of_1000": ratio("many", "raw_large"),
-        "cpu_microseconds_an_event_to_sink": 1e6 / rate("sink_cpu", 2 * predictions),
-        "cpu_microseconds_an_event_empty_handler": 1e6 / rate("empty_cpu", 2 * predictions),
+        **{f"cpu_microseconds_an_event_{name}": 1e6 / each for name, each in cpu.items()},
         "logger_events_to_sink_per_second": rate("sink", 2 * predictions),
-        "empty_handler_events_per_second": rate("empty", 2 * predictions),
+        **empty,
         "logger_over_raw_bulk": ratio("logger", "raw"),
         "logger_over_raw_bulk_answers_only": ratio("logger_answers", "raw_answers"),
         "logger_over_raw_bulk_feedback_only": ratio("logger_feedback", "raw_feedback"),
         "logger_over_raw_bulk_of_1000": ratio("logger", "raw_large"),
-        "sink_over_empty_handler": ratio("sink", "empty"),
-        "sink_over_empty_handler_by_cpu": ratio("sink_cpu", "empty_cpu"),
+        **against,
     }
 
 
@@ -183,6 +207,18 @@ def _bulk(url: str, action: str, documents: dict[str, Document], size: int) -> f
     return seconds
 
 
+@contextmanager
+def _to_sink(**settings: str) -> Iterator[Server]:
+    """A logger before a sink that only acknowledges."""
+    with (
+        application(_sink) as sink,
+        service(
+            "closedloop.services.request_logger", ELASTICSEARCH_URL=sink.url, **settings
+        ) as logger,
+    ):
+        yield logger
+
+
 def _sink() -> web.Application:
     """An Elasticsearch that knows nothing and says yes to everything at once."""
 
@@ -190,9 +226,10 @@ def _sink() -> web.Application:
         asked = json.loads(await request.read())["docs"]
         return _json({"docs": [{**one, "found": False} for one in asked]})
 
-    async def written(request: web.Request) -> web.Response:
+    async def taken(request: web.Request) -> web.Response:
         lines = (await request.read()).count(b"\n")
-        return _json({"items": [{"create": {"status": 201}}] * (lines // 2)})
+        written = {"status": 201, "_seq_no": 0, "_primary_term": 1}
+        return _json({"items": [{"create": written}] * (lines // 2)})
 
     async def nothing(_: web.Request) -> web.Response:
         return _json({"hits": {"hits": []}})
@@ -205,7 +242,7 @@ def _sink() -> web.Application:
 
     app = web.Application(client_max_size=1 << 30)
     app.router.add_post("/_mget", known)
-    app.router.add_post("/_bulk", written)
+    app.router.add_post("/_bulk", taken)
     app.router.add_route("*", "/_index_template/{name}", template)
     app.router.add_post("/{indices}/_search", nothing)
     app.router.add_get("/{indices}/_alias", no_alias)
