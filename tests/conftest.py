@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         later = [item for item in items if item.get_closest_marker("nightly")]
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if item not in set(later)]
-    items.sort(key=lambda item: (place(item), item.name != "test_all_in_order"))
+    items.sort(key=place)
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
 

@@ -19,9 +19,9 @@ _RUNNERS_LIMIT = 360  # minutes
 _PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 
 
-def takes(schema: str, path: Path) -> None:
-    """Assert that a file is as the schema has it, which check-jsonschema carries."""
-    arguments = ["--builtin-schema", schema, str(path)]
+def takes(schema: str, *paths: Path) -> None:
+    """Assert that files are as the schema has them, which check-jsonschema carries."""
+    arguments = ["--builtin-schema", schema, *map(str, paths)]
     done = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", *arguments],
         capture_output=True,
@@ -43,14 +43,21 @@ def steps(path: Path) -> Iterator[Any]:
         yield from job["steps"]
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_has_the_form_that_github_takes(path: Path) -> None:
-    takes("vendor.github-workflows", path)
+def test_workflows_and_examples_for_other_repositories_have_the_form_that_github_takes(
+    tmp_path: Path,
+) -> None:
+    page = (checkout_root() / "docs" / "pipelines.md").read_text()
+    texts = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(texts) == 2
+    examples = [tmp_path / f"{number}.yml" for number in range(len(texts))]
+    for example, text in zip(examples, texts, strict=True):
+        assert len(text.splitlines()) <= 10
+        example.write_text(text)
+    takes("vendor.github-workflows", *WORKFLOWS, *examples)
 
 
-@pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.parent.name)
-def test_an_action_has_the_form_that_github_takes(path: Path) -> None:
-    takes("vendor.github-actions", path)
+def test_actions_have_the_form_that_github_takes() -> None:
+    takes("vendor.github-actions", *ACTIONS)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -72,16 +79,6 @@ def test_scripts_are_shell_and_actions_are_pinned_by_digest(path: Path) -> None:
 
 def test_the_pins_that_are_looked_after_have_the_form_that_renovate_takes() -> None:
     takes("vendor.renovate", FOLDER / "renovate.json")
-
-
-def test_examples_for_other_repositories_have_the_form_that_github_takes(tmp_path: Path) -> None:
-    page = (checkout_root() / "docs" / "pipelines.md").read_text()
-    examples = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(examples) == 2
-    for number, text in enumerate(examples):
-        assert len(text.splitlines()) <= 10
-        (tmp_path / f"{number}.yml").write_text(text)
-        takes("vendor.github-workflows", tmp_path / f"{number}.yml")
 
 
 def test_words_of_the_action_are_those_of_a_shell_and_nothing_is_carried_out(

@@ -53,7 +53,7 @@ def test_killed_part_costs_nothing(loop: Loop, part: str) -> None:
     _all_in_log(loop, prefix, accepted)
 
 
-@pytest.mark.parametrize("part", ["broker", pytest.param("envoy", marks=_nightly)])
+@pytest.mark.parametrize("part", ["broker", "envoy"])
 def test_killed_way_to_the_broker_loses_only_what_is_counted(loop: Loop, part: str) -> None:
     prefix, failed_before = loop.prefix(), _failed(loop)
     sending = _kill_in_traffic(loop, part, prefix)

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
 @pytest.mark.parametrize(
     ("predictions", "threads"),
     [
-        (400, 8),
+        (200, 8),
         pytest.param(1000, 8, marks=pytest.mark.nightly),
         pytest.param(1000, 1, marks=pytest.mark.nightly),
     ],

@@ -62,10 +62,13 @@ def _roles(loop: Loop) -> Roles:
     return roles(loop.platform.get(KIND, "iris-perf", "seldon"))
 
 
-def test_promotion_and_undo_under_load_fail_no_request_and_keep_the_pair(pair: Loop) -> None:
+@pytest.mark.parametrize("rate", [15, pytest.param(40, marks=pytest.mark.nightly)])
+def test_promotion_and_undo_under_load_fail_no_request_and_keep_the_pair(
+    pair: Loop, rate: float
+) -> None:
     probes, since = _probes(pair), _since(pair)
     prefix = pair.prefix()
-    with pair.traffic(prefix, "iris-perf", threads=4, rate=40) as sending:
+    with pair.traffic(prefix, "iris-perf", threads=4, rate=rate) as sending:
         sending.wait_for(20)
         there = _promote(pair, probes)
         assert _since(pair) == since
@@ -88,6 +91,7 @@ def test_promotion_and_undo_under_load_fail_no_request_and_keep_the_pair(pair: L
     assert {(one.puid, one.predicted) for one in sending.records if one.predicted} <= answers
 
 
+@pytest.mark.nightly
 def test_another_model_starts_the_pair_anew(pair: Loop) -> None:
     first, changed = _since(pair), datetime.now(UTC)
     deployment = pair.platform.get(KIND, "iris-perf", "seldon")
@@ -110,24 +114,21 @@ def _class(body: dict[str, Any] | None) -> str:
     return str(body["data"]["ndarray"][0])
 
 
+@pytest.mark.nightly
 @pytest.mark.chaos
 @pytest.mark.parametrize(
     ("part", "other"),
     [
         ("envoy", "executor iris-perf/perceptron"),
-        pytest.param(
-            "model iris-perf/perceptron",
-            "executor iris-perf/logistic",
-            marks=pytest.mark.nightly,
-        ),
-        pytest.param("model iris-perf/logistic", "envoy", marks=pytest.mark.nightly),
+        ("model iris-perf/perceptron", "executor iris-perf/logistic"),
+        ("model iris-perf/logistic", "envoy"),
     ],
 )
 def test_part_killed_during_a_promotion_and_during_its_undo(
     pair: Loop, part: str, other: str
 ) -> None:
     probes = _probes(pair)
-    with pair.traffic(pair.prefix(), "iris-perf", rate=20) as sending:
+    with pair.traffic(pair.prefix(), "iris-perf", rate=10) as sending:
         for killed, target in ((part, SWAPPED), (other, FIRST)):
             sending.wait_for(5)
             _promote_and_kill(pair, probes, killed)

@@ -38,7 +38,7 @@ assert judged.success, judged.msg
         pytest.param("1.0", "true", True, marks=pytest.mark.nightly),
         pytest.param("1.0", "false", True, marks=pytest.mark.nightly),
         ("0.0", "false", False),  # JSON of a proto leaves out what is 0
-        ("0.0", "true", True),  # the truth is what counts
+        pytest.param("0.0", "true", True, marks=pytest.mark.nightly),  # the truth is what counts
     ],
 )
 def test_the_real_client_predicts_and_gives_feedback_through_the_gateway(

@@ -99,7 +99,7 @@ def test_it_draws_everything_and_asks_no_other_machine(browser: Browser, url: st
     page.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.nightly)])
 def test_nothing_overlaps_or_is_cut_on_a_projector(browser: Browser, url: str, scheme: str) -> None:
     page = opened(browser, url, scheme)
     boxes = [

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -59,6 +58,9 @@ def check(source: str, document: Document) -> None:
         except ManifestError as error:
             raise AssertionError(str(error)) from None
     elif version not in UNCHECKED:
+        # Imported here: it takes seconds, of every worker and of a run that is about other tests.
+        import kubernetes_validate
+
         try:
             kubernetes_validate.validate(document, kubernetes_version(), strict=True)
         except kubernetes_validate.ValidationError as error:

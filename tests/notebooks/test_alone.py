@@ -1,3 +1,8 @@
+"""A notebook that runs alone, and again on the platform that it left.
+
+On a push the test of the wheel does so with the first notebook.
+"""
+
 from pathlib import Path
 
 import pytest
@@ -5,21 +10,15 @@ import pytest
 from tests.notebooks.expected import EXPECTED
 from tests.notebooks.running import NOTEBOOKS, Walkthrough
 
-pytestmark = [pytest.mark.embedded, pytest.mark.notebook, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.embedded,
+    pytest.mark.notebook,
+    pytest.mark.nightly,
+    pytest.mark.timeout(900),
+]
 
-# The quickest of those that read the log and of those that deploy models of their own.
-_ON_A_PUSH = {"02", "05"}
 
-
-@pytest.mark.parametrize(
-    "notebook",
-    [
-        pytest.param(
-            path, id=path.stem, marks=() if path.name[:2] in _ON_A_PUSH else pytest.mark.nightly
-        )
-        for path in NOTEBOOKS
-    ],
-)
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_alone_and_twice(notebook: Path, tmp_path: Path) -> None:
     walkthrough = Walkthrough(tmp_path)
     number = notebook.name[:2]

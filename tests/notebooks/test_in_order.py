@@ -16,17 +16,24 @@ pytestmark = [pytest.mark.embedded, pytest.mark.notebook, pytest.mark.timeout(90
 KEPT = os.environ.get("CLOSEDLOOP_TEST_RUN")
 
 
-def test_all_in_order(tmp_path: Path) -> None:
+# A notebook that is told its own parameters is not run once more with those of again.yaml, which
+# on a push proves the same of other rows.
+_ONCE = ("-p", "name", "disease-progression")
+
+
+def test_all_in_order(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    nightly = pytestconfig.option.nightly
+    expected = {name: check for name, check in EXPECTED.items() if nightly or "-" not in name}
     out = Path(KEPT) if KEPT else tmp_path / "run"
     files = ["--junit", str(tmp_path / "run.xml"), "--summary", str(tmp_path / "summary.md")]
     walkthrough = Walkthrough(tmp_path)
     try:
-        recorded = walkthrough.run(*files, out=out)
+        recorded = walkthrough.run(*files, *(() if nightly else _ONCE), out=out)
     finally:
         if (tmp_path / "summary.md").exists() and out.is_dir():
             (out / "summary.md").write_text((tmp_path / "summary.md").read_text())
-    assert list(recorded) == list(EXPECTED)
-    for number, check in EXPECTED.items():
+    assert list(recorded) == list(expected)
+    for number, check in expected.items():
         check(recorded[number])
     SCHEMA.validate(str(tmp_path / "run.xml"))
     written = (tmp_path / "run.xml").read_text()

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from closedloop import paths
 from closedloop.cli.errors import CommandError
 from closedloop.cli.options import PlatformName, PlatformOption, open_platform
 from closedloop.cli.table import not_counted_table, print_status, print_table
@@ -154,9 +155,7 @@ def kubeconfig(
     other clients use it while the platform is up. A cluster is reached as
     your own kubeconfig says.
     """
-    from closedloop import paths
     from closedloop.platforms.embedded import state
-    from closedloop.platforms.protocol import PlatformError
 
     folder = paths.platform_folder()
     daemon = state.read(folder)
@@ -179,7 +178,6 @@ def mirror(
     `closedloop up --platform cluster --offline FOLDER` then needs no network.
     Images come through docker, charts through helm.
     """
-    from closedloop import paths
     from closedloop.platforms.cluster.mirror import contents, fill
     from closedloop.platforms.cluster.sources import Sources
     from closedloop.platforms.cluster.versions import read

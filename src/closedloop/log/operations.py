@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -35,8 +36,7 @@ class Known:
     index: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One action of a `_bulk` request: `lines` is its action and its document, as NDJSON.
 
     `pieces` is for the caller: how many of the parts that wait for the document are in it.
@@ -47,8 +47,7 @@ class Operation:
     pieces: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The outcome of one operation, by its HTTP status; it is one of the four."""
 
     status: int
@@ -96,12 +95,12 @@ def overwrite(key: Key, document: Document | None) -> Operation:
     return Operation(key, b"".join(_encode(line) + b"\n" for line in lines))
 
 
-def logged(key: Key, document: Document) -> Document:
+def logged(key: Key, document: Document, now: str = "") -> Document:
     """The document as it is kept in the inference log: with its id, and the time of the write.
 
     The time of its first write stays: counts by it are those of the same documents for good.
     """
-    now = rfc3339.now()
+    now = now or rfc3339.now()
     first = {} if "logged_at" in document else {FIRST_WRITE: now}
     return {**document, **first, "DocumentId": key[1], "logged_at": now}
 

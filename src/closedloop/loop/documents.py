@@ -9,8 +9,7 @@ needs no code.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from closedloop.loop.events import SECTIONS, InvalidEvent
 from closedloop.loop.keys import Predictor
@@ -18,13 +17,13 @@ from closedloop.loop.output import Output
 from closedloop.loop.scoring.reading import read_answer, read_truth
 from closedloop.loop.scoring.scoreboard import Feedback, Outcome, Row, order, verdict
 from closedloop.loop.scoring.times import moment
+from closedloop.loop.scoring.verdict import UNLABELLED
 from closedloop.loop.sections import LENT_TO, Document, Section, predictor_of, stamp_of
 
 _EARLIER_REQUESTS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Logged:
+class Logged(NamedTuple):
     """A document read back: row `row` of an answer that has `size` rows, and its sections.
 
     `response` and `feedback` are empty where there is none; the stamps order them.
@@ -55,7 +54,13 @@ class Logged:
 def merge(
     known: Mapping[str, object] | None, section: Section, output: Output | None = None
 ) -> tuple[Document, Outcome]:
-    """The document with `section` in it, and the outcome; neither argument is changed.
+    """The document with `section` in it, scored, and the outcome; neither argument is changed."""
+    document, outcome = added(known, section)
+    return scored(document, output), outcome
+
+
+def added(known: Mapping[str, object] | None, section: Section) -> tuple[Document, Outcome]:
+    """`merge` without the score, which the last of several sections settles.
 
     Of two versions of a section the newer stays, whichever comes first; the
     older feedback goes to `feedback_history`, oldest first, and a request that
@@ -82,7 +87,7 @@ def merge(
         elif section.name == "response" and held.get("rows") != section.content.get("rows"):
             sizes = {*_sizes(merged), held.get("rows", 1), section.content.get("rows", 1)}
             merged["answer_sizes"] = sorted(sizes)
-    return scored(merged, output), outcome
+    return merged, outcome
 
 
 def scored(document: Mapping[str, object], output: Output | None) -> Document:
@@ -165,7 +170,8 @@ def _is_lent(document: Document) -> bool:
 
 
 def _score(logged: Logged, output: Output | None) -> Document:
-    seen = verdict(output, row_in(logged, output))
+    # Without a truth nothing depends on what the answer says.
+    seen = verdict(output, row_in(logged, output)) if logged.feedback else UNLABELLED
     score: Document = {"state": seen.state, **seen.sums}
     if output is not None:
         score["output"] = output.digest

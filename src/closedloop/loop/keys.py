@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 _PREFIX = "inference-log-seldon-"
@@ -32,6 +33,7 @@ class Predictor(NamedTuple):
     predictor: str
 
 
+@lru_cache(maxsize=1024)  # there are few predictors and many events
 def index_name(namespace: str, deployment: str, predictor: str) -> str:
     """The index of one predictor's log, without the characters that an index name may not have.
 

@@ -7,8 +7,7 @@ own id, whole.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from closedloop.loop import events
 from closedloop.loop.events import InvalidEvent
@@ -30,8 +29,7 @@ _PAYLOAD_COPIES = 1 << 20
 _FEEDBACK_FIELDS = ("reward", "truth", "request", "response")
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """The section that one event adds to one document."""
 
     document_id: str
@@ -91,7 +89,7 @@ def predictor_of(document: Mapping[str, object]) -> Predictor:
     for field, name in zip(OWNER, names, strict=True):
         if not isinstance(name, str):
             raise InvalidEvent("bad_document", f"the document has no {field}: log it again")
-    return Predictor(*cast(list[str], names))
+    return Predictor._make(cast(list[str], names))
 
 
 def stamp_of(content: Mapping[str, object]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from elasticsearch import AsyncElasticsearch, Elasticsearch, helpers
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
@@ -126,6 +126,7 @@ def _steps(draw: st.DrawFn) -> list[tuple[object, ...]]:
 AGES = {"p": 0, "q": 30 * HOUR, "r": 100 * DAY, "s": None}
 
 
+@settings(max_examples=settings().max_examples // 3)  # each is against a search server
 @given(_steps())
 def test_the_counts_follow_whatever_happens(
     search_url: str, steps: list[tuple[object, ...]]

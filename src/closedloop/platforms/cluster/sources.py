@@ -17,16 +17,8 @@ from closedloop.platforms.protocol import PlatformError
 CHARTS, FILES = "charts", "manifests"
 _FETCH = 300.0
 _NETWORK = (
-    "no such host",
-    "timeout",
-    "timed out",
-    "connection reset",
-    "connection refused",
-    "unexpected EOF",
-    "502",
-    "503",
-    "504",
-    "429",
+    *("no such host", "timeout", "timed out", "connection reset", "connection refused"),
+    *("unexpected EOF", "502", "503", "504", "429"),
 )
 
 

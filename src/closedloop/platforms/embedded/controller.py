@@ -7,7 +7,7 @@ keep the broker and Prometheus informed (`broker_sync`, `prometheus_sync`).
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import aiohttp
@@ -19,7 +19,6 @@ from closedloop.platforms.embedded.desired import Desired, Pod, ServicePort
 from closedloop.platforms.embedded.envoy import proxy as envoy
 from closedloop.platforms.embedded.envoy import xds
 from closedloop.platforms.embedded.envoy.routing import Routing, plan
-from closedloop.platforms.embedded.events import Events
 from closedloop.platforms.embedded.monitoring.sync import PrometheusSync, check_rules
 from closedloop.platforms.embedded.parts.broker_sync import BrokerSync
 from closedloop.platforms.embedded.parts.installation import Installation, Site
@@ -30,7 +29,6 @@ from closedloop.platforms.embedded.run import volumes
 from closedloop.platforms.embedded.run.network import Network
 from closedloop.platforms.embedded.run.pods import LivePod, Surroundings
 from closedloop.platforms.embedded.run.running import Changes, Running
-from closedloop.platforms.parts import PARTS
 from closedloop.platforms.protocol import PlatformError
 
 _log = structlog.get_logger(__name__)
@@ -55,7 +53,6 @@ class Controller:
         around = surroundings(self.changes.mark)
         self.models = Models(site, around.guardian)
         self.envoy_error = ""
-        self.events = Events()
         self.in_traffic: frozenset[LivePod] = frozenset()  # ready, and Envoy was told so
         self.restarted: dict[str, str] = {}  # workloads that no Deployment describes, and when
         self._site = site
@@ -111,8 +108,6 @@ class Controller:
 
     async def install(self, part: str, elasticsearch_url: str) -> None:
         """Start the programs of a part. Raises `PlatformError`."""
-        if part not in PARTS:
-            raise PlatformError(f"there is no part {part!r}: name one of {', '.join(PARTS)}")
         await self.installation.install(part, elasticsearch_url)
 
     def asked_by(self, objects: Iterable[Manifest]) -> Desired:
@@ -162,13 +157,8 @@ class Controller:
             volumes.write_all(desired.folders)
         except OSError as error:
             raise PlatformError(f"a ConfigMap cannot be written as files: {error}") from None
-        known = set(_bad_news(self.desired))
         self.desired = desired
         self.running.aim(self._restarted(desired.pods))
-        for key, problem in _bad_news(desired):
-            if (key, problem) not in known:
-                reason = "FailedCreate" if key.startswith("Deployment/") else "NotReady"
-                self.events.record(key, reason, problem, warning=True)
 
     def _restarted(self, pods: Sequence[Pod]) -> list[Pod]:
         """Pods with the revisions that restarts give them."""
@@ -229,11 +219,3 @@ class Controller:
 
 def _revised(revision: str, stamp: str) -> str:
     return hashlib.sha256(f"{revision} {stamp}".encode()).hexdigest()[: len(revision)]
-
-
-def _bad_news(desired: Desired) -> Iterator[tuple[str, str]]:
-    """The things that objects lack, by their keys."""
-    for key, problems in desired.problems.items():
-        yield from ((key, problem) for problem in problems)
-    for pod in desired.pods:
-        yield from ((pod.owner, reason) for reason in pod.waits_for)

@@ -37,13 +37,13 @@ FAULT = "this is a fault of the service: see its log"
 class Application:
     """Takes requests at `POST` of the paths in `takes`, and tells `/live`, `/ready` and `/metrics`.
 
-    `names` are the headers that they are given, in lower case: all of them unless it says which.
+    `names` are the headers that they are given, in lower case: all of them unless it names some.
     """
 
     def __init__(
         self,
         takes: Mapping[str, Take],
-        names: Iterable[str] = (),
+        names: Sequence[str] = (),
         *,
         most_bytes: int,
         registry: CollectorRegistry,
@@ -55,8 +55,7 @@ class Application:
             **dict.fromkeys(("/live", "/ready", "/metrics"), "GET, HEAD"),
             **dict.fromkeys(takes, "POST"),
         }
-        wanted = [*names]
-        self._names = {name.encode(): name for name in wanted and [*wanted, _ENCODING]}
+        self._names = {name.encode(): name for name in (*names, _ENCODING)} if names else {}
         self.most_bytes = most_bytes
         self._registry = registry
         self._why_not_ready = why_not_ready

@@ -29,6 +29,10 @@ class EventProtocol(HttpToolsProtocol):
 
     _take: Take | None = None
 
+    def on_message_begin(self) -> None:
+        # All but the scope, which an event has no need of.
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+
     def on_headers_complete(self) -> None:
         parser = self.parser
         take = cast(Application, self.config.app).takes.get(self.url)
@@ -44,6 +48,10 @@ class EventProtocol(HttpToolsProtocol):
             self._parts: list[bytes] = []
             self.cycle = cast(Any, _Open(self, parser.should_keep_alive()))
         else:
+            url, headers, expected = self.url, self.headers, self.expect_100_continue
+            super().on_message_begin()
+            self.url, self.expect_100_continue = url, expected
+            self.headers += headers
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

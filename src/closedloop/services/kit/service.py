@@ -11,8 +11,6 @@ from typing import TypeVar
 import structlog
 import uvloop
 from aiohttp import web
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings
 
@@ -105,17 +103,6 @@ def add_health(app: web.Application, why_not_ready: Callable[[], str | None]) ->
 
     app.router.add_get("/live", live)
     app.router.add_get("/ready", ready)
-
-
-def add_metrics(app: web.Application, registry: CollectorRegistry) -> None:
-    """Add `/metrics` in the Prometheus text format."""
-
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
-
-    app.router.add_get("/metrics", metrics)
 
 
 def event_loop() -> asyncio.AbstractEventLoop:

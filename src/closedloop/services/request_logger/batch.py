@@ -6,7 +6,8 @@ from itertools import chain
 from typing import TypeVar
 
 from closedloop.log.operations import Key, Known, Operation, Result, logged, put
-from closedloop.loop.documents import merge
+from closedloop.loop import rfc3339
+from closedloop.loop.documents import added, scored
 from closedloop.loop.events import InvalidEvent
 from closedloop.loop.keys import DEAD_LETTERS, Predictor, kept_apart
 from closedloop.loop.output import Output
@@ -56,9 +57,8 @@ class Batch:
         self._unplaced: list[Entry] = []
         self._sections: dict[Key, list[tuple[Entry, Section]]] = {}
         self._letters: dict[Key, list[tuple[Entry, DeadLetter]]] = {}
-        self._alone: set[Key] = (
-            set()
-        )  # written section by section, to tell the bad one from the good
+        # Written section by section, to tell the bad one from the good.
+        self._alone: set[Key] = set()
         # A request is the first event about a document, so reading it first would find
         # nothing; creating it fails where that was wrong, and then it is read.
         self._new: set[Key] = set()
@@ -116,14 +116,17 @@ class Batch:
         """Those of the documents that something still waits to be in."""
         return [key for key in keys if key in self._sections]
 
-    def to_read(self, keys: Iterable[Key]) -> list[Key]:
+    def to_read(
+        self, keys: Iterable[Key], was_there: Callable[[str], bool] = lambda _: False
+    ) -> list[Key]:
         """Those of the documents to read first: all but new ones, of which one an index.
 
-        That one tells whether its index is there at all.
+        That one tells whether its index is there at all, unless it `was_there` a moment ago.
         """
         keys = list(keys)
-        one_an_index = {key[0]: key for key in keys if key in self._new}
-        return [key for key in keys if key not in self._new or one_an_index[key[0]] == key]
+        new = {key[0]: key for key in keys if key in self._new}
+        probes = {key for index, key in new.items() if not was_there(index)}
+        return [key for key in keys if key not in self._new or key in probes]
 
     def letters(self) -> list[Operation]:
         return [
@@ -137,8 +140,9 @@ class Batch:
         A document that has it all already is not written again.
         """
         self._keep_apart(keys, known)
+        now = rfc3339.now()
         operations = [
-            self._operation(key, known.get(key))
+            self._operation(key, known.get(key), now)
             for key in keys
             if key in self._sections and (key in known or key in self._new)
         ]
@@ -151,8 +155,8 @@ class Batch:
             self._resolve_letter(key, result)
         elif result.written:
             self.tally.written += 1
-            owner = self._sections[key][0][1].owner
-            self.tally.reused += [owner] * self._reused.get(key, 0)
+            if reused := self._reused.get(key):
+                self.tally.reused += [self._sections[key][0][0].owner] * reused
             self._settle(key, operation.pieces)
         elif result.conflict:
             self.tally.conflicts += key not in self._new
@@ -188,7 +192,7 @@ class Batch:
         waiting.append((entry, section))
         if section.name == "request" and len(waiting) == 1:
             self._new.add(key)
-        elif waiting[0][1].owner != section.owner:
+        elif waiting[0][0].owner != entry.owner:
             self._new.discard(key)  # its owner must be known first
 
     def _keep_apart(self, keys: Iterable[Key], known: Mapping[Key, Known | None]) -> None:
@@ -200,25 +204,25 @@ class Batch:
             waiting = self._sections.get(key)
             if not waiting or key not in known:
                 continue
-            held, owner = known[key], waiting[0][1].owner
+            held, owner = known[key], waiting[0][0].owner
             if held is not None:
                 try:
                     owner = predictor_of(held.source)
                 except InvalidEvent:
                     continue  # a document of another shape is refused when it is merged
-            theirs = [pair for pair in waiting if pair[1].owner == owner]
+            theirs = [pair for pair in waiting if pair[0].owner == owner]
             if len(theirs) == len(waiting):
                 continue
             for pair in waiting:
-                if pair[1].owner != owner:
-                    name = kept_apart(key[1], pair[1].owner)
+                if pair[0].owner != owner:
+                    name = kept_apart(key[1], pair[0].owner)
                     self._sections.setdefault((key[0], name), []).append(pair)
             if theirs:
                 self._sections[key] = theirs
             else:
                 del self._sections[key]
 
-    def _operation(self, key: Key, held: Known | None) -> Operation | None:
+    def _operation(self, key: Key, held: Known | None, now: str) -> Operation | None:
         waiting = self._sections[key]
         pieces = 1 if key in self._alone else len(waiting)
         document = held.source if held else None
@@ -226,13 +230,14 @@ class Batch:
         try:
             for _, section in waiting[:pieces]:
                 before = document
-                document, _ = merge(document, section, self._output_of(section.owner))
+                document, _ = added(document, section)
                 reused += _reused(document) != _reused(before)
             assert document is not None
+            document = scored(document, self._output_of(waiting[0][0].owner))
             if held is not None and document == held.source:
                 self._settle(key, pieces)
                 return None
-            operation = put(key, held, logged(key, document), pieces)
+            operation = put(key, held, logged(key, document, now), pieces)
         # A document of another writer need not have our shape; JSON has no infinity.
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             self._refuse(key, pieces, f"{type(error).__name__}: {error}")

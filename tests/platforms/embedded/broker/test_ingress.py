@@ -265,20 +265,3 @@ def test_sigterm_ends_it_quietly(broker: BrokerProcess, nats: Nats, nats_is_ther
     assert broker.stop(signal.SIGTERM) == 0
     assert "Traceback" not in broker.log()
     assert ("lost NATS" in broker.log()) is not nats_is_there
-
-
-def test_metrics_count_what_was_accepted_and_refused(broker: BrokerProcess) -> None:
-    broker.configure(trigger("all", "http://127.0.0.1:1/"))
-    broker.start()
-    requests.post(broker.ingress, headers=event(1), timeout=60)
-    requests.post(f"{broker.url}/x/y", headers=event(1), timeout=60)
-    text = requests.get(f"{broker.url}/metrics", timeout=60).text
-    prefix = "closedloop_broker_events_"
-    for line in (
-        'accepted_total{broker="seldon-logs/default"} 1.0',
-        'refused_total{reason="unknown_broker"} 1.0',
-        'refused_total{reason="ttl"} 0.0',
-        'dead_lettered_total{trigger="seldon-logs/all"} 0.0',
-        'pending{trigger="seldon-logs/all"}',
-    ):
-        assert prefix + line in text

@@ -119,13 +119,6 @@ def test_a_missing_key_is_named() -> None:
     assert result.problems == {"Deployment/ns/app": ("ConfigMap ns/all has no key z",)}
 
 
-def test_a_service_that_is_not_there_is_noted_and_the_pod_runs() -> None:
-    url = "http://absent.logs.svc.cluster.local:1"
-    result = reconcile(deployment(env=[{"name": "URL", "value": url}]))
-    assert result.pods[0].processes[0].env == {"URL": url}
-    assert result.problems == {"Deployment/ns/app": ("Service logs/absent:1 does not exist",)}
-
-
 def revision(document: dict[str, Any]) -> str:
     return only_pod(document).revision
 

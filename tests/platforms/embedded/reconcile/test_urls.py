@@ -1,6 +1,6 @@
 import pytest
 
-from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
+from closedloop.platforms.embedded.reconcile.urls import rewrite
 from tests.platforms.embedded.reconcile.objects import url_of
 
 
@@ -13,14 +13,8 @@ from tests.platforms.embedded.reconcile.objects import url_of
         ('{"url":"http://a.b.svc.cluster.local"}', '{"url":"http://here/b/a/80"}'),
         ("http://a.b.svc.cluster.locale", "http://a.b.svc.cluster.locale"),
         ("http://a.b.svc.example.org", "http://a.b.svc.example.org"),
-        ("http://absent.b.svc/x", "http://absent.b.svc/x"),
         ("a.b.svc:80", "a.b.svc:80"),
     ],
 )
 def test_rewrite(text: str, expected: str) -> None:
     assert rewrite(text, url_of) == expected
-
-
-def test_missing_names_each_once() -> None:
-    texts = ["http://absent.b.svc http://a.b.svc", "http://absent.b.svc:80 http://absent.c.svc:1"]
-    assert missing(texts, url_of) == ["b/absent:80", "c/absent:1"]

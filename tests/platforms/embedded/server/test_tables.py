@@ -30,7 +30,7 @@ def test_ages(seconds: int, text: str) -> None:
 
 
 def _row(kind: str, thing: dict[str, Any]) -> dict[str, object]:
-    table = tables.table(kinds.of(kind), [thing], "1", "None")
+    table = tables.table(kinds.BY_NAME[kind], [thing], "1", "None")
     titles = [one["name"] for one in table["columnDefinitions"]]
     return dict(zip(titles, table["rows"][0]["cells"], strict=True))
 

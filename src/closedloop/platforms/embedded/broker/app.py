@@ -5,13 +5,11 @@ from pathlib import Path
 
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from closedloop.platforms.embedded.broker import attempt
 from closedloop.platforms.embedded.broker.broker import Broker, UnknownTrigger
 from closedloop.platforms.embedded.broker.cloudevent import InvalidCloudEvent, from_http
 from closedloop.platforms.embedded.broker.config import InvalidConfig, read
-from closedloop.platforms.embedded.broker.counts import CountsCollector
 from closedloop.platforms.embedded.broker.store import EventTooLarge, Store, StoreUnavailable
 from closedloop.services.kit import service
 
@@ -35,19 +33,16 @@ def create_app(store_of: Callable[[], Store], config_file: Path) -> web.Applicat
     """
     read(config_file)
     app = web.Application(client_max_size=_MAX_BODY)
-    registry = CollectorRegistry()
 
     async def serve(app: web.Application) -> AsyncIterator[None]:
         async with attempt.session() as client:
             broker = app[BROKER] = Broker(store_of(), config_file, client)
-            registry.register(CountsCollector(broker.counts))
             broker.start()
             yield
             await broker.stop()
 
     app.cleanup_ctx.append(serve)
     service.add_health(app, lambda: app[BROKER].why_not_ready())
-    service.add_metrics(app, registry)
     app.router.add_get("/-/status", _status)
     app.router.add_post("/-/reload", _reload)
     app.router.add_post("/-/replay", _replay)

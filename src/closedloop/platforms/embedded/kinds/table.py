@@ -17,16 +17,7 @@ from closedloop.platforms.embedded.kinds.seldon_deployment import SeldonDeployme
 from closedloop.platforms.parts import PARTS
 
 # Verbs of a kind whose objects are written by users, and of one that only controllers write.
-WRITABLE = (
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-)
+WRITABLE = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 READABLE = ("get", "list", "watch")
 _DELETABLE = ("delete", "deletecollection", *READABLE)
 # A restart is a patch of the template, also where the object is a controller's.
@@ -236,11 +227,6 @@ KINDS: tuple[Kind, ...] = (
 )
 
 BY_NAME: Mapping[str, Kind] = {one.kind: one for one in KINDS}
-
-
-def of(kind: str) -> Kind:
-    """The kind of this name. Raises KeyError."""
-    return BY_NAME[kind]
 
 
 def find(group: str, version: str, plural: str, installed: Iterable[str]) -> Kind | None:

@@ -18,6 +18,7 @@ from closedloop.platforms.embedded.parts import programs
 from closedloop.platforms.embedded.parts.programs import ELASTICSEARCH
 from closedloop.platforms.embedded.parts.service_urls import Urls, without_password
 from closedloop.platforms.embedded.run.running import Running
+from closedloop.platforms.parts import demand
 from closedloop.platforms.protocol import PlatformError
 
 
@@ -56,7 +57,8 @@ class Installation:
         self._one_at_a_time = asyncio.Lock()
 
     async def install(self, part: str, elasticsearch_url: str = "") -> None:
-        """Install one of the protocol's `PARTS` and wait until it is ready."""
+        """Install one of `PARTS` and wait until it is ready. Raises `PlatformError`."""
+        demand(part)
         async with self._one_at_a_time:
             match part:
                 case "istio":
@@ -69,8 +71,6 @@ class Installation:
                     await self._knative()
                 case "elasticsearch":
                     await self._elasticsearch(elasticsearch_url)
-                case _:
-                    raise PlatformError(f"there is no part {part!r} to install")
             self.installed.add(part)
 
     async def _knative(self) -> None:

@@ -16,10 +16,8 @@ from closedloop.platforms.embedded.reconcile.urls import UrlOf
 def desired(objects: Iterable[Manifest], *, url_of: UrlOf, runtime: Runtime) -> Desired:
     """The desired state of this machine for a set of objects.
 
-    `url_of(namespace, service, port)` gives the URL, without a trailing slash,
-    at which a Service's port can be called from here, and raises `LookupError`
-    for one that is not there; it may answer for Services of the platform's own,
-    such as `broker-ingress` in `knative-eventing`.
+    `url_of(namespace, service, port)` gives the URL, without a trailing slash, at which
+    a Service's port can be called from here, be the Service there already or not.
 
     Raises `ManifestError` with a sentence for each field, value, image or kind
     that one machine does not support. A reference to an absent object is no

@@ -11,7 +11,7 @@ from closedloop.platforms.embedded.kinds.pod import Container, Deployment, Probe
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.read import of_kind
 from closedloop.platforms.embedded.reconcile.runtime import Unsupported
-from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
+from closedloop.platforms.embedded.reconcile.urls import rewrite
 from closedloop.platforms.embedded.reconcile.variables import environment, expand
 from closedloop.platforms.embedded.reconcile.volumes import Mounts, check_named, fill, mounts
 
@@ -86,8 +86,6 @@ def _processes(context: Context, one: Deployment) -> tuple[Process, ...] | None:
         texts = [*argv, *env.values.values()]
         there = mounts(context, one, spec, container)
         check_named(context, one, ("spec", "template", "spec", "containers", index), there, texts)
-        for service in missing(texts, context.url_of):
-            context.problem(one, f"Service {service} does not exist")
 
         def placed(text: str, there: Mounts = there) -> str:
             return there.place(rewrite(text, context.url_of))

@@ -14,7 +14,7 @@ from closedloop.platforms.embedded.kinds.eventing import (
 )
 from closedloop.platforms.embedded.reconcile.context import Context
 from closedloop.platforms.embedded.reconcile.read import of_kind
-from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
+from closedloop.platforms.embedded.reconcile.urls import rewrite
 
 # A Service as a destination is its port 80: Knative knows a Service by its host name only.
 _PORT = 80
@@ -23,7 +23,7 @@ _PORT = 80
 def brokers(context: Context) -> Iterator[str]:
     """All Brokers. One whose dead-letter sink is not there takes events all the same."""
     for one in of_kind(context.objects, Broker):
-        _delivery(context, one, one.spec.delivery, one.namespace)
+        _delivery(context, one, one.spec.delivery)
         yield one.path
 
 
@@ -37,10 +37,10 @@ def triggers(context: Context) -> Iterator[desired.Trigger]:
         broker = context.brokers.get(path)
         if broker is None:
             context.problem(one, f"Broker {path} does not exist")
-        subscriber = _url(context, one, one.spec.subscriber, one.namespace)
+        subscriber = _url(context, one, one.spec.subscriber)
         of_broker = broker.spec.delivery if broker else None
         wanted = one.spec.delivery if _says_anything(one.spec.delivery) else of_broker
-        delivery = _delivery(context, one, wanted, one.namespace)
+        delivery = _delivery(context, one, wanted)
         if broker is None or subscriber is None or delivery is None:
             continue
         yield desired.Trigger(
@@ -58,7 +58,7 @@ def _says_anything(delivery: Delivery | None) -> bool:
 
 
 def _delivery(
-    context: Context, one: Manifested, delivery: Delivery | None, namespace: str
+    context: Context, one: Manifested, delivery: Delivery | None
 ) -> desired.Delivery | None:
     """A delivery with its dead-letter sink as a URL; None when that cannot be had.
 
@@ -68,7 +68,7 @@ def _delivery(
     if delivery is None or not _says_anything(delivery):
         return desired.Delivery()
     sink = delivery.dead_letter_sink
-    url = None if sink is None else _url(context, one, sink, namespace)
+    url = None if sink is None else _url(context, one, sink)
     if sink is not None and url is None:
         return None
     backoff = delivery.backoff_policy and delivery.backoff_delay
@@ -81,13 +81,10 @@ def _delivery(
     )
 
 
-def _url(context: Context, one: Manifested, destination: Destination, namespace: str) -> str | None:
+def _url(context: Context, one: Manifested, destination: Destination) -> str | None:
     if destination.ref is None:
-        uri = destination.uri or ""
-        for absent in missing([uri], context.url_of):
-            context.problem(one, f"Service {absent} does not exist")
-        return rewrite(uri, context.url_of)
-    home = destination.ref.namespace or namespace
+        return rewrite(destination.uri or "", context.url_of)
+    home = destination.ref.namespace or one.namespace
     name = destination.ref.name
     service = context.services.get(f"{home}/{name}")
     if service is None:
@@ -96,9 +93,5 @@ def _url(context: Context, one: Manifested, destination: Destination, namespace:
     if _PORT not in {port.port for port in service.spec.ports}:
         context.problem(one, f"Service {home}/{name} has no port {_PORT}")
         return None
-    try:
-        base = context.url_of(home, name, _PORT)
-    except LookupError:
-        context.problem(one, f"Service {home}/{name}:{_PORT} has no address here")
-        return None
+    base = context.url_of(home, name, _PORT)
     return f"{base}/{destination.uri.lstrip('/')}" if destination.uri else base

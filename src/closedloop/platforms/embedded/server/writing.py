@@ -118,11 +118,13 @@ class Writer:
             self._check_preconditions(kind, there, how)
             if kind.kind == "Event":
                 if not how.dry_run:
-                    self._platform.events.forget(int(key[2].rpartition(".")[2], 16))
-                    self._mirror.look()
+                    self._store.remove(key)
                 return there
             if key in self._mirror.pods:
-                return self._delete_pod(key, there, how)
+                if not how.dry_run:
+                    self._platform.running.evict(self._mirror.pods[key], kill=how.grace == 0)
+                    self._mirror.look()
+                return self._store.get(key) or there
             if key in self._mirror.made:
                 raise _made(kind, key, there, "delete that, or take the platform down")
             if how.dry_run or "deletionTimestamp" in there["metadata"]:
@@ -157,13 +159,6 @@ class Writer:
         if key[0] != "Namespace":
             own["finalizers"] = ["foregroundDeletion"]
         self._store.put({**there, "metadata": {**there["metadata"], **own}})
-
-    def _delete_pod(self, key: Key, there: Object, how: Deletion) -> Object:
-        if not how.dry_run:
-            live = self._mirror.pods[key]
-            self._platform.running.evict(live, kill=how.grace == 0)
-            self._mirror.look()
-        return self._store.get(key) or there
 
     async def _restart(
         self, kind: Kind, key: Key, there: Object, new: Object, *, dry_run: bool
@@ -299,11 +294,7 @@ def _stamp(thing: Mapping[str, Any]) -> str:
 def _unstamped(thing: Mapping[str, Any]) -> Object:
     plain = copy.deepcopy(_without_server(thing))
     metadata = plain["spec"]["template"].setdefault("metadata", {})
-    annotations = metadata.get("annotations") or {}
-    annotations.pop(RESTARTED, None)
-    if annotations:
-        metadata["annotations"] = annotations
-    else:
-        metadata.pop("annotations", None)
+    notes = metadata.get("annotations") or {}
+    metadata["annotations"] = {name: one for name, one in notes.items() if name != RESTARTED}
     plain["metadata"].pop("ownerReferences", None)
     return plain

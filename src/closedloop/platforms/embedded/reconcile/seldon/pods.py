@@ -1,6 +1,6 @@
 """The pods of a predictor: its model, and the executor in front of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from closedloop import seldon
@@ -15,7 +15,7 @@ from closedloop.platforms.embedded.reconcile.seldon.containers import (
     model,
 )
 from closedloop.platforms.embedded.reconcile.seldon.placed import Placed, placed
-from closedloop.platforms.embedded.reconcile.urls import missing, rewrite
+from closedloop.platforms.embedded.reconcile.urls import rewrite
 from closedloop.platforms.embedded.reconcile.variables import Environment, environment
 from closedloop.platforms.embedded.reconcile.volumes import Mounts, check_named, fill, mounts
 
@@ -66,7 +66,7 @@ def _processes(context: Context, one: Placed) -> tuple[Process, ...] | None:
         return None
     if not _complete(context, one, environments):
         return None
-    return tuple(_reachable(context, one, process) for process in processes)
+    return tuple(_reachable(context, process) for process in processes)
 
 
 def _mounts(context: Context, one: Placed, env: Environment) -> Mounts:
@@ -87,11 +87,7 @@ def _complete(context: Context, one: Placed, environments: list[Environment]) ->
     return not problems
 
 
-def _reachable(context: Context, one: Placed, process: Process) -> Process:
+def _reachable(context: Context, process: Process) -> Process:
     """The process with the in-cluster URLs in its environment rewritten."""
-    for service in missing(process.env.values(), context.url_of):
-        context.problem(one.sdep, f"Service {service} does not exist")
-    env: Mapping[str, str] = {
-        name: rewrite(text, context.url_of) for name, text in process.env.items()
-    }
+    env = {name: rewrite(text, context.url_of) for name, text in process.env.items()}
     return replace(process, env=env)

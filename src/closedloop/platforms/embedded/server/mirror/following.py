@@ -19,6 +19,7 @@ from closedloop.platforms.embedded.server.mirror import (
     status,
     workloads,
 )
+from closedloop.platforms.embedded.server.mirror.events import Events
 from closedloop.platforms.embedded.server.mirror.keeper import Keeper
 from closedloop.platforms.embedded.server.store import Key, Object, Store, key_of
 
@@ -26,12 +27,13 @@ from closedloop.platforms.embedded.server.store import Key, Object, Store, key_o
 class Following:
     """Makes objects of one platform; `pods` are what runs, by the key of its Pod."""
 
-    def __init__(self, platform: Controller, store: Store, keeper: Keeper) -> None:
+    def __init__(self, platform: Controller, store: Store, keeper: Keeper, events: Events) -> None:
         self.pods: dict[Key, LivePod] = {}
         self.restarted: dict[Key, str] = {}  # workloads of parts, and when
         self._platform = platform
         self._store = store
         self._keeper = keeper
+        self._events = events
         self._ending: dict[str, str] = {}  # pods by uid, and since when they end
 
     def look(self, applied: Container[Key]) -> None:
@@ -102,19 +104,18 @@ class Following:
             there = self._keeper.make(
                 workloads.replica_set(deployment, set_name, revision, template, active)
             )
-            self._scaled(deployment, one.name, set_name, before, len(active))
+            self._scaled(deployment, set_name, before, len(active))
         elif there is not None:
             self._keeper.keep(there)  # what it owns ends first
         for live in lives:
             if there is not None:
                 self._pod(live, live.name, namespace, there["spec"]["template"], there)
 
-    def _scaled(self, deployment: Object, path: str, name: str, before: int, now: int) -> None:
+    def _scaled(self, deployment: Object, name: str, before: int, now: int) -> None:
         if before != now:
             direction = "up" if now > before else "down"
             text = f"Scaled {direction} replica set {name} from {before} to {now}"
-            uid = deployment["metadata"]["uid"]
-            self._platform.events.record(f"Deployment/{path}", "ScalingReplicaSet", text, uid=uid)
+            self._events.record(deployment, "ScalingReplicaSet", text)
 
     def _pod(
         self, live: LivePod, name: str, namespace: str, template: Mapping[str, Any], owner: Object
@@ -127,7 +128,6 @@ class Following:
             namespace,
             template,
             owner,
-            labels={},
             ready=self._is_ready(live),
             deleted=self._ending.get(live.uid, ""),
         )

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from closedloop.platforms.embedded.controller import Controller
-from closedloop.platforms.embedded.events import Event
+from closedloop.platforms.embedded.desired import Desired
 from closedloop.platforms.embedded.kinds.table import BY_NAME
 from closedloop.platforms.embedded.run.pods import LivePod
 from closedloop.platforms.embedded.server.mirror import cluster, status
+from closedloop.platforms.embedded.server.mirror.events import Events
 from closedloop.platforms.embedded.server.mirror.following import Following
 from closedloop.platforms.embedded.server.mirror.keeper import Keeper
 from closedloop.platforms.embedded.server.mirror.pod_events import PodEvents
@@ -16,7 +17,6 @@ from closedloop.platforms.embedded.server.store import Key, Object, Store, key_o
 
 _AGAIN = 1.0  # seconds until pods that are not ready are looked at again
 _PAUSE = 0.02  # seconds in which changes are gathered
-_COMPONENT = {"Pod": "kubelet"}
 
 
 class Mirror:
@@ -26,9 +26,10 @@ class Mirror:
         self._platform = platform
         self._store = store
         self._keeper = Keeper(store)
-        self._following = Following(platform, store, self._keeper)
-        self._pod_events = PodEvents(platform.events)
-        self._events: dict[int, tuple[Key, int]] = {}  # by number, with their counts
+        self._events = Events(store)
+        self._following = Following(platform, store, self._keeper, self._events)
+        self._pod_events = PodEvents(store, self._events)
+        self._told: set[tuple[Key, str]] = set()
         self._looked = -1  # the change after which the store was brought up to date
 
     @property
@@ -83,8 +84,9 @@ class Mirror:
         self._users(applied)
         self._following.look(applied)
         self._keeper.end(applied)
-        self._pod_events.look((f"Pod/{key[1]}/{key[2]}", pod) for key, pod in self.pods.items())
-        self._write_events()
+        self._pod_events.look(self.pods)
+        self._tell_problems()
+        self._events.forget_old()
         self._finish()
 
     def _users(self, applied: Iterable[Key]) -> None:
@@ -102,27 +104,15 @@ class Mirror:
             found = {"phase": "Terminating"}
         self._keeper.with_status(there, found)
 
-    def _write_events(self) -> None:
-        written = set()
-        for one in self._platform.events.recent():
-            known = self._events.get(one.number)
-            if known is not None and known[1] == one.count:
-                written.add(one.number)
-                continue
-            kind, _, path = one.key.partition("/")
-            namespace, _, name = path.rpartition("/")
-            about = self._store.get((kind, namespace, name))
-            uid = about["metadata"]["uid"] if about is not None else ""
-            thing = _event(one, uid)
-            there = self._store.get(key_of(thing))
-            if about is None and there is not None:
-                thing["involvedObject"] = there["involvedObject"]
-            if about is not None or there is not None or one.uid:
-                self._store.put(thing)
-                self._events[one.number] = key_of(thing), one.count
-                written.add(one.number)
-        for number in self._events.keys() - written:
-            self._store.remove(self._events.pop(number)[0])
+    def _tell_problems(self) -> None:
+        """Record the things that objects lack, each once."""
+        lacks = set(_lacks(self._platform.desired))
+        self._told &= lacks
+        for key, problem in sorted(lacks - self._told):
+            if (about := self._store.get(key)) is not None:
+                reason = "FailedCreate" if key[0] == "Deployment" else "NotReady"
+                self._events.record(about, reason, problem, warning=True)
+                self._told.add((key, problem))
 
     def _finish(self) -> None:
         """Take out what was deleted and is gone; a namespace once nothing is in it."""
@@ -135,43 +125,21 @@ class Mirror:
             if kind == "Namespace":
                 inside = (one for one in self._store.all_keys() if one[1] == name)
                 if all(one[0] == "Event" for one in inside):
+                    for one in self._store.all_keys():
+                        if one[1] == name:
+                            self._store.remove(one)
                     self._store.remove(key)
-                    self._forget_events(name)
             elif self._platform.is_gone(f"{kind}/{namespace}/{name}"):
                 self._store.remove(key)
 
-    def _forget_events(self, namespace: str) -> None:
-        for key in self._store.all_keys():
-            if key[:2] == ("Event", namespace):
-                self._platform.events.forget(int(key[2].rpartition(".")[2], 16))
-                self._store.remove(key)
+
+def _lacks(desired: Desired) -> Iterator[tuple[Key, str]]:
+    for key, problems in desired.problems.items():
+        yield from ((_key(key), problem) for problem in problems)
+    for pod in desired.pods:
+        yield from ((_key(pod.owner), reason) for reason in pod.waits_for)
 
 
-def _event(one: Event, uid: str) -> Object:
-    """A `v1` Event about the object of this uid."""
-    kind, _, path = one.key.partition("/")
-    namespace, _, name = path.rpartition("/")
-    about: Object = {
-        "apiVersion": BY_NAME[kind].api_version,
-        "kind": kind,
-        "name": name,
-        "uid": one.uid or uid,
-        **({"namespace": namespace} if namespace else {}),
-        **({"fieldPath": f"spec.containers{{{one.part}}}"} if one.part else {}),
-    }
-    component = _COMPONENT.get(kind, "closedloop")
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{name}.{one.number:016x}", "namespace": namespace or "default"},
-        "involvedObject": about,
-        "type": one.type,
-        "reason": one.reason,
-        "message": one.message,
-        "count": one.count,
-        "firstTimestamp": one.first,
-        "lastTimestamp": one.last,
-        "source": {"component": component},
-        "reportingComponent": component,
-        "reportingInstance": "",
-    }
+def _key(path: str) -> Key:
+    kind, namespace, name = path.split("/")
+    return kind, namespace, name

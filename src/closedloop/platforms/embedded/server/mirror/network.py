@@ -11,52 +11,41 @@ from closedloop.platforms.embedded.server.store import Object
 def service(ports: Sequence[ServicePort], owner: Object | None) -> Object:
     """The Service that these ports are of."""
     first = ports[0]
-    metadata: Object = {"name": first.service, "namespace": first.namespace}
-    if owner is not None:
-        metadata["ownerReferences"] = [owner_reference(owner)]
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata,
-        "spec": {
-            "type": "ClusterIP",
-            "selector": dict(first.selector),
-            "ports": [
-                {"name": one.name, "port": one.port, "targetPort": one.target, "protocol": "TCP"}
-                for one in ports
-            ],
-        },
-        "status": {"loadBalancer": {}},
+    spec = {
+        "type": "ClusterIP",
+        "selector": dict(first.selector),
+        "ports": [
+            {"name": one.name, "port": one.port, "targetPort": one.target, "protocol": "TCP"}
+            for one in ports
+        ],
     }
+    owned = {} if owner is None else {"ownerReferences": [owner_reference(owner)]}
+    return _service(first.namespace, first.service, spec, **owned)
 
 
 def external(ports: ServicePort, url: str, version: str, note: str) -> Object:
     """A Service whose program runs elsewhere, at a URL."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": ports.service,
-            "namespace": ports.namespace,
-            "labels": {"app.kubernetes.io/version": version},
-            "annotations": {NOTE: note},
-        },
-        "spec": {"type": "ExternalName", "externalName": url},
-        "status": {"loadBalancer": {}},
-    }
+    labels, notes = {"app.kubernetes.io/version": version}, {NOTE: note}
+    spec = {"type": "ExternalName", "externalName": url}
+    return _service(ports.namespace, ports.service, spec, labels=labels, annotations=notes)
 
 
 def gateway(port: int, labels: Mapping[str, str]) -> Object:
     """The gateway's Service, which is at a port of this machine."""
+    spec = {
+        "type": "ClusterIP",
+        "selector": dict(labels),
+        "ports": [{"name": "http2", "port": 80, "targetPort": port, "protocol": "TCP"}],
+    }
+    return _service("istio-system", "istio-ingressgateway", spec)
+
+
+def _service(namespace: str, name: str, spec: Object, **metadata: object) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": "istio-ingressgateway", "namespace": "istio-system"},
-        "spec": {
-            "type": "ClusterIP",
-            "selector": dict(labels),
-            "ports": [{"name": "http2", "port": 80, "targetPort": port, "protocol": "TCP"}],
-        },
+        "metadata": {"name": name, "namespace": namespace, **metadata},
+        "spec": spec,
         "status": {"loadBalancer": {}},
     }
 

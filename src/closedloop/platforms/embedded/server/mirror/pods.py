@@ -19,7 +19,6 @@ def pod(
     template: Mapping[str, Any],
     owner: Object,
     *,
-    labels: Mapping[str, str],
     ready: bool,
     deleted: str = "",
 ) -> Object:
@@ -30,7 +29,7 @@ def pod(
         "namespace": namespace,
         "uid": live.uid,
         "creationTimestamp": live.born,
-        "labels": {**(metadata.get("labels") or {}), **labels},
+        "labels": dict(metadata.get("labels") or {}),
         "ownerReferences": [owner_reference(owner)],
     }
     if owner["kind"] == "ReplicaSet":
