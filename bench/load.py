@@ -33,9 +33,14 @@ class Server:
 
     @property
     def cpu_seconds(self) -> float:
-        """User and system time of its threads so far, by the scheduler's own clock."""
-        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
-        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+        """User and system time of its threads and its children's so far, by the scheduler's own
+        clock."""
+        nanoseconds, processes = 0, [self.pid]
+        for process in processes:
+            for thread in Path(f"/proc/{process}/task").iterdir():
+                nanoseconds += int((thread / "schedstat").read_text().split()[0])
+                processes += map(int, (thread / "children").read_text().split())
+        return nanoseconds / 1e9
 
     @property
     def resident_bytes(self) -> int:

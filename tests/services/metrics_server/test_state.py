@@ -354,16 +354,21 @@ def test_rows_whose_documents_are_gone_leave_what_a_restart_would(
     assert state.held == restored(left).held
 
 
+def test_a_batch_that_is_gone_takes_feedback_with_it_that_was_lent_to_it() -> None:
+    left, lent = [answer("cat", request_id="s")], truth(None, "cat", "cat", predictor="shadow")
+    state = after([answer("cat", "cat", "dog"), lent, *left])
+    for now in (0, OVERLAP_SECONDS):
+        read_whole_log(state, logged(left), now)
+    assert counts(state) == counts(after(left))
+
+
 def test_what_is_gone_is_counted() -> None:
-    happened = [answer("cat"), truth("cat"), answer("dog", request_id="s")]
-    left = [one for one in logged(happened) if one["RequestId"] == "s"]
-    state = after(happened)
+    kept = [answer("dog", request_id="s"), truth("dog", request_id="s")]
+    state, left = after([answer("cat"), truth("cat"), kept[0]]), logged(kept[:1])
     assert read_whole_log(state, left, 0) == {}
     assert read_whole_log(state, left, OVERLAP_SECONDS) == {PETS: 1}
     assert state.held == 1
-    assert counts(after([truth("dog", request_id="s")], state)) == counts(
-        after([answer("dog", request_id="s"), truth("dog", request_id="s")])
-    )
+    assert counts(after(kept[1:], state)) == counts(after(kept))
 
 
 HOUR = timedelta(hours=1)

@@ -256,8 +256,8 @@ class State:
     def _settle_again(self, predictor: Predictor, request_id: str) -> None:
         """The same after rows were dropped: feedback lent to them is the lender's again."""
         siblings = self._deployments[predictor[:2]]
-        if len(siblings) < 2:
-            return
+        if len(siblings) < 2 or self.boards[predictor].answered(request_id):
+            return  # lent to some of its rows, those that are gone would come back
         for each in siblings:
             self.boards[each].reclaim(request_id)
         self._lend(predictor, request_id)
