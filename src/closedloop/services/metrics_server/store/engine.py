@@ -24,6 +24,7 @@ from rocksdict import (
 _FILTER_BITS = 10  # a row: one look-up of a hundred for a row that is not there reads a block
 _WRITE_BUFFER = 16 << 20
 _OPEN_FILES = 256
+_PAGE = 1000
 
 
 class Damaged(Exception):
@@ -56,18 +57,31 @@ class Engine:
         return found
 
     def range(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Every (key, value) whose key begins so, in order, as they are now. Raises `Damaged`."""
+        """Every (key, value) whose key begins so, in order, as they are when it comes to them.
+
+        Raises `Damaged`.
+        """
+        begin, page = prefix, [(b"", b"")]
+        # An iterator that stays open keeps what is written meanwhile in memory.
+        while page:
+            page = self._page(begin, _after(prefix))
+            yield from page
+            begin = page[-1][0] + b"\0" if page else b""
+
+    def _page(self, begin: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
         reading = ReadOptions()
-        reading.set_iterate_upper_bound(_after(prefix))
+        reading.set_iterate_upper_bound(end)
         found = self._db.iter(reading)
+        page: list[tuple[bytes, bytes]] = []
         try:
-            found.seek(prefix)
-            while found.valid():
-                yield found.key(), found.value()
+            found.seek(begin)
+            while found.valid() and len(page) < _PAGE:
+                page.append((found.key(), found.value()))
                 found.next()
             found.status()
         except Exception as error:  # noqa: BLE001 - rocksdict raises no other kind
             raise Damaged(str(error)) from None
+        return page
 
     def commit(self, changed: Mapping[bytes, bytes | None], dropped: Iterable[bytes] = ()) -> None:
         """Write values, or delete those that are None, and first all keys with a dropped prefix.
@@ -108,7 +122,10 @@ class Engine:
         if self._folder.exists() and not self._folder.is_dir():
             raise Damaged("it is a file, not a folder")
         try:
-            self._opened = Rdict(str(self._folder), self._options)
+            # Named, as it would take the options of files that exist from them: without cache and
+            # filter, which cannot be written down.
+            families = {"default": self._options}
+            self._opened = Rdict(str(self._folder), self._options, families)
         except Exception as error:  # noqa: BLE001 - rocksdict raises no other kind
             sentence = str(error)
             if sentence.startswith("IO error") and "No such file" not in sentence:
@@ -142,7 +159,9 @@ def _options(memory: int) -> Options:
     options.set_level_compaction_dynamic_level_bytes(True)
     options.set_write_buffer_size(_WRITE_BUFFER)
     options.set_write_buffer_manager(
-        WriteBufferManager.new_write_buffer_manager_with_cache(memory // 2, True, cache)
+        # Without a stall: memory that only a reader of this very thread could free is waited for
+        # without an end.
+        WriteBufferManager.new_write_buffer_manager_with_cache(memory // 2, False, cache)
     )
     options.set_max_open_files(_OPEN_FILES)
     options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
