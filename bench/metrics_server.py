@@ -9,39 +9,22 @@ the iris example, in turn.
 
 import contextlib
 import http.client
-import json
 import os
 import re
 import statistics
 import sys
 import tempfile
 import time
-import uuid
 from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import urlsplit
 
 from bench import servers
+from bench.iris import loop
 from bench.load import Server, rendered, send, sending, service
-from closedloop.loop import events
 from closedloop.loop.events import Event
 from tests.elasticsearch import running_elasticsearch
 
-_RESPONSE = {
-    "data": {
-        "names": ["t:0", "t:1", "t:2"],
-        "ndarray": [[0.0006985194531162841, 0.003668039039435755, 0.9956334415074478]],
-    },
-    "meta": {"requestPath": {"classifier": "seldonio/sklearnserver:1.17.1"}},
-}
-_FEEDBACK = {
-    "reward": 1,
-    "truth": {
-        "data": {"ndarray": [2]},
-        "meta": {"tags": {"user": "Seldon Admin", "date": "11/07/2020"}},
-    },
-}
 _CORRECT = re.compile(rb'^closedloop_correct\{.*deployment_name="probe".*\} (.*)$', re.MULTILINE)
 
 
@@ -103,30 +86,6 @@ def _server(url: str, **settings: str) -> contextlib.AbstractContextManager[Serv
         ELASTICSEARCH_URL=url,
         RESYNC_SECONDS="3600",
         **settings,
-    )
-
-
-def loop(predictions: int, deployment: str = "iris") -> Iterator[Event]:
-    """The answer and the feedback of each prediction, in turn."""
-    for i in range(predictions):
-        request_id = str(uuid.uuid4())
-        yield _event(events.RESPONSE, _RESPONSE, request_id, i, deployment)
-        yield _event(events.FEEDBACK, _FEEDBACK, request_id, i, deployment)
-
-
-def _event(kind: str, body: object, request_id: str, i: int, deployment: str) -> Event:
-    return Event(
-        id=str(uuid.uuid4()),
-        source="http://:8000/",
-        type=kind,
-        time=f"2026-11-23T18:{i // 60 % 60:02d}:{i % 60:02d}.378621945Z",
-        request_id=request_id,
-        namespace="seldon",
-        deployment=deployment,
-        predictor="default",
-        model="classifier",
-        content_type="application/json",
-        body=json.dumps(body).encode(),
     )
 
 

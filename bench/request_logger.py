@@ -27,6 +27,7 @@ from aiohttp import web
 from elasticsearch import Elasticsearch
 
 from bench import servers
+from bench.iris import event
 from bench.load import Server, application, empty_handler, rendered, send, service
 from closedloop.log.mapping import TEMPLATES
 from closedloop.loop import events
@@ -43,23 +44,6 @@ _BULK = 500  # the documents that the official client's `helpers.bulk` sends at 
 _LARGE_BULK = 1000
 _EMPTY = ("aiohttp", "uvicorn")
 _INDEX = index_name("seldon", "iris", "default")
-
-_FEATURES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
-_REQUEST = {"data": {"names": _FEATURES, "ndarray": [[5.1, 3.5, 1.4, 0.2]]}}
-_RESPONSE = {
-    "data": {
-        "names": ["t:0", "t:1", "t:2"],
-        "ndarray": [[0.0006985194531162841, 0.003668039039435755, 0.9956334415074478]],
-    },
-    "meta": {"requestPath": {"classifier": "seldonio/sklearnserver:1.17.1"}},
-}
-_FEEDBACK = {
-    "reward": 1,
-    "truth": {
-        "data": {"ndarray": [2]},
-        "meta": {"tags": {"user": "Seldon Admin", "date": "11/07/2020"}},
-    },
-}
 
 
 def run(predictions: int = 6000, rounds: int = 3) -> dict[str, float]:
@@ -159,32 +143,16 @@ def _events(predictions: int) -> tuple[list[Event], list[Event]]:
     answered, judged = [], []
     for i in range(predictions):
         request_id = str(uuid.uuid4())
-        answered.append(_event(events.REQUEST, _REQUEST, request_id, i))
-        answered.append(_event(events.RESPONSE, _RESPONSE, request_id, i))
-        judged.append(_event(events.FEEDBACK, _FEEDBACK, request_id, i))
+        answered.append(event(events.REQUEST, request_id, i))
+        answered.append(event(events.RESPONSE, request_id, i))
+        judged.append(event(events.FEEDBACK, request_id, i))
     return answered, judged
-
-
-def _event(kind: str, body: object, request_id: str, i: int) -> Event:
-    return Event(
-        id=str(uuid.uuid4()),
-        source="http://:8000/",
-        type=kind,
-        time=f"2026-11-23T18:{i // 60 % 60:02d}:{i % 60:02d}.378621945Z",
-        request_id=request_id,
-        namespace="seldon",
-        deployment="iris",
-        predictor="default",
-        model="classifier",
-        content_type="application/json",
-        body=json.dumps(body).encode(),
-    )
 
 
 def _merged(said: Sequence[Event]) -> dict[str, Document]:
     documents: dict[str, Document] = {}
-    for event in said:
-        for part in sections_of(observe(event)):
+    for one in said:
+        for part in sections_of(observe(one)):
             documents[part.document_id], _ = merge(documents.get(part.document_id), part)
     return documents
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from elasticsearch import AsyncElasticsearch, Elasticsearch
 from elasticsearch.helpers import async_scan, bulk
 
+from bench.iris import loop
 from bench.load import service
-from bench.metrics_server import loop
 from closedloop.log.inference_log import InferenceLog
 from closedloop.log.mapping import TEMPLATES
 from closedloop.log.pages import PAGE

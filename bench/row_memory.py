@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.iris import loop
 from bench.load import Server
-from bench.metrics_server import loop
 from closedloop.loop.observation import observe
 from closedloop.services.metrics_server.state import State
 from closedloop.services.metrics_server.store.engine import Engine

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from bench.iris import loop
 from bench.load import Server, rendered, send
 
 BY_NAME_ONLY = True
@@ -22,8 +23,6 @@ SERVERS = ("aiohttp", "uvicorn", "uvicorn_asyncio", "granian", "granian_rsgi", "
 
 def run(predictions: int = 4000, rounds: int = 3) -> dict[str, float]:
     """Medians of `rounds`."""
-    from bench.metrics_server import loop  # which measures against a server of these
-
     requests = [rendered(event) for event in loop(predictions)]
     taken: dict[str, list[float]] = {}
     for _ in range(rounds):

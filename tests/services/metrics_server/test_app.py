@@ -82,7 +82,7 @@ REFUSED: list[tuple[dict[str, str], object, str]] = [
     ({"ce-type": events.RESPONSE}, {"status": "FAILURE"}, "bad_payload"),
     ({"content-encoding": "gzip"}, {}, "bad_encoding"),
     ({"content-encoding": "deflate"}, zlib.compress(b"{}" * 99)[:-9], "bad_encoding"),
-    ({"content-encoding": "gzip"}, gzip.compress(b" " * 2000), "too_large"),
+    ({"content-encoding": "gzip"}, gzip.compress(b" " * 2000, mtime=0), "too_large"),
     ({}, b"\x1f\x8b no gzip", "bad_encoding"),
     ({}, b" " * 2000, "too_large"),
     ({"ce-endpoint": "another"}, {"reward": 1}, "too_many_predictors"),
