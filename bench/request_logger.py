@@ -194,10 +194,9 @@ def _sink() -> web.Application:
         asked = json.loads(await request.read())["docs"]
         return _json({"docs": [{**one, "found": False} for one in asked]})
 
-    async def taken(request: web.Request) -> web.Response:
+    async def written(request: web.Request) -> web.Response:
         lines = (await request.read()).count(b"\n")
-        written = {"status": 201, "_seq_no": 0, "_primary_term": 1}
-        return _json({"items": [{"create": written}] * (lines // 2)})
+        return _json({"items": [{"create": {"status": 201}}] * (lines // 2)})
 
     async def nothing(_: web.Request) -> web.Response:
         return _json({"hits": {"hits": []}})
@@ -210,7 +209,7 @@ def _sink() -> web.Application:
 
     app = web.Application(client_max_size=1 << 30)
     app.router.add_post("/_mget", known)
-    app.router.add_post("/_bulk", taken)
+    app.router.add_post("/_bulk", written)
     app.router.add_route("*", "/_index_template/{name}", template)
     app.router.add_post("/{indices}/_search", nothing)
     app.router.add_get("/{indices}/_alias", no_alias)

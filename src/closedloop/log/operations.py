@@ -1,9 +1,9 @@
 """The writes of `_bulk`: a document with the version that it replaces, as NDJSON."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -40,31 +40,18 @@ class Operation(NamedTuple):
     """One action of a `_bulk` request: `lines` is its action and its document, as NDJSON.
 
     `pieces` is for the caller: how many of the parts that wait for the document are in it.
-    `document` is that of a write that replaces a version, or none, that was read.
     """
 
     key: Key
     lines: bytes
     pieces: int = 1
-    document: Document | None = None
 
 
 class Result(NamedTuple):
-    """The outcome of one operation, by its HTTP status; it is one of the four.
-
-    `version` is the sequence number and primary term that a written document has.
-    """
+    """The outcome of one operation, by its HTTP status; it is one of the four."""
 
     status: int
     error: str = ""
-    version: tuple[int, int] | None = None
-
-    @classmethod
-    def of(cls, said: Mapping[str, Any]) -> "Result":
-        """The outcome that an item of a `_bulk` answer states."""
-        error = said["error"].get("reason", "") if "error" in said else ""
-        version = (said["_seq_no"], said["_primary_term"]) if "_seq_no" in said else None
-        return cls(said["status"], error, version)
 
     @property
     def written(self) -> bool:
@@ -92,8 +79,7 @@ def put(key: Key, known: Known | None, document: Document, pieces: int = 1) -> O
     Raises ValueError for a number that JSON does not have, RecursionError for too deep a nesting.
     """
     action = {"create": _at(key)} if known is None else {"index": _version(key, known)}
-    lines = b"%b\n%b\n" % (_encode(action), _encode(document))
-    return Operation(key, lines, pieces, document)
+    return Operation(key, b"%b\n%b\n" % (_encode(action), _encode(document)), pieces)
 
 
 def delete(key: Key, known: Known) -> Operation:

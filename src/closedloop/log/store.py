@@ -33,7 +33,7 @@ _Where = TypeVar("_Where", Key, Place)
 
 ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait under 2 s
 _LONGEST_PAUSE = 1.0
-_OUTCOMES = ("*.status", "*.error.reason", "create._index", "*._seq_no", "*._primary_term")
+_OUTCOMES = "items.*.status,items.*.error.reason,items.create._index"
 _FIELDS = ("_index", "_id", "_seq_no", "_primary_term", "_source", "error.type")
 _DOUBLED = Result(409, "an older index of the log has the document")
 # A document of another writer may lack fields, or have them of another shape; JSON has no infinity.
@@ -161,7 +161,7 @@ class Documents:
             answer = await self._client.perform_request(
                 "POST",
                 "/_bulk",
-                params={"filter_path": [f"items.{each}" for each in _OUTCOMES], "timeout": "5s"},
+                params={"filter_path": _OUTCOMES, "timeout": "5s"},
                 headers={"accept": "application/json", "content-type": "application/x-ndjson"},
                 body=[operation.lines for operation in operations],
             )
@@ -178,7 +178,7 @@ class Documents:
         for operation, item in zip(operations, answer["items"], strict=True):
             name = operation.key[0]
             for action, said in item.items():
-                result = Result.of(said)
+                result = Result(said["status"], said.get("error", {}).get("reason", ""))
                 results.append(result)
                 index = said.get("_index", name)
                 if action == "create" and result.conflict and name in self._rolled:

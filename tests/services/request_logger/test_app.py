@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from closedloop.log.operations import Key, Operation, Result
-from closedloop.log.store import Documents, Found
+from closedloop.log.store import Found
 from closedloop.loop import events
-from closedloop.services.request_logger import store as store_module
 from closedloop.services.request_logger.store import Store
 from tests.elasticsearch import SearchServer
 from tests.services.request_logger.running import (
@@ -176,39 +175,6 @@ async def test_two_loggers_that_write_one_document_lose_nothing(
     [document] = (await documents(server.url, log_of(deployment))).values()
     assert document["feedback"]["reward"] == 59
     assert [old["reward"] for old in document["feedback_history"]] == list(range(1, 59))
-
-
-async def test_an_answer_on_the_heels_of_its_request_is_written_without_a_read(
-    server: SearchServer, deployment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Key] = []
-    read = Documents.read
-
-    async def read_and_note(store: Documents, keys: Sequence[Key]) -> Found:
-        asked.extend(key for key in keys if key[0] == log_of(deployment))
-        return await read(store, keys)
-
-    monkeypatch.setattr(Documents, "read", read_and_note)
-    monkeypatch.setattr(store_module, "_MOMENT", 60.0)
-    monkeypatch.setattr(store_module, "_RECENT_SECONDS", 60.0)
-    request, response, feedback = loop_of("puid", deployment)
-    async with running_logger(server.url) as one, running_logger(server.url) as other:
-        assert await one.send(request) == 202
-        assert len(asked) == 1  # is there an index?
-        assert await one.send(response) == 202
-        assert len(asked) == 1
-        assert (
-            await other.send(
-                event(events.FEEDBACK, {"reward": 1}, "puid", deployment=deployment, second=1)
-            )
-            == 202
-        )
-        # It is not as it was written here any more, which only the write finds out.
-        assert await one.send(feedback) == 202
-        assert one.sample("conflicts_total") == 1
-    [document] = (await documents(server.url, log_of(deployment))).values()
-    assert document["score"]["correct"] is True
-    assert len(document["feedback_history"]) == 1
 
 
 async def test_mappings_are_ours_and_payloads_decide_no_type(

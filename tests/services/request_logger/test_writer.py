@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from closedloop.log.operations import Key, Known, Operation, Result
+from closedloop.log.operations import Key, Operation, Result
 from closedloop.log.store import Found
 from closedloop.services.request_logger.backlog import Backlog
 from closedloop.services.request_logger.entry import Answer
@@ -31,9 +31,6 @@ class Stalling:
 
     def was_there(self, index: str) -> bool:
         return False
-
-    def recent(self, keys: Iterable[Key]) -> dict[Key, Known]:
-        return {}
 
     async def rolled_over(self, keys: Iterable[Key]) -> bool:
         return False

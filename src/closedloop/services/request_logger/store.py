@@ -1,7 +1,6 @@
 """The inference log as the request logger uses it."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -9,7 +8,7 @@ from elasticsearch import AsyncElasticsearch
 
 from closedloop.log.counts import Buckets
 from closedloop.log.mapping import OUTPUTS
-from closedloop.log.operations import Key, Known, Operation, Result
+from closedloop.log.operations import Key, Operation, Result
 from closedloop.log.store import Documents, Found
 from closedloop.log.templates import IndexTemplates
 from closedloop.loop import rfc3339
@@ -25,8 +24,6 @@ from closedloop.loop.sections import LENT_TO
 Filter = Mapping[str, object]
 
 _MOMENT = 0.1  # seconds: no search server comes back empty within
-# Of documents that were written here: so many, not larger, and not older than this are remembered.
-_RECENT, _RECENT_BYTES, _RECENT_SECONDS = 1000, 8 << 10, 5.0
 
 
 class Store(Documents):
@@ -46,19 +43,10 @@ class Store(Documents):
         self._lifecycle = lifecycle
         self._managed: set[str] = set()
         self._seen: dict[str, float] = {}  # when indices were there, by `time.monotonic`
-        self._recent: OrderedDict[Key, tuple[float, Known]] = OrderedDict()  # as they were written
 
     def was_there(self, index: str) -> bool:
         """Whether an index was there a moment ago, so that a write need not look for it first."""
         return time.monotonic() - self._seen.get(index, -_MOMENT) < _MOMENT
-
-    def recent(self, keys: Iterable[Key]) -> dict[Key, Known]:
-        """Those of the documents that were written here just now: most answers follow on their
-        request. Another writer may have changed them since, as after a read.
-        """
-        oldest = time.monotonic() - _RECENT_SECONDS
-        held = {key: self._recent.get(key, (0.0, None)) for key in keys if self.was_there(key[0])}
-        return {key: known for key, (at, known) in held.items() if known and at > oldest}
 
     async def read(self, keys: Sequence[Key]) -> Found:
         """As it is for every log."""
@@ -74,15 +62,9 @@ class Store(Documents):
         """As it is for every log."""
         begun = time.monotonic()
         results = await super().write(operations)
-        for operation, result in zip(operations, results, strict=True):
-            self._recent.pop(operation.key, None)
-            if result.written:
-                self._seen[operation.key[0]] = begun
-                if result.version and operation.document and len(operation.lines) < _RECENT_BYTES:
-                    known = Known(operation.document, *result.version)
-                    self._recent[operation.key] = begun, known
-        while len(self._recent) > _RECENT:
-            self._recent.popitem(last=False)
+        done = zip(operations, results, strict=True)
+        there = {operation.key[0] for operation, result in done if result.written}
+        self._seen.update(dict.fromkeys(there, begun))
         return results
 
     async def without_room(self, absent: Collection[str], most: int) -> list[str]:

@@ -107,9 +107,9 @@ class Writer:
             if some:
                 # A new document is only refused by the index that takes it, not by older ones.
                 looked = await self._store.rolled_over(some)
-                recent = {} if looked else self._store.recent(some)
-                asked = some if looked else batch.to_read(some, self._store.was_there)
-                found = await self._store.read([key for key in asked if key not in recent])
+                found = await self._store.read(
+                    some if looked else batch.to_read(some, self._store.was_there)
+                )
                 refused = await self._store.without_room(
                     found.absent, self._settings.max_predictors
                 )
@@ -123,7 +123,7 @@ class Writer:
                     )
                 if looked:
                     some = [key for key in some if key in found.documents]
-                await self._send(batch, batch.operations(some, {**recent, **found.documents}))
+                await self._send(batch, batch.operations(some, found.documents))
 
     async def _send(self, batch: Batch, operations: list[Operation]) -> None:
         for group in groups(operations):
