@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from elasticsearch import AsyncElasticsearch
 
 from closedloop.log.operations import Key, Operation, Result
 from closedloop.log.store import Found
@@ -241,3 +242,15 @@ async def test_every_series_starts_at_zero(server: SearchServer) -> None:
         "closedloop_logger_event_seconds_count 0.0",
     ):
         assert series in text
+
+
+async def test_documents_that_were_lost_are_written_when_their_events_come_again(
+    server: SearchServer, deployment: str
+) -> None:
+    first, second = loop_of("puid-1", deployment), loop_of("puid-2", deployment)
+    async with running_logger(server.url) as logger, AsyncElasticsearch(server.url) as client:
+        assert await send_all(logger, [*first, *second]) == [202] * 6
+        await client.indices.delete(index=log_of(deployment))
+        for sent in (*first, *second):
+            assert await logger.send(sent) == 202
+    assert set(await documents(server.url, log_of(deployment))) == {"puid-1", "puid-2"}
