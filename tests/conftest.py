@@ -9,6 +9,7 @@ from elasticsearch import Elasticsearch
 
 import closedloop.suite  # noqa: F401  # before anything imports jsonschema, see there
 from closedloop.paths import checkout_root, parts_folder
+from closedloop.platforms.client.own_models import LOCK
 from closedloop.platforms.embedded.parts.model_environment import model_environment, trained_models
 from tests.elasticsearch import running_elasticsearch
 from tests.inference_log import empty, put_templates
@@ -76,7 +77,7 @@ def url(search: Elasticsearch) -> str:
 @pytest.fixture(scope="session")
 def model_python() -> Path:
     """The interpreter of the model servers' environment, made once for all test runs."""
-    requirements = checkout_root() / "docker" / "iris" / "requirements.txt"
+    requirements = checkout_root() / LOCK
 
     async def made() -> Path:
         python = await model_environment(parts_folder(), requirements, print)

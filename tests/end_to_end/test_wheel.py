@@ -1,5 +1,6 @@
 """The wheel alone, in an environment and a folder with nothing else, as a user would have it."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ import pytest
 from uv import find_uv_bin
 
 from closedloop.paths import checkout_root
+from closedloop.platforms.client.own_models import LOCK
+from closedloop.platforms.embedded.parts.model_environment import model_environment
 from closedloop.suite.export import CARRIED
 from closedloop.suite.results import results
 from tests.end_to_end.unprivileged import unprivileged
@@ -100,6 +103,8 @@ def user(environment: Path, shared_parts: Path) -> Iterator[_User]:
     finally:
         one.run("down")
         shutil.rmtree(folder)
+        # Its model servers took the package of this environment, which ends: again that of ours.
+        asyncio.run(model_environment(shared_parts, checkout_root() / LOCK))
 
 
 def test_demo_and_export_need_no_checkout_and_no_privileges(user: _User) -> None:
