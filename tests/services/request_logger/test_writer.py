@@ -29,9 +29,6 @@ class Stalling:
         await self._stall("read")
         return Found(dict.fromkeys(keys), set())
 
-    def was_there(self, index: str) -> bool:
-        return False
-
     async def rolled_over(self, keys: Iterable[Key]) -> bool:
         return False
 

@@ -116,17 +116,14 @@ class Batch:
         """Those of the documents that something still waits to be in."""
         return [key for key in keys if key in self._sections]
 
-    def to_read(
-        self, keys: Iterable[Key], was_there: Callable[[str], bool] = lambda _: False
-    ) -> list[Key]:
+    def to_read(self, keys: Iterable[Key]) -> list[Key]:
         """Those of the documents to read first: all but new ones, of which one an index.
 
-        That one tells whether its index is there at all, unless it `was_there` a moment ago.
+        That one tells whether its index is there at all.
         """
         keys = list(keys)
-        new = {key[0]: key for key in keys if key in self._new}
-        probes = {key for index, key in new.items() if not was_there(index)}
-        return [key for key in keys if key not in self._new or key in probes]
+        one_an_index = {key[0]: key for key in keys if key in self._new}
+        return [key for key in keys if key not in self._new or one_an_index[key[0]] == key]
 
     def letters(self) -> list[Operation]:
         return [

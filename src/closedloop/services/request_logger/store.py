@@ -1,6 +1,5 @@
 """The inference log as the request logger uses it."""
 
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -8,8 +7,8 @@ from elasticsearch import AsyncElasticsearch
 
 from closedloop.log.counts import Buckets
 from closedloop.log.mapping import OUTPUTS
-from closedloop.log.operations import Key, Operation, Result
-from closedloop.log.store import Documents, Found
+from closedloop.log.operations import Key
+from closedloop.log.store import Documents
 from closedloop.log.templates import IndexTemplates
 from closedloop.loop import rfc3339
 from closedloop.loop.keys import (
@@ -22,8 +21,6 @@ from closedloop.loop.keys import (
 from closedloop.loop.sections import LENT_TO
 
 Filter = Mapping[str, object]
-
-_MOMENT = 0.1  # seconds: no search server comes back empty within
 
 
 class Store(Documents):
@@ -42,30 +39,6 @@ class Store(Documents):
         super().__init__(client, templates)
         self._lifecycle = lifecycle
         self._managed: set[str] = set()
-        self._seen: dict[str, float] = {}  # when indices were there, by `time.monotonic`
-
-    def was_there(self, index: str) -> bool:
-        """Whether an index was there a moment ago, so that a write need not look for it first."""
-        return time.monotonic() - self._seen.get(index, -_MOMENT) < _MOMENT
-
-    async def read(self, keys: Sequence[Key]) -> Found:
-        """As it is for every log."""
-        if not keys:
-            return Found({}, set())
-        begun = time.monotonic()
-        found = await super().read(keys)
-        there = {key[0] for key in found.documents} - found.absent
-        self._seen.update(dict.fromkeys(there, begun))
-        return found
-
-    async def write(self, operations: Sequence[Operation]) -> list[Result]:
-        """As it is for every log."""
-        begun = time.monotonic()
-        results = await super().write(operations)
-        done = zip(operations, results, strict=True)
-        there = {operation.key[0] for operation, result in done if result.written}
-        self._seen.update(dict.fromkeys(there, begun))
-        return results
 
     async def without_room(self, absent: Collection[str], most: int) -> list[str]:
         """Those of the log's indices that are not there, and may not be made: `most` may be."""

@@ -107,9 +107,7 @@ class Writer:
             if some:
                 # A new document is only refused by the index that takes it, not by older ones.
                 looked = await self._store.rolled_over(some)
-                found = await self._store.read(
-                    some if looked else batch.to_read(some, self._store.was_there)
-                )
+                found = await self._store.read(some if looked else batch.to_read(some))
                 refused = await self._store.without_room(
                     found.absent, self._settings.max_predictors
                 )

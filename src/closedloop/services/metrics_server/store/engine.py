@@ -61,12 +61,11 @@ class Engine:
 
         Raises `Damaged`.
         """
-        begin, page = prefix, [(b"", b"")]
+        begin = prefix
         # An iterator that stays open keeps what is written meanwhile in memory.
-        while page:
-            page = self._page(begin, _after(prefix))
+        while page := self._page(begin, _after(prefix)):
             yield from page
-            begin = page[-1][0] + b"\0" if page else b""
+            begin = page[-1][0] + b"\0"
 
     def _page(self, begin: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
         reading = ReadOptions()
