@@ -9,9 +9,7 @@ from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
-from closedloop.services.kit.exposition import exposition
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 _log = structlog.get_logger(__name__)
 
@@ -129,7 +127,8 @@ class Application:
             sentence = json.dumps({"error": f"{path} does not take {method}: use {allowed}"})
             await _say(send, 405, sentence, b"application/json", [(b"allow", allowed.encode())])
         elif path == "/metrics":
-            await _say(send, 200, exposition(self._registry), CONTENT_TYPE_LATEST.encode())
+            page = generate_latest(self._registry).decode()
+            await _say(send, 200, page, CONTENT_TYPE_LATEST.encode())
         else:
             reason = self._why_not_ready() if path == "/ready" else None
             await _say(send, 503 if reason else 200, reason or "", b"text/plain; charset=utf-8")
