@@ -283,9 +283,9 @@ def test_an_interrupted_run_leaves_nothing(
 ) -> None:
     pids = tmp_path / "pids"
     source = (
-        "import os, pathlib, subprocess, threading\n"
+        "import os, pathlib, subprocess, tempfile, threading\n"
         "child = subprocess.Popen(['sleep', '600'])\n"
-        "text = f'{os.getpid()} {child.pid}'\n"
+        "text = f'{os.getpid()} {child.pid} {tempfile.mkstemp()[1]}'\n"
         f"pathlib.Path({str(tmp_path / 'part')!r}).write_text(text)\n"
         f"os.rename({str(tmp_path / 'part')!r}, {str(pids)!r})\n"
         "threading.Event().wait()"
@@ -296,8 +296,10 @@ def test_an_interrupted_run_leaves_nothing(
     before = signal.getsignal(number)
     signal_when(pids, number)
     assert case.run() == INTERRUPTED
-    for pid in pids.read_text().split():
+    *processes, file = pids.read_text().split()
+    for pid in processes:
         assert not running(int(pid))
+    assert not Path(file).exists()
     assert case.platform.calls[-1] == "down"
     assert "interrupted" in case.report
     assert "interrupted" in case.err.getvalue()

@@ -98,6 +98,7 @@ def test_without_a_browser_there_is_one_sentence(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where playwright leaves two empty folders
     with pytest.raises(SuiteError, match="install Chromium or Chrome"):
         write_pdfs([])
 

@@ -43,6 +43,8 @@ class Kernel:
             "JUPYTER_CONFIG_DIR": str(scratch / "config"),
             "JUPYTER_DATA_DIR": str(scratch / "data"),
             "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+            # A kernel is killed when its notebook is through: nothing in it removes its own files.
+            "TMPDIR": str(scratch),
             # Kept from run to run: matplotlib takes seconds to list the fonts anew.
             "MPLCONFIGDIR": str(paths.parts_folder() / "matplotlib"),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the debugger prints a warning
