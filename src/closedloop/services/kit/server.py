@@ -68,7 +68,7 @@ class EventProtocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         app, reply = cast(Application, self.config.app), cast(_Open, self.cycle)
-        app.take(take, reply, self.headers, b"".join(self._parts), self._size)
+        app.take_soon(take, reply, self.headers, b"".join(self._parts), self._size)
 
 
 class _Open:

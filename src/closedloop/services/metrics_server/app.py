@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from closedloop.log.hourly import HourlyCounts
 from closedloop.log.inference_log import InferenceLog
 from closedloop.loop.events import HEADERS, InvalidEvent
-from closedloop.services.kit.asgi import Answer, Application, Headers, at_once
+from closedloop.services.kit.asgi import Answer, Application, Headers, Reply
 from closedloop.services.kit.declarations import DeclaredOutputs
 from closedloop.services.kit.incoming import NotAnEvent, check, read
 from closedloop.services.metrics_server.collector import CountsCollector
@@ -68,7 +68,7 @@ def create_app(settings: Settings, registry: CollectorRegistry) -> Application:
 
     receiver = _Receiver(source, Flow(registry, settings.max_predictors))
     return Application(
-        {"/": at_once(receiver.event)},
+        {"/": receiver.event},
         HEADERS,
         most_bytes=settings.max_event_bytes,
         registry=registry,
@@ -91,7 +91,7 @@ class _Receiver:
         self._source = source
         self._flow = flow
 
-    def event(self, headers: Headers, body: bytes, size: int, broken: str) -> Answer:
+    def event(self, _: Reply, headers: Headers, body: bytes, size: int, broken: str) -> Answer:
         incoming = read(headers, body, size, broken)
         refused = incoming.error
         if refused is not None:

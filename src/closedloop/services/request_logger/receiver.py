@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 
 from closedloop.loop.keys import Predictor
+from closedloop.services.kit import asgi
 from closedloop.services.kit.asgi import Headers, Reply
 from closedloop.services.kit.incoming import Incoming, NotAnEvent, check, read
 from closedloop.services.request_logger.backlog import Backlog
@@ -41,7 +42,9 @@ class Receiver:
         self._metrics = metrics
         self._settings = settings
 
-    def event(self, reply: Reply, headers: Headers, body: bytes, size: int, broken: str) -> None:
+    def event(
+        self, reply: Reply, headers: Headers, body: bytes, size: int, broken: str
+    ) -> asgi.Answer | None:
         """`POST /`."""
         incoming = read(headers, body, size, broken)
         refused, letter = incoming.error, None
@@ -51,8 +54,7 @@ class Receiver:
             except NotAnEvent as error:
                 self._metrics.received("unknown")
                 self._metrics.failed("not_an_event")
-                reply(400, str(error))
-                return
+                return 400, str(error)
             self._metrics.failed(refused.reason)
             letter = dead_letter(
                 headers,
@@ -63,24 +65,25 @@ class Receiver:
                 size=size,
             )
         self._metrics.received(incoming.kind)
-        self._keep(reply, incoming, letter)
+        return self._keep(reply, incoming, letter)
 
     def undelivered(
         self, reply: Reply, headers: Headers, body: bytes, size: int, broken: str
-    ) -> None:
+    ) -> asgi.Answer | None:
         """`POST /dead-letters`."""
         self._metrics.received("undelivered")
         if not body and "ce-id" not in headers:
             self._metrics.failed("not_an_event")
-            reply(400, "there is neither a header ce-id nor a body: send an event")
-            return
+            return 400, "there is neither a header ce-id nor a body: send an event"
         self._metrics.failed("undelivered")
         error = "; ".join(filter(None, (undelivered(headers), broken)))
         # Nothing says that it is a bad event, so none of it is cut away.
         letter = dead_letter(headers, body, "undelivered", error, keep=len(body), size=size)
-        self._keep(reply, Incoming(headers, body, size), letter)
+        return self._keep(reply, Incoming(headers, body, size), letter)
 
-    def _keep(self, reply: Reply, incoming: Incoming, letter: DeadLetter | None) -> None:
+    def _keep(
+        self, reply: Reply, incoming: Incoming, letter: DeadLetter | None
+    ) -> asgi.Answer | None:
         received = time.monotonic()
 
         def answered(entry: Entry, answer: Answer) -> None:
@@ -101,6 +104,7 @@ class Receiver:
             observation=incoming.observation,
             dead_letter=letter,
         )
-        if not self._backlog.offer(entry):
-            self._metrics.failed("queue_full")
-            reply(503, "too many events wait for Elasticsearch: send it again later")
+        if self._backlog.offer(entry):
+            return None
+        self._metrics.failed("queue_full")
+        return 503, "too many events wait for Elasticsearch: send it again later"
