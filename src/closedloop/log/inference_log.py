@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
 from typing import Any, Self, cast
 
 from elasticsearch import AsyncElasticsearch
@@ -123,12 +123,11 @@ class InferenceLog:
         answer = await self._client.count(index=self._indices, query=_logged(since), **_LENIENT)
         return int(answer["count"])
 
-    async def _hits(self, since: float | None, number: int, slices: int) -> AsyncIterator[Hit]:
+    def _hits(self, since: float | None, number: int, slices: int) -> AsyncIterable[Hit]:
         asked = paging(_logged(since), _FIELDS, page=PAGE)
         if slices > 1:
             asked["query"]["slice"] = {"id": number, "max": slices}
-        async for hit in async_scan(self._client, index=self._indices, **asked, **_LENIENT):
-            yield hit
+        return async_scan(self._client, index=self._indices, **asked, **_LENIENT)
 
     async def _shards(self) -> int:
         """How many primary shards the indices have together, at least 1."""
@@ -154,7 +153,7 @@ class _Pages:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def add(self, hits: AsyncIterator[Hit]) -> None:
+    def add(self, hits: AsyncIterable[Hit]) -> None:
         self._tasks.append(asyncio.create_task(self._read(hits)))
 
     async def __aiter__(self) -> AsyncIterator[list[Hit]]:
@@ -168,7 +167,7 @@ class _Pages:
             else:
                 yield page
 
-    async def _read(self, hits: AsyncIterator[Hit]) -> None:
+    async def _read(self, hits: AsyncIterable[Hit]) -> None:
         page: list[Hit] = []
         try:
             async for hit in hits:

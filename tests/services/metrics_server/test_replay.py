@@ -83,8 +83,8 @@ class Replaying:
     def matrix(self) -> ConfusionMatrix:
         return self.state.boards[PETS].matrix
 
-    def count(self, name: str) -> float | None:
-        return self.registry.get_sample_value(f"closedloop_{name}")
+    def count(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"closedloop_{name}", labels)
 
     @property
     def healed(self) -> float | None:
@@ -170,8 +170,26 @@ async def test_says_how_far_it_is() -> None:
     log.gate.clear()
     replaying = Replaying(log)
     async with replaying.running():
-        while f"{PAGE} documents read" not in (replaying.replay.why_not_ready() or ""):
+        while f"{PAGE} of {PAGE} documents read" not in (replaying.replay.why_not_ready() or ""):
             await asyncio.sleep(0.001)
+
+
+async def test_others_have_their_turn_while_the_log_is_read() -> None:
+    replaying = Replaying(FakeLog([answer("cat", request_id=f"r-{i}") for i in range(PAGE)]))
+    held = set()
+    async with replaying.running():
+        while not replaying.replay.restored:
+            held.add(replaying.state.held)
+            await asyncio.sleep(0)
+    assert len(held) > 10
+
+
+async def test_says_in_the_end_how_much_it_read() -> None:
+    replaying = Replaying(FakeLog([answer("cat", request_id=f"r-{i}") for i in range(30)]))
+    async with replaying.running():
+        await replaying.ready()
+    assert replaying.count("restore_documents", documents="read") == 30
+    assert replaying.count("restore_documents", documents="there") == 30
 
 
 async def test_tries_until_the_log_answers_and_says_why() -> None:

@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry, Gauge
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 
 from closedloop.log.inference_log import InferenceLog
-from closedloop.log.pages import PAGE
 from closedloop.loop import rfc3339
 from closedloop.loop.events import InvalidEvent
 from closedloop.loop.keys import Predictor
@@ -25,6 +24,7 @@ from closedloop.services.metrics_server.state import OVERLAP_SECONDS, State
 from closedloop.services.metrics_server.store.engine import Damaged
 
 _LOOK = 1.0  # seconds between looks at the declarations
+_AT_ONCE = 25  # documents taken in between two pauses: a millisecond, in which no event is taken
 _TELL = 10.0  # seconds between two words about how far the first read is
 # Long enough for the loggers' batches and Elasticsearch's refresh.
 QUIET_SECONDS = 3.0
@@ -58,7 +58,7 @@ class Replay:
         self._quiet = quiet
         self._redeclared = redeclared
         self._reason: str | None = "restoring from Elasticsearch: no document read yet"
-        self._read = 0
+        self._read = self._there = 0
         self._last_success = self._last_full = self._last_change = time.monotonic()
         self._changes = 0
         self._compared: int | None = None
@@ -113,9 +113,11 @@ class Replay:
         started = time.monotonic()
         until = self._state.read_until
         since = until - OVERLAP_SECONDS if until and not self._state.incomplete else None
-        self._progress.labels("there").set(await self._log.size(since))
+        self._there = await self._log.size(since)
+        self._progress.labels("there").set(self._there)
         await self._read_log(since)
-        _spare_rows()
+        self._spare_rows()
+        self._progress.labels("read").set(self._read)
         self._reason = None
         _log.info(
             "restored",
@@ -149,7 +151,7 @@ class Replay:
         latest = self._state.read_until
         await self._read_log(latest - OVERLAP_SECONDS if latest and not everything else None)
         if everything:
-            _spare_rows()
+            self._spare_rows()
         if self._is_quiet() and (everything or self._compared != self._state.changes):
             before = self._state.changes
             logged = await self._log.counts(self._state.horizon)
@@ -178,6 +180,9 @@ class Replay:
             self._state.count_against_log(started)
         async for _, document in self._log.documents(since):
             self._read += 1
+            if self._read % _AT_ONCE == 0:
+                told = self._tell(started, told)
+                await asyncio.sleep(0)
             latest = max(latest, _logged_at(document))
             try:
                 news = self._state.restore(document)
@@ -189,12 +194,6 @@ class Replay:
                 continue
             if self.restored and news:
                 self._told.healed.labels(*predictor_of(document)).inc()
-            if not self.restored and self._read % PAGE == 0:
-                self._reason = f"restoring from Elasticsearch: {self._read} documents read"
-                self._progress.labels("read").set(self._read)
-                if time.monotonic() - told >= _TELL:
-                    told = time.monotonic()
-                    _log.info("restoring", documents=self._read, seconds=told - started)
         # A logger whose clock is ahead must not hide the documents of others.
         self._state.read_until = max(self._state.read_until, min(latest, now))
         self._last_success = started
@@ -204,6 +203,17 @@ class Replay:
             await self._forget()
         for predictor in self._state.boards:
             self._told.know(predictor)
+
+    def _tell(self, started: float, told: float) -> float:
+        """Say how far the first read is; when its log was last told so."""
+        if self.restored:
+            return told
+        self._reason = f"restoring from Elasticsearch: {self._read} of {self._there} documents read"
+        self._progress.labels("read").set(self._read)
+        if (now := time.monotonic()) - told < _TELL:
+            return told
+        _log.info("restoring", documents=self._read, of=self._there, seconds=now - started)
+        return now
 
     async def _forget(self) -> None:
         gone: Counter[Predictor] = Counter()
@@ -215,6 +225,10 @@ class Replay:
         for predictor, count in gone.items():
             self._told.forgotten.labels(*predictor).inc(count)
             _log.warning("rows are gone from the log", predictor=predictor, rows=count)
+
+    def _spare_rows(self) -> None:
+        if self._state.in_memory:
+            _spare_rows()
 
     def _is_quiet(self) -> bool:
         if self._state.changes != self._changes:

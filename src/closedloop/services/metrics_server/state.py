@@ -62,6 +62,7 @@ class State:
         self.fault: str | None = None
         self.census = Census(OVERLAP_SECONDS, store)
         self.facts: dict[str, float] = {} if store is None else store.facts
+        self.in_memory = store is None
         self._store = store
         self._uncommitted = 0
         self._only = only
