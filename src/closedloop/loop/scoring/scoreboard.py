@@ -12,7 +12,7 @@ other is held under the request's own id: as the truth of a lone row (one-hot,
 say), as early truth until the answer comes, or, for a batch, as unscorable.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from closedloop.loop.keys import document_id
 from closedloop.loop.output import Output
@@ -110,6 +110,16 @@ class Scoreboard(Counts):
             self.sized(request_id, size)
         return outcome
 
+    def hold(self, request_id: str, read: Callable[[], Row]) -> bool:
+        """Hold a lone row that is answered, if nothing is known of its request; whether so."""
+        name = document_id(request_id, 0, 1)
+        if self._capacity is not None or request_id in self._loose or name in self._rows:
+            return False
+        row = read()
+        row.predicted, row.actual = map(self._shared.one, (row.predicted, row.actual))
+        self._keep(name, row)
+        return True
+
     def sized(self, request_id: str, size: int) -> None:
         """Observe how many rows an answer to a request has."""
         if size > 1:
@@ -170,8 +180,7 @@ class Scoreboard(Counts):
     def lend(self, request_id: str) -> None:
         """Leave feedback about a request that another predictor answered out of the counts."""
         name = document_id(request_id, 0, 1)
-        row = self._rows.get(name)
-        if row is not None and not row.away:
+        if (row := self._rows.get(name)) is not None and not row.away:
             self.add(row, -1)
             row.away = True
             self._rows[name] = row
@@ -179,8 +188,7 @@ class Scoreboard(Counts):
     def reclaim(self, request_id: str) -> None:
         """Have feedback in the counts again that was lent."""
         name = document_id(request_id, 0, 1)
-        row = self._rows.get(name)
-        if row is not None and row.away:
+        if (row := self._rows.get(name)) is not None and row.away:
             row.away = False
             self._keep(name, row)
 
@@ -205,8 +213,7 @@ class Scoreboard(Counts):
 
     def retire(self, name: str, request_id: str) -> None:
         """Let go of a row and leave it in the counts, which nothing can correct from then on."""
-        row = self._rows.get(name)
-        if row is not None:
+        if (row := self._rows.get(name)) is not None:
             self.retired.add(row, 1)
             self.add(row, 1)
             self.forget(name, request_id)

@@ -132,16 +132,16 @@ class State:
         if not self._wanted(logged.predictor):
             return False
         board = self._board(logged.predictor)
-        sizes = {logged.size, *logged.other_sizes}
-        names = [document_id(logged.request_id, logged.row, size) for size in sizes]
-        self.census.found(logged.predictor, names)
-        if self._expired(logged.answered or logged.judged):
-            # Of a row that has left, truth came alone and waited here for its answer.
-            for name in names:
-                board.forget(name, logged.request_id)
-            return False
-        outcomes = [*show_document(board, logged)]
-        changed = any(outcome.changes for outcome in outcomes)
+        if self.census.reading or self.horizon:
+            sizes = {logged.size, *logged.other_sizes}
+            names = [document_id(logged.request_id, logged.row, size) for size in sizes]
+            self.census.found(logged.predictor, names)
+            if self._expired(logged.answered or logged.judged):
+                # Of a row that has left, truth came alone and waited here for its answer.
+                for name in names:
+                    board.forget(name, logged.request_id)
+                return False
+        changed = show_document(board, logged)
         self._lend(logged.predictor, logged.request_id)
         self.changes += changed
         self._changed()

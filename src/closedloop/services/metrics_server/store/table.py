@@ -58,7 +58,8 @@ class Table(MutableMapping[str, _V]):
         return self.get(cast(str, name)) is not None
 
     def __setitem__(self, name: str, value: _V) -> None:
-        self._size += self.get(name) is None
+        held = self._read.get(name, _UNREAD)
+        self._size += (self.get(name) if held is _UNREAD else held) is None
         self._read[name] = value
         self._changed[name] = None
 
