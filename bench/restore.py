@@ -57,8 +57,6 @@ def run(rows: int = 50_000, rounds: int = 5) -> dict[str, float]:
             starts = [_start(url, folder) for _ in range(2)]
     return {
         **figures,
-        "restore_over_paging": figures["restore_rows_per_second"]
-        / figures["paging_rows_per_second"],
         "start_to_ready_seconds_without_file": starts[0],
         "start_to_ready_seconds_with_file": starts[1],
     }
@@ -109,40 +107,48 @@ async def _figures(url: str, rows: int, rounds: int) -> dict[str, float]:
     async with AsyncElasticsearch(url, request_timeout=120) as client:
         for _ in range(rounds):
             whole = async_scan(client, index=INDEX_PATTERN, size=PAGE)
-            for name, read in (
-                ("restore", _restore(client, figures["longest_pause_milliseconds"])),
-                ("paging", _count(InferenceLog(client).documents())),
-                ("paging_whole_documents", _count(whole)),
-            ):
-                begin, worked = time.perf_counter(), time.process_time()
-                count = await read
-                seconds, worked = time.perf_counter() - begin, time.process_time() - worked
-                if count != rows:
-                    raise RuntimeError(f"{name} read {count} rows: {rows} were written")
-                figures[f"{name}_rows_per_second"].append(count / seconds)
-                figures[f"{name}_cpu_microseconds_per_row"].append(1e6 * worked / rows)
+            with contextlib.ExitStack() as after:
+                for name, read in (
+                    ("restore", _restore(client, after, figures["longest_pause_milliseconds"])),
+                    ("paging", _count(InferenceLog(client).documents())),
+                    ("paging_whole_documents", _count(whole)),
+                ):
+                    begin, worked = time.perf_counter(), time.process_time()
+                    count = await read
+                    seconds, worked = time.perf_counter() - begin, time.process_time() - worked
+                    if count != rows:
+                        raise RuntimeError(f"{name} read {count} rows: {rows} were written")
+                    figures[f"{name}_rows_per_second"].append(count / seconds)
+                    figures[f"{name}_cpu_microseconds_per_row"].append(1e6 * worked / rows)
+            restored, paged = (
+                figures[f"{name}_rows_per_second"][-1] for name in ("restore", "paging")
+            )
+            figures["restore_over_paging"].append(restored / paged)
     return {name: statistics.median(values) for name, values in figures.items()}
 
 
-async def _restore(client: AsyncElasticsearch, pauses: list[float]) -> int:
-    with tempfile.TemporaryDirectory(prefix="closedloop-bench-") as folder:
-        store = open_store(Path(folder), _MEMORY)
-        state = State(store)
-        replay = Replay(
-            InferenceLog(client), state, CollectorRegistry(), every=60, all_every=3600, quiet=3
-        )
-        reading = asyncio.create_task(replay.run())
-        longest, last = 0.0, time.perf_counter()
-        while not (replay.restored or reading.done()):
-            await asyncio.sleep(_TICK)
-            now = time.perf_counter()
-            longest, last = max(longest, now - last), now
-        pauses.append(1e3 * longest)
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-        state.commit()
-        store.close()
-        return state.held
+async def _restore(
+    client: AsyncElasticsearch, after: contextlib.ExitStack, pauses: list[float]
+) -> int:
+    """From opening an empty store until every row is committed; `after` closes and removes it."""
+    folder = after.enter_context(tempfile.TemporaryDirectory(prefix="closedloop-bench-"))
+    store = open_store(Path(folder), _MEMORY)
+    after.callback(store.close)
+    state = State(store)
+    replay = Replay(
+        InferenceLog(client), state, CollectorRegistry(), every=60, all_every=3600, quiet=3
+    )
+    reading = asyncio.create_task(replay.run())
+    longest, last = 0.0, time.perf_counter()
+    while not (replay.restored or reading.done()):
+        await asyncio.sleep(_TICK)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    pauses.append(1e3 * (longest - _TICK))
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    state.commit()
+    return state.held
 
 
 async def _count(read: AsyncIterable[object]) -> int:

@@ -24,7 +24,6 @@ from closedloop.loop.sections import Document
 _FIELDS = [
     *OWNER,
     "logged_at",
-    "DocumentId",
     "RequestId",
     "Row",
     "answer_sizes",

@@ -85,11 +85,12 @@ def sections_of(observation: Observation, answer_rows: int | None = None) -> lis
 
 def predictor_of(document: Mapping[str, object]) -> Predictor:
     """The predictor whose log a document belongs to. Raises `InvalidEvent` when it does not say."""
-    names = [document.get(field) for field in OWNER]
-    for field, name in zip(OWNER, names, strict=True):
-        if not isinstance(name, str):
-            raise InvalidEvent("bad_document", f"the document has no {field}: log it again")
-    return Predictor._make(cast(list[str], names))
+    get = document.get
+    namespace, deployment, predictor = get(OWNER[0]), get(OWNER[1]), get(OWNER[2])
+    if isinstance(namespace, str) and isinstance(deployment, str) and isinstance(predictor, str):
+        return Predictor(namespace, deployment, predictor)
+    field = next(field for field in OWNER if not isinstance(get(field), str))
+    raise InvalidEvent("bad_document", f"the document has no {field}: log it again")
 
 
 def stamp_of(content: Mapping[str, object]) -> str:

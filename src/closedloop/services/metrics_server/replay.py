@@ -178,7 +178,7 @@ class Replay:
         told = started
         if since is None:
             self._state.count_against_log(started)
-        async for _, document in self._log.documents(since):
+        async for name, document in self._log.documents(since):
             self._read += 1
             if self._read % _AT_ONCE == 0:
                 told = self._tell(started, told)
@@ -188,9 +188,7 @@ class Replay:
                 news = self._state.restore(document)
             except InvalidEvent as error:
                 self._told.unreadable.inc()
-                _log.warning(
-                    "document not readable", id=document.get("DocumentId"), error=str(error)
-                )
+                _log.warning("document not readable", id=name, error=str(error))
                 continue
             if self.restored and news:
                 self._told.healed.labels(*predictor_of(document)).inc()

@@ -159,7 +159,7 @@ def _options(memory: int) -> Options:
     options.set_write_buffer_size(_WRITE_BUFFER)
     # A row that is not there, as almost every one of a log that is read for the first time.
     options.set_memtable_whole_key_filtering(True)
-    options.set_memtable_prefix_bloom_ratio(0.1)
+    options.set_memtable_prefix_bloom_ratio(0.01)
     options.set_write_buffer_manager(
         # Without a stall: memory that only a reader of this very thread could free is waited for
         # without an end.
