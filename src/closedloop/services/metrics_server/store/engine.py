@@ -162,6 +162,10 @@ def _options(memory: int) -> Options:
         # without an end.
         WriteBufferManager.new_write_buffer_manager_with_cache(memory // 2, False, cache)
     )
+    # Most look-ups are for rows that are not there: no search for those in what was written last.
+    options.set_memtable_whole_key_filtering(True)
+    options.set_memtable_prefix_bloom_ratio(0.05)
+    options.set_allow_concurrent_memtable_write(False)  # there is one writer
     options.set_max_open_files(_OPEN_FILES)
     options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
     options.set_keep_log_file_num(2)
