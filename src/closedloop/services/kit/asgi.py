@@ -5,6 +5,7 @@ import json
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import zip_longest
 from typing import Any
 
 import structlog
@@ -73,7 +74,7 @@ class Application:
             await self._tell(scope["path"], scope["method"], send)
 
     def headers(self, raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-        """The headers that `take_soon` needs, from the last one to the first."""
+        """The headers that `take_soon` needs; `raw` has them from the last one to the first."""
         # Of a header that comes twice the first counts, as it does in aiohttp.
         names = self._names
         return {
@@ -172,16 +173,17 @@ class _Page:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self._written: dict[str, tuple[Metric, str]] = {}
+        self._written: list[tuple[Metric, str]] = []
 
     def text(self) -> str:
-        before, self._written = self._written, {}
-        for metric in self._registry.collect():
-            known = before.get(metric.name)
-            if known is None or known[0] != metric:
-                known = metric, generate_latest(_Lone(metric)).decode()
-            self._written[metric.name] = known
-        return "".join(text for _, text in self._written.values())
+        now = []
+        for metric, before in zip_longest(self._registry.collect(), self._written):
+            if metric is not None:
+                same = before is not None and before[0] == metric
+                text = before[1] if same else generate_latest(_Lone(metric)).decode()
+                now.append((metric, text))
+        self._written = now
+        return "".join(text for _, text in now)
 
 
 class _Lone(Collector):
