@@ -59,7 +59,7 @@ def service(module: str, within: Sequence[str] = (), **environment: str) -> Iter
         [*within, sys.executable, "-m", module], env={**os.environ, **defaults, **environment}
     )
     try:
-        _until_ready(port)
+        _until_ready(port, process)
         yield Server(f"http://127.0.0.1:{port}", process.pid)
     finally:
         process.terminate()
@@ -212,9 +212,11 @@ def _serve(make: Callable[[], web.Application], pipe: "Connection[int, int]") ->
     web.run_app(make(), sock=listener, print=None, access_log=None, loop=event_loop())
 
 
-def _until_ready(port: int, seconds: float = 120.0) -> None:
+def _until_ready(port: int, process: "subprocess.Popen[bytes]", seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
+        if (status := process.poll()) is not None:
+            raise RuntimeError(f"the service at port {port} ended with {status}: see its log")
         connection = http.client.HTTPConnection("127.0.0.1", port)
         with contextlib.suppress(ConnectionError), contextlib.closing(connection):
             connection.request("GET", "/ready")

@@ -1,7 +1,8 @@
 """The CPU that HTTP servers take for a request that does nothing, on kept connections.
 
 Microseconds of a request, of all threads: of each server that is installed. Only aiohttp and
-uvicorn are among the dependencies; `pip install granian blacksheep` brings others in.
+uvicorn are among the dependencies; `pip install granian blacksheep` brings others in. The last is
+that of our services, which is uvicorn without a task for each event (`services/kit/server.py`).
 """
 
 import contextlib
@@ -14,11 +15,19 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from bench.iris import loop
 from bench.load import Server, rendered, send
+from closedloop.loop.events import HEADERS
+from closedloop.services.kit import service
+from closedloop.services.kit.asgi import Application
+from closedloop.services.kit.server import run as run_services
 
 BY_NAME_ONLY = True
-SERVERS = ("aiohttp", "uvicorn", "uvicorn_asyncio", "granian", "granian_rsgi", "blacksheep")
+SERVERS = (
+    "aiohttp", "uvicorn", "uvicorn_asyncio", "granian", "granian_rsgi", "blacksheep", "closedloop",
+)  # fmt: skip
 
 
 def run(predictions: int = 4000, rounds: int = 3) -> dict[str, float]:
@@ -87,6 +96,16 @@ def _serve(name: str, port: int) -> None:
         granian.Granian(
             target, "127.0.0.1", port, interface=interface, loop="uvloop", log_enabled=False
         ).serve()
+    elif kind == "closedloop":
+        nothing = Application(
+            {"/": lambda *_: (202, "")},
+            HEADERS,
+            most_bytes=1 << 20,
+            registry=CollectorRegistry(),
+            why_not_ready=lambda: None,
+            lifetime=contextlib.nullcontext,
+        )
+        run_services(nothing, service.Settings(host="127.0.0.1", port=port))
     else:
         import uvicorn
 

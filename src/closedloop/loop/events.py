@@ -190,31 +190,29 @@ def stamp(time: str, event_id: str) -> str:
 
     Raises `InvalidEvent` (`bad_time`).
     """
-    return f"{_nanoseconds(time):021d} {event_id}"
+    try:
+        return f"{rfc3339.nanoseconds(time):021d} {event_id}"
+    except ValueError as error:
+        raise InvalidEvent("bad_time", str(error)) from None
 
 
 def _sent(time: str, arrival: str) -> str:
     """The time of an event; a clock that is ahead would make its events final for ever."""
     time = time or arrival  # a broker stamps arrival; the sender's own time is the better one
     latest = clock.time_ns() + _SKEW
-    came = _nanoseconds(arrival) if arrival else None
-    sent = _nanoseconds(time)
-    if came is not None and came <= latest:
-        if sent > came + _SKEW:
-            time = arrival
-    elif sent > latest:
-        raise InvalidEvent(
-            "bad_time",
-            f"ce-time is {time!r}, more than {SKEW_SECONDS} s ahead: set the sender's clock",
-        )
-    return timestamp(time)
-
-
-def _nanoseconds(time: str) -> int:
     try:
-        return rfc3339.nanoseconds(time)
+        came = rfc3339.nanoseconds(arrival) if arrival else None
+        sent = rfc3339.nanoseconds(time)
+        if came is not None and came <= latest:
+            return rfc3339.canonical(arrival if sent > came + _SKEW else time)
+        if sent <= latest:
+            return rfc3339.canonical(time)
     except ValueError as error:
         raise InvalidEvent("bad_time", str(error)) from None
+    raise InvalidEvent(
+        "bad_time",
+        f"ce-time is {time!r}, more than {SKEW_SECONDS} s ahead: set the sender's clock",
+    )
 
 
 def _decoded(value: str | None) -> str:

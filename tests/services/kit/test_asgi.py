@@ -4,9 +4,11 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
-from prometheus_client import CollectorRegistry
+from aiohttp import ClientSession
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from structlog.testing import capture_logs
 
 from closedloop.services.kit.asgi import Application, Headers, Reply
@@ -39,12 +41,12 @@ async def _no_lifetime() -> AsyncIterator[None]:
     yield
 
 
-def application(taken: Taken) -> Application:
+def application(taken: Taken, registry: CollectorRegistry | None = None) -> Application:
     return Application(
         {"/": taken.event},
         ["ce-id"],
         most_bytes=10,
-        registry=CollectorRegistry(),
+        registry=registry or CollectorRegistry(),
         why_not_ready=lambda: None,
         lifetime=_no_lifetime,
     )
@@ -132,10 +134,38 @@ async def test_an_answer_to_a_sender_that_has_hung_up_is_dropped() -> None:
         taken.replies[0](202, "")
 
 
-async def test_a_sender_that_waits_for_leave_gets_it() -> None:
+@pytest.mark.parametrize("header", [b"Expect", b"expect", b"eXPECt"])
+async def test_a_sender_that_waits_for_leave_gets_it(header: bytes) -> None:
     taken = Taken()
-    head = HEAD + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+    head = HEAD + header + b": 100-continue\r\nContent-Length: 4\r\n\r\n"
     assert statuses(await answers(taken, head, b"body", wanted=2)) == [100, 202]
+
+
+async def test_a_connection_without_events_is_closed_but_not_in_the_middle_of_one() -> None:
+    taken = Taken()
+    async with serving(application(taken)) as (server, port):
+        server.config.timeout_keep_alive = cast(int, 0.1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(PLAIN)
+        assert b"202" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+        writer.write(PLAIN[:9])
+        await asyncio.sleep(0.4)
+        writer.write(PLAIN[9:])
+        said = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+    assert len(taken.events) == 2
+    assert said.count(b"202") == 1
+
+
+async def test_the_page_of_metrics_is_that_of_now() -> None:
+    registry = CollectorRegistry()
+    events = Counter("events", "Events.", ["kind"], registry=registry)
+    Gauge("other", "Stays as it is.", registry=registry).set(1)
+    async with serving(application(Taken(), registry)) as (_, port), ClientSession() as client:
+        for kind in ("a", "b", "a"):
+            events.labels(kind).inc()
+            async with client.get(f"http://127.0.0.1:{port}/metrics") as answer:
+                assert await answer.read() == generate_latest(registry)
 
 
 async def test_of_a_body_past_the_limit_only_its_size_is_told() -> None:

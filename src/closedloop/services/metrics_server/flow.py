@@ -32,10 +32,13 @@ class Flow(Collector):
 
     def count(self, kind: str, names: Names, outcome: Outcome | Ignored) -> None:
         """An event that was accepted; `kind` is one of `incoming.TYPES`."""
-        names = self._labels.accepted(names)
-        if names not in self._events:
-            self._know(names)
-        self._events[names][kind, outcome] += 1
+        counts = self._events.get(names)
+        if counts is None:
+            names = self._labels.accepted(names)
+            if names not in self._events:
+                self._know(names)
+            counts = self._events[names]
+        counts[kind, outcome] += 1
 
     def refuse(self, kind: str, names: Names, reason: str) -> None:
         """An event that was refused."""

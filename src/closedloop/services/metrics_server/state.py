@@ -32,8 +32,8 @@ from closedloop.services.metrics_server.store.store import Store, digest_of
 # A document may become visible this much later than its event came, or its `logged_at` says:
 # refreshes, writes under way, and clocks of loggers that do not agree.
 OVERLAP_SECONDS = 60.0
-# Changes kept in memory: to write so many takes a millisecond or two, in which no event is taken.
-_COMMIT_AFTER = 256
+# Changes kept in memory: to write so many takes about a millisecond, in which no event is taken.
+_COMMIT_AFTER = 128
 _AT_ONCE = 500  # rows looked at between two pauses
 
 

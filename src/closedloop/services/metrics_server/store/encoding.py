@@ -6,7 +6,6 @@ The form is compact where ids are UUIDs, as Seldon's are, and JSON for anything 
 import json
 import struct
 from collections.abc import Mapping, MutableMapping
-from functools import lru_cache
 from typing import Any
 
 from closedloop.loop.scoring.loose import Loose
@@ -49,7 +48,6 @@ class Words:
         return self._by_number[number]
 
 
-@lru_cache(maxsize=1024)  # a row is looked for, and written at the next commit
 def key(name: str) -> bytes:
     """A document or request id as a key: a UUID in 16 bytes, and whatever follows it."""
     head = name[:36]

@@ -157,14 +157,15 @@ def _options(memory: int) -> Options:
     options.set_compression_type(DBCompressionType.lz4())
     options.set_level_compaction_dynamic_level_bytes(True)
     options.set_write_buffer_size(_WRITE_BUFFER)
-    # A row that is not there, as almost every one of a log that is read for the first time.
-    options.set_memtable_whole_key_filtering(True)
-    options.set_memtable_prefix_bloom_ratio(0.01)
     options.set_write_buffer_manager(
         # Without a stall: memory that only a reader of this very thread could free is waited for
         # without an end.
         WriteBufferManager.new_write_buffer_manager_with_cache(memory // 2, False, cache)
     )
+    # Most look-ups are for rows that are not there: no search for those in what was written last.
+    options.set_memtable_whole_key_filtering(True)
+    options.set_memtable_prefix_bloom_ratio(0.01)
+    options.set_allow_concurrent_memtable_write(False)  # there is one writer
     options.set_max_open_files(_OPEN_FILES)
     options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
     options.set_keep_log_file_num(2)

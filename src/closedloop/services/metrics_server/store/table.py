@@ -34,17 +34,19 @@ class Table(MutableMapping[str, _V]):
         self._size = size
         self._read: dict[str, _V | None] = {}  # since the last commit; None: there is none
         self._changed: dict[str, None] = {}
+        self._keys: dict[str, bytes] = {}  # of what was looked for on disk
 
     @overload
     def get(self, name: str, default: None = None, /) -> _V | None: ...
     @overload
     def get(self, name: str, default: _V | _T, /) -> _V | _T: ...
     def get(self, name: str, default: object = None, /) -> object:
+        if not self._size:
+            return default
         value = self._read.get(name, _UNREAD)
         if value is _UNREAD:
-            if not self._size:
-                return default
-            said = self._engine.get(self.prefix + key(name))
+            self._keys[name] = place = self.prefix + key(name)
+            said = self._engine.get(place)
             value = self._read[name] = None if said is None else self._decoded(said)
         return default if value is None else value
 
@@ -55,11 +57,11 @@ class Table(MutableMapping[str, _V]):
         return value
 
     def __contains__(self, name: object) -> bool:
-        return self.get(cast(str, name)) is not None
+        return self._size > 0 and self.get(cast(str, name)) is not None
 
     def __setitem__(self, name: str, value: _V) -> None:
-        held = self._read.get(name, _UNREAD)
-        self._size += (self.get(name) if held is _UNREAD else held) is None
+        if self._read.get(name) is None:
+            self._size += self.get(name) is None
         self._read[name] = value
         self._changed[name] = None
 
@@ -93,15 +95,13 @@ class Table(MutableMapping[str, _V]):
         """What a commit has to write."""
         for name in self._changed:
             value = self._read[name]
-            yield (
-                self.prefix + key(name),
-                None if value is None else self._encode(value, self._words),
-            )
+            place = self._keys.get(name) or self.prefix + key(name)
+            yield place, None if value is None else self._encode(value, self._words)
 
     def committed(self) -> None:
         """The changes are written: nothing is in memory from here on."""
-        self._read.clear()
-        self._changed.clear()
+        for each in (self._read, self._changed, self._keys):
+            each.clear()
 
     def _decoded(self, said: bytes) -> _V:
         try:
