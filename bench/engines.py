@@ -10,7 +10,6 @@ process needs (anonymous) beside the pages of files, which the kernel can take b
 
 import hashlib
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -90,13 +89,15 @@ def run(rows: int = 1_000_000, changes: int = 100_000) -> dict[str, float]:
             command = [sys.executable, "-m", "bench.engines", name, folder, str(rows), str(changes)]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdout is not None
-                for line in process.stdout:
-                    measure, _, value = line.partition(" ")
-                    if measure == "committing":  # without an end: killed in the middle
-                        time.sleep(0.7)
-                        process.send_signal(signal.SIGKILL)
-                        break
-                    measured[f"{name}_{measure}"] = float(value)
+                try:
+                    for line in process.stdout:
+                        measure, *value = line.split()
+                        if not value:  # it commits without an end: to be killed in the middle
+                            time.sleep(0.7)
+                            break
+                        measured[f"{name}_{measure}"] = float(*value)
+                finally:
+                    process.kill()
             begin = time.perf_counter()
             engine = ENGINES[name](Path(folder))
             found = engine.get(_COUNT)

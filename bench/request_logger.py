@@ -1,18 +1,21 @@
 """Documents per second through the request logger, against raw `_bulk` of the same documents.
 
-Everything is measured in one run, interleaved, each time on an empty search
-server, and only the ratios mean something: they compare the rates that the same machine
-did at the same time. The load comes from a process of its own, over many
-connections, in the order in which events happen: request and answer of each
-prediction, and later feedback on all. So each document is written twice, and
-`_bulk` writes the same: as it is with the answer, then with the feedback.
+Everything is measured in one run, interleaved, each time on an empty index, and only the ratios
+mean something: they compare the rates that the same machine did at the same time. The server is
+the embedded platform's, or the one at `CLOSEDLOOP_ELASTICSEARCH_URL`, where the benchmark has an
+index of its own and deletes it.
+
+The load comes from a process of its own, over many connections, in the order in which events
+happen: request and answer of each prediction, and later feedback on all. So each document is
+written twice, and `_bulk` writes the same: as it is with the answer, then with the feedback. The
+logger cannot write more documents at once than its connections have under way: two events of an
+answer's, one of feedback's. `_bulk` of so many tells the part of the search server.
 
 To a sink that only acknowledges it is told against the empty handlers of aiohttp and of uvicorn,
 the fastest (`bench/servers.py`), and against the checkout that `BASE` in the environment names, if
 any. `cpu` is the time of the logger's process alone, which a busy machine changes least.
 """
 
-import http.client
 import json
 import os
 import statistics
@@ -20,9 +23,9 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from urllib.parse import urlsplit
+from contextlib import ExitStack, contextmanager
 
+import requests
 from aiohttp import web
 from elasticsearch import Elasticsearch
 
@@ -30,6 +33,7 @@ from bench import servers
 from bench.iris import event
 from bench.load import Server, application, empty_handler, rendered, send, service
 from closedloop.log.mapping import TEMPLATES
+from closedloop.log.operations import logged
 from closedloop.loop import events
 from closedloop.loop.documents import merge
 from closedloop.loop.events import Event
@@ -40,39 +44,46 @@ from tests.elasticsearch import search_server
 
 # Of the last there are twice the events of a write, so that there is always a batch waiting.
 _CONNECTIONS = {"few": 24, "many": 512, "logger": 4000}
-_BULK = 500  # the documents that the official client's `helpers.bulk` sends at a time
-_LARGE_BULK = 1000
+# Documents of a `_bulk` request, with answers and with feedback: 500 as the official client's
+# `helpers.bulk` sends them, 1,000, and those of the connections.
+_BULK = {"raw": (500, 500), "raw_large": (1000, 1000), "raw_few": (12, 24), "raw_many": (256, 512)}
 _EMPTY = ("aiohttp", "uvicorn")
-_INDEX = index_name("seldon", "iris", "default")
+_DEPLOYMENT = "benchmark"
+_INDEX = index_name("seldon", _DEPLOYMENT, "default")
+_OWN = os.environ.get("CLOSEDLOOP_ELASTICSEARCH_URL", "").rstrip("/")
+_WARM = 30.0  # seconds of `_bulk` before a server is measured that may have just begun
 
 
 def run(predictions: int = 6000, rounds: int = 3) -> dict[str, float]:
     """Rates are medians of `rounds`, in documents written or events per second."""
     answered, judged = _events(predictions)
     documents = _merged(answered), _merged([*answered, *judged])
-    requests = [rendered(event) for event in answered], [rendered(event) for event in judged]
+    sent = [rendered(event) for event in answered], [rendered(event) for event in judged]
     seconds: dict[str, list[float]] = {}
 
     def took(name: str, measured: float) -> None:
         seconds.setdefault(name, []).append(measured)
 
+    begun = time.perf_counter()
+    while _OWN and time.perf_counter() - begun < _WARM:
+        with _empty_server() as (_, raw):
+            _bulk(raw, "create", documents[0], 500)
     for _ in range(rounds):
-        for name, size in (("raw", _BULK), ("raw_large", _LARGE_BULK)):
-            with search_server() as server, Elasticsearch(server.url) as client:
-                for template_name, template in TEMPLATES.items():
-                    client.indices.put_index_template(name=template_name, **template)
-                took(f"{name}_answers", _bulk(server.upstream, "create", documents[0], size))
-                took(f"{name}_feedback", _bulk(server.upstream, "index", documents[1], size))
+        for name, (answers, feedback) in _BULK.items():
+            with _empty_server() as (_, raw):
+                took(f"{name}_answers", _bulk(raw, "create", documents[0], answers))
+                took(f"{name}_feedback", _bulk(raw, "index", documents[1], feedback))
         for name, connections in _CONNECTIONS.items():
             with (
-                search_server() as server,
-                service("closedloop.services.request_logger", ELASTICSEARCH_URL=server.url) as one,
+                _empty_server() as (url, _),
+                service("closedloop.services.request_logger", ELASTICSEARCH_URL=url) as one,
             ):
                 before = one.cpu_seconds
-                took(f"{name}_answers", send(one.url, requests[0], connections))
-                took(f"{name}_feedback", send(one.url, requests[1], connections))
+                took(f"{name}_answers", send(one.url, sent[0], connections))
+                took(f"{name}_feedback", send(one.url, sent[1], connections))
                 took(f"{name}_cpu", one.cpu_seconds - before)
-                with Elasticsearch(server.url) as client:
+                with Elasticsearch(url) as client:
+                    client.indices.refresh(index=_INDEX)
                     count = client.count(index=_INDEX)["count"]
                 if count != predictions:
                     raise RuntimeError(f"{count} documents are there: {predictions} were expected")
@@ -86,9 +97,9 @@ def run(predictions: int = 6000, rounds: int = 3) -> dict[str, float]:
         for name, target in targets.items():
             with target as one:
                 before = one.cpu_seconds
-                took(name, send(one.url, requests[0], _CONNECTIONS["many"]))
+                took(name, send(one.url, sent[0], _CONNECTIONS["many"]))
                 took(f"{name}_cpu", one.cpu_seconds - before)
-    for name in ("raw", "raw_large", *_CONNECTIONS):
+    for name in (*_BULK, *_CONNECTIONS):
         both = zip(seconds[f"{name}_answers"], seconds[f"{name}_feedback"], strict=True)
         seconds[name] = [answers + feedback for answers, feedback in both]
     return _rates(seconds, predictions)
@@ -121,12 +132,16 @@ def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float
     return {
         "raw_documents_per_second": rate("raw", 2 * predictions),
         "raw_large_documents_per_second": rate("raw_large", 2 * predictions),
+        "raw_documents_per_second_as_of_24_connections": rate("raw_few", 2 * predictions),
+        "raw_documents_per_second_as_of_512_connections": rate("raw_many", 2 * predictions),
         "logger_documents_per_second": rate("logger", 2 * predictions),
         "logger_events_per_second": rate("logger", 3 * predictions),
         "logger_events_per_second_of_24_connections": rate("few", 3 * predictions),
         "logger_events_per_second_of_512_connections": rate("many", 3 * predictions),
         "logger_of_512_connections_over_raw_bulk": ratio("many", "raw"),
         "logger_of_512_connections_over_raw_bulk_of_1000": ratio("many", "raw_large"),
+        "logger_of_24_connections_over_raw_bulk_of_as_many": ratio("few", "raw_few"),
+        "logger_of_512_connections_over_raw_bulk_of_as_many": ratio("many", "raw_many"),
         **{f"cpu_microseconds_an_event_{name}": 1e6 / each for name, each in cpu.items()},
         "logger_events_to_sink_per_second": rate("sink", 2 * predictions),
         **empty,
@@ -143,9 +158,9 @@ def _events(predictions: int) -> tuple[list[Event], list[Event]]:
     answered, judged = [], []
     for i in range(predictions):
         request_id = str(uuid.uuid4())
-        answered.append(event(events.REQUEST, request_id, i))
-        answered.append(event(events.RESPONSE, request_id, i))
-        judged.append(event(events.FEEDBACK, request_id, i))
+        answered.append(event(events.REQUEST, request_id, i, _DEPLOYMENT))
+        answered.append(event(events.RESPONSE, request_id, i, _DEPLOYMENT))
+        judged.append(event(events.FEEDBACK, request_id, i, _DEPLOYMENT))
     return answered, judged
 
 
@@ -154,7 +169,7 @@ def _merged(said: Sequence[Event]) -> dict[str, Document]:
     for one in said:
         for part in sections_of(observe(one)):
             documents[part.document_id], _ = merge(documents.get(part.document_id), part)
-    return documents
+    return {name: logged((_INDEX, name), document) for name, document in documents.items()}
 
 
 def _bulk(url: str, action: str, documents: dict[str, Document], size: int) -> float:
@@ -164,15 +179,29 @@ def _bulk(url: str, action: str, documents: dict[str, Document], size: int) -> f
         for name, document in documents.items()
     ]
     bodies = ["".join(lines[i : i + size]).encode() for i in range(0, len(lines), size)]
-    connection = http.client.HTTPConnection(urlsplit(url).netloc)
     headers = {"content-type": "application/x-ndjson"}
-    start = time.perf_counter()
-    for body in bodies:
-        connection.request("POST", "/_bulk?filter_path=errors", body, headers)
-        assert json.load(connection.getresponse()) == {"errors": False}
-    seconds = time.perf_counter() - start
-    connection.close()
-    return seconds
+    with requests.Session() as session:
+        start = time.perf_counter()
+        for body in bodies:
+            answer = session.post(f"{url}/_bulk?filter_path=errors", body, headers=headers)
+            assert answer.json() == {"errors": False}
+        return time.perf_counter() - start
+
+
+@contextmanager
+def _empty_server() -> Iterator[tuple[str, str]]:
+    """The URL of a search server without these documents, and the one for raw requests."""
+    with ExitStack() as stack:
+        url = raw = _OWN
+        if not _OWN:
+            server = stack.enter_context(search_server())
+            url, raw = server.url, server.upstream
+        client = stack.enter_context(Elasticsearch(url))
+        for name, template in TEMPLATES.items():
+            client.indices.put_index_template(name=name, **template)
+        client.indices.delete(index=_INDEX, ignore_unavailable=True)
+        stack.callback(client.indices.delete, index=_INDEX, ignore_unavailable=True)
+        yield url, raw
 
 
 @contextmanager

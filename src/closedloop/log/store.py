@@ -34,7 +34,6 @@ _Where = TypeVar("_Where", Key, Place)
 ROUNDS = 8  # a conflict, or a refusal for now, costs one; together they wait under 2 s
 _LONGEST_PAUSE = 1.0
 _OUTCOMES = "items.*.status,items.*.error.reason,items.create._index"
-_FIELDS = ("_index", "_id", "_seq_no", "_primary_term", "_source", "error.type")
 _DOUBLED = Result(409, "an older index of the log has the document")
 # A document of another writer may lack fields, or have them of another shape; JSON has no infinity.
 UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
@@ -106,9 +105,9 @@ class Documents:
         if self._stale:
             await self.look_for_rollovers()
         asked = [(key, index) for key in keys for index in self._rolled.get(key[0], key[:1])]
+        # Without `filter_path`: to filter them the server would have to decode the documents.
         found = await self._client.mget(
-            docs=[{"_index": index, "_id": key[1]} for key, index in asked],
-            filter_path=[f"docs.{field}" for field in _FIELDS],
+            docs=[{"_index": index, "_id": key[1]} for key, index in asked]
         )
         documents: dict[Key, Known | None] = {}
         absent: set[str] = set()

@@ -18,11 +18,34 @@ def entry(body: bytes = b"", deadline: float = 60) -> Asked:
 async def test_a_batch_waits_for_more_only_when_told_to() -> None:
     backlog = Backlog(10, 100_000)
     first, second, third = entry(), entry(), entry()
+    loop = asyncio.get_running_loop()
     backlog.offer(first)
-    asyncio.get_running_loop().call_soon(backlog.offer, second)
+    later = loop.call_later(600, backlog.offer, second)
     assert await backlog.gather(10) == [first]
-    asyncio.get_running_loop().call_later(0.02, backlog.offer, third)
+    later.cancel()
+    backlog.offer(second)
+    loop.call_later(0.02, backlog.offer, third)
     assert await backlog.gather(2, pause=600) == [second, third]
+
+
+async def test_events_that_are_just_coming_are_in_the_batch_and_it_waits_for_no_end_of_them() -> (
+    None
+):
+    backlog = Backlog(1000, 10_000_000)
+    loop = asyncio.get_running_loop()
+    came: list[Entry] = []
+
+    def come(more: int) -> None:
+        came.append(entry())
+        backlog.offer(came[-1])
+        if more:
+            loop.call_soon(come, more - 1)
+
+    come(4)
+    assert await backlog.gather(1000) == came
+    assert len(came) == 5
+    come(500)
+    assert 1 < len(await backlog.gather(1000)) < 100
 
 
 async def test_events_of_one_moment_are_one_batch() -> None:
@@ -36,7 +59,7 @@ async def test_events_of_one_moment_are_one_batch() -> None:
 
     await asyncio.gather(*map(offer, entries))
     assert await gathering == entries
-    assert not backlog
+    assert not backlog.waiting
 
 
 async def test_a_full_batch_waits_for_nothing() -> None:

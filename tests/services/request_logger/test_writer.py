@@ -19,11 +19,13 @@ from tests.services.request_logger.running import entry_of, loop_of
 
 
 class Stalling:
-    """A store that takes one write, then stalls at the next `at`."""
+    """A store that takes one write, then stalls at the next `at`; "" for never."""
 
-    def __init__(self, at: str) -> None:
+    def __init__(self, at: str = "") -> None:
         self._at = at
         self._wrote = False
+        self.writing = asyncio.Event()
+        self.sizes: list[int] = []  # of writes
 
     async def read(self, keys: Sequence[Key]) -> Found:
         await self._stall("read")
@@ -40,6 +42,8 @@ class Stalling:
 
     async def write(self, operations: Sequence[Operation]) -> list[Result]:
         await self._stall("write")
+        self.writing.set()
+        self.sizes.append(len(operations))
         await asyncio.sleep(0.05)
         self._wrote = True
         return [Result(201)] * len(operations)
@@ -65,3 +69,23 @@ async def test_a_written_batch_is_answered_while_the_next_one_stalls(at: str) ->
     assert not entries[1].settled
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_the_next_events_of_senders_that_are_answered_are_in_the_batch_that_waits() -> None:
+    backlog, store = Backlog(100, 1 << 20), Stalling()
+    metrics = Metrics(CollectorRegistry(), depth=lambda: 0)
+    running = asyncio.create_task(Writer(cast(Store, store), metrics, Settings()).run(backlog))
+
+    async def send(name: str) -> None:
+        for i in range(3):
+            entry = entry_of(loop_of(f"{name}-{i}", "iris")[0])
+            backlog.offer(entry)
+            assert await entry.answer is Answer.KEPT
+
+    async with asyncio.timeout(60):
+        early = asyncio.gather(*(send(f"early-{i}") for i in range(4)))
+        await store.writing.wait()
+        await asyncio.gather(early, *(send(f"late-{i}") for i in range(4)))
+    assert store.sizes == [4, 8, 8, 4]
+    backlog.close()
+    await running

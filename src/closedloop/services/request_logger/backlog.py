@@ -7,6 +7,8 @@ from contextlib import suppress
 
 from closedloop.services.request_logger.entry import Answer, Entry
 
+_MOST_LOOKS = 8  # for more events, before a batch is written
+
 
 class Backlog:
     """First in, first out.
@@ -40,15 +42,17 @@ class Backlog:
         self._changed.set()
         return True
 
-    def __bool__(self) -> bool:
-        """Whether an entry waits to be gathered."""
-        return bool(self._waiting)
+    @property
+    def waiting(self) -> int:
+        """How many entries wait to be gathered."""
+        return len(self._waiting)
 
     async def gather(self, events: int, pause: float = 0) -> list[Entry]:
         """The next at most `events` entries; empty only when closed and drained.
 
-        Events that came while the batch before was written are the next one. With a `pause`, in
-        seconds, a batch that is not full waits so long for more.
+        Events that came while the batch before was written are the next one, and with them those
+        that are just coming: senders that were answered have their next ones on the way. With a
+        `pause`, in seconds, a batch that is not full waits so long for more.
         """
         batch: list[Entry] = []
         while not batch:
@@ -61,6 +65,7 @@ class Backlog:
                     async with asyncio.timeout(pause):
                         while len(self._waiting) < events and not self._closed:
                             await self._change()
+            await self._come(events)
             taken = [self._waiting.popleft() for _ in range(min(events, len(self._waiting)))]
             batch = [entry for entry in taken if not entry.settled]
         return batch
@@ -84,6 +89,17 @@ class Backlog:
         """Take no more; `gather` ends when every entry was gathered."""
         self._closed = True
         self._changed.set()
+
+    async def _come(self, events: int) -> None:
+        """Let those come that have arrived, as long as there are more of them."""
+        for _ in range(_MOST_LOOKS):
+            before = len(self._waiting)
+            if before >= events:
+                break
+            await asyncio.sleep(0)  # this turn of the event loop reads the sockets,
+            await asyncio.sleep(0)  # and the next one takes the events
+            if len(self._waiting) == before:
+                break
 
     async def _change(self) -> None:
         self._changed.clear()

@@ -9,12 +9,11 @@ from closedloop.services.kit import service
 class Settings(service.Settings):
     """Each field is the environment variable of the same name in upper case.
 
-    `batch_milliseconds` is how long a batch waits for more events: by default for none, since those
-    that come while one is written are the next. `batch_events` is how many are written together
-    at most. `queue_events` and
-    `queue_bytes` (of memory, estimated) bound the events received and not yet
-    answered. `deadline_seconds` is how long an event waits for Elasticsearch
-    before it is given back to the broker. Past `max_event_bytes` a body is not
+    `batch_milliseconds` is how long a batch waits for more events: by default for none but those
+    that have arrived, since those that come while one is written are the next. `batch_events` is
+    how many are written together at most. `queue_events` and `queue_bytes` (of memory, estimated)
+    bound the events received and not yet answered. `deadline_seconds` is how long an event waits
+    for Elasticsearch before it is given back to the broker. Past `max_event_bytes` a body is not
     read on; a dead letter keeps the first `dead_letter_bytes` of one.
     `model_outputs` is the folder of the declared outputs; `max_predictors` is how
     many indices of the log there may be, past which a new predictor's events are

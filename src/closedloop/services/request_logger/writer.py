@@ -49,8 +49,8 @@ class Writer:
         loop = asyncio.get_running_loop()
         pause = self._settings.batch_milliseconds / 1000
         while True:
-            if not backlog:
-                self._answer()
+            if backlog.waiting < self._settings.batch_events:
+                self._answer()  # their senders' next events are part of the next batch
             entries = await backlog.gather(self._settings.batch_events, pause)
             if not entries:
                 break
