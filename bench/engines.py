@@ -35,6 +35,7 @@ class Engine(Protocol):
 
     def get(self, key: bytes) -> bytes | None: ...
     def commit(self, changed: Mapping[bytes, bytes]) -> None: ...
+    def close(self) -> None: ...
 
 
 class Sqlite:
@@ -56,6 +57,9 @@ class Sqlite:
         self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?)", changed.items())
         self._db.execute("COMMIT")
 
+    def close(self) -> None:
+        self._db.close()
+
 
 class Lmdb:
     """LMDB: a B+ tree in mapped memory."""
@@ -72,6 +76,9 @@ class Lmdb:
         with self._db.begin(write=True) as writing:
             for key, value in changed.items():
                 writing.put(key, value)
+
+    def close(self) -> None:
+        self._db.close()
 
 
 ENGINES: Mapping[str, Callable[[Path], Engine]] = {
@@ -103,6 +110,7 @@ def run(rows: int = 1_000_000, changes: int = 100_000) -> dict[str, float]:
             found = engine.get(_COUNT)
             measured[f"{name}_open_after_kill_seconds"] = time.perf_counter() - begin
             measured[f"{name}_agrees_after_kill"] = _agrees(engine, int(found or b"0"), rows)
+            engine.close()
     return measured
 
 
