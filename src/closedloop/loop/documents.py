@@ -194,7 +194,7 @@ def _sizes(document: Mapping[str, object]) -> tuple[int, ...]:
 
 def _names(content: Mapping[str, object]) -> tuple[str, ...]:
     names = content.get("names")
-    return tuple(map(str, names)) if isinstance(names, (list, Sequence)) else ()
+    return tuple(map(str, names)) if isinstance(names, Sequence) else ()
 
 
 def _with(history: object, older: Document) -> tuple[list[Document], bool]:

@@ -95,7 +95,7 @@ async def _serve(site: Site, parent: int | None) -> None:
         loop.add_signal_handler(number, stop.set)
     net, control = network.claim()
     tmp = Path(tempfile.mkdtemp(prefix=_TMP_PREFIX, dir=_TMP))
-    # That of the process that started it may go before it does.
+    # The temp folder of the process that started this one may be removed first.
     tempfile.tempdir = os.environ["TMPDIR"] = str(tmp)
     guardian = await Guardian.start()
     guardian.remember_folder(tmp)

@@ -116,7 +116,8 @@ class Replay:
         self._there = await self._log.size(since)
         self._progress.labels("there").set(self._there)
         await self._read_log(since)
-        self._spare_rows()
+        if self._state.in_memory:
+            _spare_rows()
         self._progress.labels("read").set(self._read)
         self._reason = None
         _log.info(
@@ -150,8 +151,8 @@ class Replay:
         )
         latest = self._state.read_until
         await self._read_log(latest - OVERLAP_SECONDS if latest and not everything else None)
-        if everything:
-            self._spare_rows()
+        if everything and self._state.in_memory:
+            _spare_rows()
         if self._is_quiet() and (everything or self._compared != self._state.changes):
             before = self._state.changes
             logged = await self._log.counts(self._state.horizon)
@@ -223,10 +224,6 @@ class Replay:
         for predictor, count in gone.items():
             self._told.forgotten.labels(*predictor).inc(count)
             _log.warning("rows are gone from the log", predictor=predictor, rows=count)
-
-    def _spare_rows(self) -> None:
-        if self._state.in_memory:
-            _spare_rows()
 
     def _is_quiet(self) -> bool:
         if self._state.changes != self._changes:
