@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import uvloop
 from aiohttp import web
 
+from bench._compiled import compiled
 from closedloop.loop.events import Event
 from closedloop.services.kit.service import event_loop
 
@@ -50,7 +51,9 @@ class Server:
 
 @contextlib.contextmanager
 def service(module: str, within: Sequence[str] = (), **environment: str) -> Iterator[Server]:
-    """One of our services, run as a pod would, and ready; `within` begins its command."""
+    """One of our services, run as a pod would, compiled and ready; `within` begins its command."""
+    if folder := compiled():
+        environment.setdefault("PYTHONPATH", str(folder))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

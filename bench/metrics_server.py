@@ -3,7 +3,7 @@
 The rate is told against an empty handler of the fastest server there is for it
 (`bench/servers.py`), interleaved in one run; only that ratio means something on
 another machine. So is that against the checkout that `BASE` in the environment
-names, if any. The load comes from a process of its own: answers and feedback of
+names, if any, and that of the services as they are in a checkout, not compiled. The load comes from a process of its own: answers and feedback of
 the iris example, in turn.
 """
 
@@ -20,8 +20,10 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 from bench import servers
+from bench._compiled import compiled
 from bench.iris import loop
 from bench.load import Server, rendered, send, sending, service
+from closedloop import paths
 from closedloop.loop.events import Event
 from tests.elasticsearch import running_elasticsearch
 
@@ -39,6 +41,9 @@ def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str
         contextlib.ExitStack() as others,
     ):
         targets = {"server": server, "empty": empty}
+        if compiled():
+            source = paths.checkout_root() / "src"
+            targets["interpreted"] = others.enter_context(_server(url, PYTHONPATH=str(source)))
         if base := os.environ.get("BASE"):
             targets["base"] = others.enter_context(_server(url, PYTHONPATH=f"{base}/src"))
         for _ in range(rounds):
@@ -59,10 +64,10 @@ def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str
             done()
     medians = {name: statistics.median(values) for name, values in rates.items()}
     against = {}
-    if "base" in medians:
-        against = {
-            "server_over_base": medians["server"] / medians["base"],
-            "server_over_base_by_cpu_time": medians["server_cpu"] / medians["base_cpu"],
+    for name in targets.keys() & {"base", "interpreted"}:
+        against |= {
+            f"server_over_{name}": medians["server"] / medians[name],
+            f"server_over_{name}_by_cpu_time": medians["server_cpu"] / medians[f"{name}_cpu"],
         }
     return {
         **against,

@@ -30,7 +30,7 @@ def nanoseconds(text: str) -> int:
     parts = _TIME.fullmatch(text)
     if parts is None:
         raise _bad(text)
-    date, minutes, second, fraction, offset = parts.groups()
+    date, minutes, second, fraction, offset = parts.groups("")
     leap = second == "60"  # datetime knows no leap second: it is the next one
     try:
         moment = datetime.fromisoformat(

@@ -281,5 +281,5 @@ def _as_number(side: _Side, text: str) -> int | float:
         return float(text)
 
 
-def _text(number: float) -> str:
+def _text(number: int | float) -> str:
     return str(int(number)) if number == int(number) else str(number)
