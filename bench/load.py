@@ -52,8 +52,8 @@ class Server:
 @contextlib.contextmanager
 def service(module: str, within: Sequence[str] = (), **environment: str) -> Iterator[Server]:
     """One of our services, run as a pod would, compiled and ready; `within` begins its command."""
-    if folder := compiled():
-        environment.setdefault("PYTHONPATH", str(folder))
+    if "PYTHONPATH" not in environment and (folder := compiled()):
+        environment["PYTHONPATH"] = str(folder)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
