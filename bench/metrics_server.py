@@ -2,9 +2,9 @@
 
 The rate is told against an empty handler of the fastest server there is for it
 (`bench/servers.py`), interleaved in one run; only that ratio means something on
-another machine. So is that against the checkout that `BASE` in the environment
-names, if any, and that of the services as they are in a checkout, not compiled. The load comes from a process of its own: answers and feedback of
-the iris example, in turn.
+another machine. So is that against the server as a checkout has it, not compiled,
+and against the checkout that `BASE` in the environment names, if any. The load
+comes from a process of its own: answers and feedback of the iris example, in turn.
 """
 
 import contextlib

@@ -274,12 +274,15 @@ def _draw(course: Course, sending: Sending, p99: list[tuple[float, float]]) -> N
         below.plot(*zip(*samples, strict=True), label=name.split("/")[-1])
     below.set(xlabel="seconds", ylabel="resident memory, MiB", ylim=(0, None))
     below.legend(loc="lower right")
-    for start, end, name in course.faults:
+    for number, (start, end, name) in enumerate(course.faults, 1):
         for axes in (above, middle, below):
             axes.axvspan(start, max(end, start + 1), color="0.9", zorder=0)
+        # Kills come every few seconds: their names have no room above them.
         above.annotate(
-            name, (start, 1), xycoords=("data", "axes fraction"), rotation=45, fontsize=7,
+            str(number), (start, 1.02), xycoords=("data", "axes fraction"), fontsize=7,
         )  # fmt: skip
+        above.plot([], [], linestyle="", label=f"{number} {name}")
+    above.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=7, handlelength=0, frameon=False)
     folder = checkout_root() / "out"
     folder.mkdir(exist_ok=True)
     path = folder / f"soak-{datetime.now().astimezone():%Y%m%dT%H%M%S}.png"
