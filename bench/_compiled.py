@@ -32,7 +32,7 @@ def compiled() -> Path | None:
             shutil.copytree(source, Path(made) / source.name)
             path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
             done = subprocess.run(
-                [root / _COMPILE, made, sys.executable],
+                [root / _COMPILE, source.parent, made, sys.executable],
                 env={**os.environ, "PATH": path},
                 capture_output=True,
                 text=True,

@@ -63,7 +63,7 @@ def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str
             bare = _round_trips(empty, probes, seconds=seconds - 2)
             done()
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    against = {}
+    against: dict[str, float] = {}
     for name in targets.keys() & {"base", "interpreted"}:
         against |= {
             f"server_over_{name}": medians["server"] / medians[name],

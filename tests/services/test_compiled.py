@@ -21,9 +21,9 @@ def test_what_is_compiled_passes_the_tests_of_its_source() -> None:
     imported = subprocess.check_output([sys.executable, "-c", program], env=environment, text=True)
     assert imported.startswith(str(folder))
     assert imported.endswith(".so\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-n2", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n2", "-p", "no:cacheprovider"]
-        + ["tests/loop", "tests/log", "tests/services"],
+        [*command, "tests/loop", "tests/log", "tests/services"],
         cwd=paths.checkout_root(),
         env=environment,
         stdout=subprocess.PIPE,

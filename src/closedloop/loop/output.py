@@ -26,6 +26,8 @@ from typing import Literal, cast, get_args
 Kind = Literal["class", "probabilities", "score", "regression", "multilabel"]
 Way = Literal["name", "code", "index"]
 Column = str | int
+Number = int | float
+"""A number that stays whole where it is: compiled, what is said to be a float is a double."""
 
 _KINDS = get_args(Kind)
 _WAYS = get_args(Way)
@@ -60,7 +62,7 @@ class Output:
 
     kind: Kind
     classes: tuple[str, ...] = ()
-    codes: tuple[int | float, ...] = ()
+    codes: tuple[Number, ...] = ()
     column: tuple[Column, ...] = ()
     threshold: float | None = None
     answer: Way | None = None
@@ -88,7 +90,7 @@ class Output:
         return {name: index for index, name in enumerate(self.classes)}
 
     @cached_property
-    def by_code(self) -> Mapping[int | float, int]:
+    def by_code(self) -> Mapping[Number, int]:
         return {code: index for index, code in enumerate(self.codes)}
 
     @cached_property
@@ -201,7 +203,7 @@ def _column_counts(output: Output) -> tuple[int, ...]:
 
 def _classes(
     said: Mapping[object, object], kind: str, owner: str
-) -> tuple[tuple[str, ...], tuple[int | float, ...]]:
+) -> tuple[tuple[str, ...], tuple[Number, ...]]:
     given = said.get("classes", [0, 1] if kind == "score" else [])
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) > MOST_CLASSES:
         raise InvalidOutput(
@@ -236,7 +238,7 @@ def _label(value: object, owner: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if _is_finite(value):
-        number = cast(int | float, value)
+        number = cast(Number, value)
         return str(int(number)) if number == int(number) else str(number)
     raise InvalidOutput(f"{owner}: the class {value!r} is neither text nor a number: write one")
 
@@ -255,7 +257,7 @@ def _columns(said: object, owner: str) -> tuple[Column, ...]:
 
 
 def _way(
-    said: Mapping[object, object], name: str, codes: tuple[int | float, ...], owner: str
+    said: Mapping[object, object], name: str, codes: tuple[Number, ...], owner: str
 ) -> Way | None:
     way = said.get(name)
     if way is not None and way not in _WAYS:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
-from closedloop.loop.output import Output, Way, number_like
+from closedloop.loop.output import Number, Output, Way, number_like
 from closedloop.loop.scoring.said import (
     Reason,
     Said,
@@ -281,5 +281,5 @@ def _as_number(side: _Side, text: str) -> int | float:
         return float(text)
 
 
-def _text(number: int | float) -> str:
+def _text(number: Number) -> str:
     return str(int(number)) if number == int(number) else str(number)
