@@ -260,6 +260,8 @@ class State:
         if len(siblings) < 2 or self.boards[predictor].answered(request_id):
             return  # lent to some of its rows, those that are gone would come back
         for each in siblings:
+            # Feedback that is gone from its lender is nobody's; if it is not, it is lent anew.
+            self.boards[each].drop_borrowed(request_id, predictor.predictor)
             self.boards[each].reclaim(request_id)
         self._lend(predictor, request_id)
 
