@@ -2,13 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
 from aiohttp import ClientSession
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
 
 from closedloop.services.kit.asgi import Application, Headers, Reply
@@ -166,6 +169,39 @@ async def test_the_page_of_metrics_is_that_of_now() -> None:
             events.labels(kind).inc()
             async with client.get(f"http://127.0.0.1:{port}/metrics") as answer:
                 assert await answer.read() == generate_latest(registry)
+
+
+class _Slow(Collector):
+    """A family in parts, each of which takes its time."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    def collect(self) -> Iterator[Metric]:
+        for part in range(100):
+            self.begun.set()
+            time.sleep(0.01)
+            family = GaugeMetricFamily("slow", "Slow.", labels=["part"])
+            family.add_metric([str(part)], part)
+            yield family
+
+
+async def test_events_are_taken_while_a_long_page_is_written_with_each_family_once() -> None:
+    registry, slow, taken = CollectorRegistry(), _Slow(), Taken()
+    registry.register(slow)
+    async with serving(application(taken, registry)) as (_, port), ClientSession() as client:
+        page = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/metrics"))
+        await slow.begun.wait()
+        async with client.post(f"http://127.0.0.1:{port}/", data=b"x") as answer:
+            assert answer.status == 202
+        assert not page.done()
+        async with await page as said:
+            text = await said.text()
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        "# HELP slow Slow.",
+        "# TYPE slow gauge",
+    ]
+    assert text.count("\nslow{") == 100
 
 
 async def test_of_a_body_past_the_limit_only_its_size_is_told() -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 
 import structlog
@@ -33,6 +34,7 @@ _BROKEN = "the body is not encoded as its headers say: encode it again"
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": 32 + zlib.MAX_WBITS}
 _ENCODING = "content-encoding"
 _MOST_SPELLINGS = 1000
+_TURN_SECONDS = 0.002  # about what ten predictors' metrics take, and fifty events
 _NOTHING = b"content-length", b"0"
 FAULT = "this is a fault of the service: see its log"
 
@@ -151,7 +153,7 @@ class Application:
             sentence = json.dumps({"error": f"{path} does not take {method}: use {allowed}"})
             await _say(send, 405, sentence, b"application/json", [(b"allow", allowed.encode())])
         elif path == "/metrics":
-            await _say(send, 200, self._page.text(), CONTENT_TYPE_LATEST.encode())
+            await _say(send, 200, await self._page.text(), CONTENT_TYPE_LATEST.encode())
         else:
             reason = self._why_not_ready() if path == "/ready" else None
             await _say(send, 503 if reason else 200, reason or "", b"text/plain; charset=utf-8")
@@ -167,23 +169,34 @@ class Application:
 class _Page:
     """The page of a registry's metrics, of which those are written anew that have changed.
 
-    To write one takes the client library five times as long as to collect it, and meanwhile events
-    wait.
+    To write one takes the client library five times as long as to collect it. Events have their
+    turn meanwhile: a collector that yields a family more than once, such as for each predictor,
+    yields what has to be of one moment at once.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self._written: list[tuple[Metric, str]] = []
 
-    def text(self) -> str:
-        now = []
+    async def text(self) -> str:
+        """The page, each family once."""
+        now: list[tuple[Metric, str]] = []
+        families: dict[str, list[str]] = {}
+        began = time.perf_counter()
         for metric, before in zip_longest(self._registry.collect(), self._written):
-            if metric is not None:
-                same = before is not None and before[0] == metric
-                text = before[1] if same else generate_latest(_Lone(metric)).decode()
-                now.append((metric, text))
+            if metric is None:
+                break
+            same = before is not None and before[0] == metric
+            text = before[1] if same else generate_latest(_Lone(metric)).decode()
+            now.append((metric, text))
+            parts = families.setdefault(metric.name, [])
+            # Help and type come once.
+            parts.append(text.split("\n", 2)[2] if parts else text)
+            if time.perf_counter() - began > _TURN_SECONDS:
+                await asyncio.sleep(0)
+                began = time.perf_counter()
         self._written = now
-        return "".join(text for _, text in now)
+        return "".join(chain.from_iterable(families.values()))
 
 
 class _Lone(Collector):

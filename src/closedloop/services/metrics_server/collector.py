@@ -99,26 +99,33 @@ _SINGLE: dict[str, tuple[_Value, str]] = {
     ),
 }
 
-_Boards = list[tuple[Predictor, Counts]]
-
 
 class CountsCollector(Collector):
-    """The counts of a source. A ratio whose denominator is zero is left out."""
+    """The counts of a source, of each predictor at one moment. A ratio whose denominator is zero is
+    left out."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def collect(self) -> Iterator[Metric]:
-        """Every gauge, in time linear in the number of cells and classes."""
-        yield from self._source.gauges()
-        if (counted := self._source.counted()) is not None:
-            boards = sorted(counted.items())
-            yield from _scores(boards)
-            yield from _by_class(boards)
-            yield from _times(boards, time.time())
+        """Every gauge, in time linear in the number of cells and classes.
+
+        Whoever collects may pause between two metrics: those of a predictor are of one moment.
+        """
+        yield from [*self._source.gauges()]
+        for predictor, counts in sorted((self._source.counted() or {}).items()):
+            yield from _metrics(predictor, counts, time.time())
 
 
-def _scores(boards: _Boards) -> Iterator[Metric]:
+def _metrics(predictor: Predictor, counts: Counts, now: float) -> list[Metric]:
+    return [
+        *_scores(predictor, counts),
+        *_by_class(predictor, counts),
+        *_times(predictor, counts, now),
+    ]
+
+
+def _scores(predictor: Predictor, board: Counts) -> Iterator[Metric]:
     rows = _by_predictor(
         "closedloop_rows",
         "Rows by their state: scored, unscorable, unlabelled, unmatched.",
@@ -127,54 +134,48 @@ def _scores(boards: _Boards) -> Iterator[Metric]:
     reasons = _by_predictor(
         "closedloop_unscorable_rows", "Rows with answer and feedback, by why unscored.", "reason"
     )
-    for predictor, board in boards:
-        for state, count in board.states.items():
-            rows.add_metric((*predictor, state), count)
-        for reason in REASONS:
-            reasons.add_metric((*predictor, reason), board.reasons[reason])
+    for state, count in board.states.items():
+        rows.add_metric((*predictor, state), count)
+    for reason in REASONS:
+        reasons.add_metric((*predictor, reason), board.reasons[reason])
     yield from (rows, reasons)
     for name, (value, documentation) in _SINGLE.items():
         family = _by_predictor(f"closedloop_{name}", documentation)
-        for predictor, board in boards:
-            if (number := value(board)) is not None:
-                family.add_metric(predictor, number)
+        if (number := value(board)) is not None:
+            family.add_metric(predictor, number)
         yield family
 
 
-def _by_class(boards: _Boards) -> Iterator[Metric]:
+def _by_class(predictor: Predictor, board: Counts) -> Iterator[Metric]:
     cells = _by_predictor(
         "closedloop_confusion_matrix", "Rows by answer and truth.", "predicted", "actual"
     )
     left_out = _by_predictor(
         "closedloop_classes_left_out", "Classes that are `other` in the series, being too many."
     )
-    shown = {}
-    for predictor, board in boards:
-        labels = _most_frequent(board)
-        shown[predictor] = labels
-        left_out.add_metric(
-            predictor, max(0, len(board.matrix.classes) + len(board.labels.labels) - len(labels))
-        )
-        for (predicted, actual), count in _bounded(board, labels).items():
-            cells.add_metric((*predictor, predicted, actual), count)
+    shown = _most_frequent(board)
+    left_out.add_metric(
+        predictor, max(0, len(board.matrix.classes) + len(board.labels.labels) - len(shown))
+    )
+    for (predicted, actual), count in _bounded(board, shown).items():
+        cells.add_metric((*predictor, predicted, actual), count)
     yield from (cells, left_out)
+    counts: _ByClass = board.labels if board.labels.rows else board.matrix
     for name, (measure, documentation) in _MEASURES.items():
         of_class = _by_predictor(f"closedloop_{name}", documentation, "class")
         macro = _by_predictor(f"closedloop_macro_{name}", f"Plain mean of {name} over the classes.")
-        for predictor, board in boards:
-            values = []
-            counts: _ByClass = board.labels if board.labels.rows else board.matrix
-            for label in board.labels.labels or board.matrix.classes:
-                if (value := measure(counts, label)) is not None:
-                    values.append(value)
-                    if label in shown[predictor]:
-                        of_class.add_metric((*predictor, _text(label)), value)
-            if values:
-                macro.add_metric(predictor, sum(values) / len(values))
+        values = []
+        for label in board.labels.labels or board.matrix.classes:
+            if (value := measure(counts, label)) is not None:
+                values.append(value)
+                if label in shown:
+                    of_class.add_metric((*predictor, _text(label)), value)
+        if values:
+            macro.add_metric(predictor, sum(values) / len(values))
         yield from (of_class, macro)
 
 
-def _times(boards: _Boards, now: float) -> Iterator[Metric]:
+def _times(predictor: Predictor, board: Counts, now: float) -> Iterator[Metric]:
     delays = HistogramMetricFamily(
         "closedloop_feedback_delay_seconds",
         "From the answer to the truth that counts.",
@@ -186,17 +187,15 @@ def _times(boards: _Boards, now: float) -> Iterator[Metric]:
         "age_hours",
         "judged",
     )
-    for predictor, board in boards:
-        counts = board.times.delays()
-        bounds = [*(str(float(bound)) for bound in DELAYS), "+Inf"]
-        delays.add_metric(
-            list(predictor),
-            list(zip(bounds, counts, strict=True)),
-            board.times.delay_seconds,
-        )
-        for age, judged, waiting in board.times.cohorts(now, COHORT_HOURS):
-            cohorts.add_metric((*predictor, str(age), "true"), judged)
-            cohorts.add_metric((*predictor, str(age), "false"), waiting)
+    bounds = [*(str(float(bound)) for bound in DELAYS), "+Inf"]
+    delays.add_metric(
+        list(predictor),
+        list(zip(bounds, board.times.delays(), strict=True)),
+        board.times.delay_seconds,
+    )
+    for age, judged, waiting in board.times.cohorts(now, COHORT_HOURS):
+        cohorts.add_metric((*predictor, str(age), "true"), judged)
+        cohorts.add_metric((*predictor, str(age), "false"), waiting)
     yield from (delays, cohorts)
 
 

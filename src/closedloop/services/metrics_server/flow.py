@@ -1,6 +1,6 @@
 """Events by type and effect: counters that only grow, each series from 0."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -46,21 +46,24 @@ class Flow(Collector):
         refused[kind, reason] = refused.get((kind, reason), 0) + 1
 
     def collect(self) -> Iterator[Metric]:
-        """Every series."""
-        for name, documentation, label, series in (
-            ("closedloop_events", "Events accepted, by their effect.", "outcome", self._events),
-            (
-                "closedloop_refused_events",
-                "Events refused, by the predictor they claim to be of and the reason.",
-                "reason",
-                self._refused,
-            ),
-        ):
-            family = CounterMetricFamily(name, documentation, labels=[*LABELS, "type", label])
-            for names, counts in series.items():
-                for key, count in counts.items():
-                    family.add_metric((*names, *key), count)
-            yield family
+        """Every series, of each predictor at one moment."""
+        for names in [*self._events]:
+            yield from (
+                _family(
+                    "closedloop_events",
+                    "Events accepted, by their effect.",
+                    "outcome",
+                    names,
+                    self._events[names],
+                ),
+                _family(
+                    "closedloop_refused_events",
+                    "Events refused, by the predictor they claim to be of and the reason.",
+                    "reason",
+                    names,
+                    self._refused[names],
+                ),
+            )
 
     def _know(self, names: Names) -> None:
         self._events[names] = {
@@ -68,3 +71,12 @@ class Flow(Collector):
         }
         kinds = TYPES if names == OTHER else TYPES[:-1]
         self._refused[names] = {(kind, reason): 0 for kind in kinds for reason in REASONS}
+
+
+def _family(
+    name: str, documentation: str, label: str, names: Names, counts: Mapping[tuple[str, str], int]
+) -> Metric:
+    family = CounterMetricFamily(name, documentation, labels=[*LABELS, "type", label])
+    for key, count in counts.items():
+        family.add_metric((*names, *key), count)
+    return family
