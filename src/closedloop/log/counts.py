@@ -30,8 +30,10 @@ class Buckets:
     """A composite aggregation: a bucket for each combination of values of `fields`, in pages.
 
     `within` are aggregations in each bucket. A document without one of the `optional` fields has
-    None for it, one without another field is left out. Search with `aggregations` and give the
-    answer to `read`, until it is `done`.
+    None for it, one without another field is left out. With `every`, which is a field of times
+    and a number of seconds, buckets are by the interval of the epoch as well, and in its order:
+    its start, in milliseconds, has the key `time`. Search with `aggregations` and give the answer
+    to `read`, until it is `done`.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class Buckets:
         within: Mapping[str, Any] | None = None,
         *,
         optional: Sequence[str] = (),
+        every: tuple[str, int] | None = None,
     ) -> None:
         self.done = False
         self._composite: dict[str, Any] = {
             "size": _PAGE,
-            "sources": [{field: {"terms": {"field": field}}} for field in fields]
+            "sources": ([_interval(*every)] if every else [])
+            + [{field: {"terms": {"field": field}}} for field in fields]
             + [{field: {"terms": {"field": field, "missing_bucket": True}}} for field in optional],
         }
         self._within = within or {}
@@ -62,6 +66,10 @@ class Buckets:
         self._composite["after"] = found.get("after_key")
         buckets: list[Mapping[str, Any]] = found.get("buckets", [])
         return buckets
+
+
+def _interval(field: str, seconds: int) -> dict[str, Any]:
+    return {"time": {"date_histogram": {"field": field, "fixed_interval": f"{seconds}s"}}}
 
 
 def by_interval(field: str, every: str, within: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,16 +2,18 @@
 
 A document's score changes with late and corrected truths, and nobody keeps the score before. So
 documents are counted by a part of them that never changes: the hour of their first write. A change
-shows by `logged_at`, and then the whole hour of its document is counted anew. An hour is thus
-exact as of one search, whatever happened to its documents and however often.
+shows by `logged_at`, and then the whole hour of its document is counted anew: an hour in which
+nothing changes any more is exact, whatever happened to its documents and however often. Hours are
+counted many at a time: a search costs the server far more than an hour of a few documents does.
 
 Only feedback without an answer is ever deleted, when the logger brings it to its answer. Such an
 hour is known by how many of these it has.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from closedloop.log.counts import Buckets
@@ -27,7 +29,11 @@ from closedloop.loop.scoring.verdict import SUMS
 
 HOUR = 3600
 Span = tuple[int, int] | None
-"""Seconds since the epoch, from and until; None: documents that do not tell their first write."""
+"""Seconds since the epoch, from and until, of a length of which the start is a multiple; None:
+documents that do not tell their first write."""
+Tallies = dict[Predictor, Tally]
+
+_TOGETHER = 24  # spans that are counted together: the tallies of all are in memory meanwhile
 
 _SCORE = ("state", "reason", "correct", "predicted", "actual")
 _ANSWERED, _JUDGED, _DELAY = "response.ce-time", "feedback.ce-time", "delay_seconds"
@@ -68,40 +74,58 @@ class HourlyCounts:
         """The number of documents."""
         return await self._log.size()
 
-    async def count(self, span: Span, cohorts_since: int) -> dict[Predictor, Tally]:
-        """The tally of each predictor's documents first written in a span.
+    async def count(
+        self, spans: Iterable[Span], cohorts_since: int
+    ) -> AsyncIterator[dict[Span, Tallies]]:
+        """The tally of each predictor's documents first written in each of the spans, some spans
+        at a time.
 
         Answers before `cohorts_since`, in hours since the epoch, are in no cohort.
         """
-        within = _first_written(span)
-        tallies: dict[Predictor, Tally] = {}
-        score = Buckets(OWNER, _SUMS, optional=[f"score.{name}" for name in _SCORE])
-        async for owner, bucket in self._each(score, [within, _has("score.state")]):
-            _add_score(tallies.setdefault(owner, Tally()), bucket)
-        times = Buckets(OWNER, _times(cohorts_since))
-        async for owner, bucket in self._each(times, [within, _has(_ANSWERED)]):
-            _add_times(tallies.setdefault(owner, Tally()), bucket)
-        if any(tally.counts["label_rows",] for tally in tallies.values()):
-            await self._add_labels(tallies, within)
-        return tallies
+        for some in _together(spans):
+            yield await self._count(some, cohorts_since)
 
-    async def _add_labels(self, tallies: dict[Predictor, Tally], within: Filter) -> None:
+    async def _count(self, spans: Sequence[Span], cohorts_since: int) -> dict[Span, Tallies]:
+        counted: dict[Span, Tallies] = {span: {} for span in spans}
+        within = _first_written(spans)
+        score = [f"score.{name}" for name in _SCORE]
+        filters = [within, _has("score.state")]
+        async for tally, bucket in self._each(counted, filters, OWNER, _SUMS, score):
+            _add_score(tally, bucket)
+        filters = [within, _has(_ANSWERED)]
+        async for tally, bucket in self._each(counted, filters, OWNER, _times(cohorts_since)):
+            _add_times(tally, bucket)
+        tallies = (tally for of_one in counted.values() for tally in of_one.values())
+        if any(tally.counts["label_rows",] for tally in tallies):
+            await self._add_labels(counted, within)
+        return counted
+
+    async def _add_labels(self, counted: dict[Span, Tallies], within: Filter) -> None:
         predicted, actual = (f"score.{kind}_labels" for kind in ("predicted", "actual"))
         for fields in ((predicted,), (actual,), (predicted, actual)):
             filters = [within, *map(_has, fields)]
-            async for owner, bucket in self._each(Buckets((*OWNER, *fields)), filters):
+            async for tally, bucket in self._each(counted, filters, (*OWNER, *fields)):
                 labels = [bucket["key"][field] for field in fields]
                 kind = "both" if len(fields) > 1 else fields[0][len("score.") : -len("_labels")]
                 if len(set(labels)) == 1:
-                    tallies.setdefault(owner, Tally()).counts[kind, labels[0]] += bucket[
-                        "doc_count"
-                    ]
+                    tally.counts[kind, labels[0]] += bucket["doc_count"]
 
     async def _each(
-        self, buckets: Buckets, filters: list[Filter]
-    ) -> AsyncIterator[tuple[Predictor, Mapping[str, Any]]]:
+        self,
+        counted: dict[Span, Tallies],
+        filters: list[Filter],
+        fields: Sequence[str],
+        within: Mapping[str, Any] | None = None,
+        optional: Sequence[str] = (),
+    ) -> AsyncIterator[tuple[Tally, Mapping[str, Any]]]:
+        """Each bucket, and the tally to which it belongs."""
+        length = _length(next(iter(counted)))
+        every = (FIRST_WRITE, length) if length else None
+        buckets = Buckets(fields, within, optional=optional, every=every)
         async for bucket in self._log.buckets(buckets, {"bool": {"filter": filters}}):
-            yield owner_of(bucket), bucket
+            start = int(bucket["key"]["time"]) // 1000 if length else 0
+            tallies = counted[(start, start + length) if length else None]
+            yield tallies.setdefault(owner_of(bucket), Tally()), bucket
 
     async def _hours(self, filters: list[Filter]) -> Changed:
         asked = {**_HOURS, "latest": {"max": {"field": "logged_at"}}}
@@ -117,11 +141,29 @@ class HourlyCounts:
         return Changed(hours, (found["latest"]["value"] or 0.0) / 1000)
 
 
-def _first_written(span: Span) -> Filter:
-    if span is None:
-        return {"bool": {"must_not": [_has(FIRST_WRITE)]}}
-    start, end = (second * 1000 for second in span)
-    return {"range": {FIRST_WRITE: {"gte": start, "lt": end, "format": "epoch_millis"}}}
+def _length(span: Span) -> int:
+    """The seconds of a span, 0 for that of documents that do not tell their first write."""
+    return span[1] - span[0] if span else 0
+
+
+def _together(spans: Iterable[Span]) -> Iterator[list[Span]]:
+    """The spans in groups of one length, the latest of each length first."""
+    latest = sorted(spans, key=lambda span: span or (0, 0), reverse=True)
+    for _, group in groupby(sorted(latest, key=_length), _length):
+        of_length = list(group)
+        for i in range(0, len(of_length), _TOGETHER):
+            yield of_length[i : i + _TOGETHER]
+
+
+def _first_written(spans: Sequence[Span]) -> Filter:
+    ranges: list[Filter] = []
+    for span in spans:
+        if span is None:
+            return {"bool": {"must_not": [_has(FIRST_WRITE)]}}
+        start, end = (second * 1000 for second in span)
+        between = {"gte": start, "lt": end, "format": "epoch_millis"}
+        ranges.append({"range": {FIRST_WRITE: between}})
+    return {"bool": {"should": ranges}}
 
 
 def _has(field: str) -> Filter:

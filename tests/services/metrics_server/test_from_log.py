@@ -1,6 +1,6 @@
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -164,9 +164,11 @@ async def _follow(url: str, history: History, steps: list[tuple[object, ...]]) -
         assert history.told(source) == history.recount()
 
 
-def looking(history: History, client: AsyncElasticsearch) -> FromLog:
+def looking(
+    history: History, client: AsyncElasticsearch, log: InferenceLog | None = None
+) -> FromLog:
     return FromLog(
-        HourlyCounts(InferenceLog(client)),
+        HourlyCounts(log or InferenceLog(client)),
         history.registry,
         declared=DeclaredOutputs("", CollectorRegistry()),
         every=3600,
@@ -210,6 +212,43 @@ async def test_only_what_changed_is_counted_again(search_url: str) -> None:
                 history.delete(f"old {i}", OWNERS[0])
             await source.look()
             assert history.told(source) == history.recount()
+
+
+async def test_hours_are_counted_together(search_url: str) -> None:
+    """However many of one length there are, up to a day of them: a search for each would take the
+    server far longer."""
+    with Elasticsearch(search_url) as client:
+        empty(client)
+        put_templates(client)
+        history = History(client)
+        for i in range(30):
+            history.write(f"{i}", OWNERS[i % 2], ["right", "labels"][i % 3 == 0], NOW - i * HOUR)
+        async with AsyncElasticsearch(search_url) as asynchronous:
+            log = Asked(asynchronous)
+            source = looking(history, asynchronous, log)
+            await source.look(everything=True)
+            assert history.told(source) == history.recount()
+
+            asked = []
+            for hours in (1, 1, 20):  # the first look counts what is before it as well
+                history.now += 600
+                for i in range(hours):
+                    history.write(f"{i}", OWNERS[i % 2], "labels", NOW - i * HOUR)
+                log.times = 0
+                await source.look()
+                asked.append(log.times)
+                assert history.told(source) == history.recount()
+            assert asked[1] == asked[2] < asked[0]
+
+
+class Asked(InferenceLog):
+    """Counts the searches."""
+
+    times = 0
+
+    async def aggregate(self, *asked: Any) -> Mapping[str, Any]:
+        self.times += 1
+        return await super().aggregate(*asked)
 
 
 def recounted(history: History) -> float:

@@ -134,10 +134,13 @@ class FromLog:
         spans = {_span(hour, now) for hour in hours}
         if everything:
             spans |= self._spans.keys()
-        for i, span in enumerate(sorted(spans, key=lambda span: span or (0, 0), reverse=True)):
-            self._replace(span, await self._log.count(span, int(now) // HOUR - COHORT_HOURS))
+        done = 0
+        async for counted in self._log.count(spans, int(now) // HOUR - COHORT_HOURS):
+            for span, tallies in counted.items():
+                self._replace(span, tallies)
+            done += len(counted)
             if self._reason:
-                self._reason = f"counting the log: {i + 1} of {len(spans)} spans of time counted"
+                self._reason = f"counting the log: {done} of {len(spans)} spans of time counted"
         self._recounted.inc(len(spans))
         self._publish()
         self._size, self._unmatched = size, unmatched
