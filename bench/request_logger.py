@@ -11,6 +11,12 @@ written twice, and `_bulk` writes the same: as it is with the answer, then with 
 logger cannot write more documents at once than its connections have under way: two events of an
 answer's, one of feedback's. `_bulk` of so many tells the part of the search server.
 
+What is `apart` was measured with the search server on a core of its own, and sender and logger on
+the others, as it is with servers: else the cores that they take are not the server's, which
+`_bulk` has all of. It needs two cores, and of a server of your own the process id, in
+`CLOSEDLOOP_ELASTICSEARCH_PID`. Then the CPU that the server takes is told as well: `_bulk`'s over
+the logger's is what the logger would reach if the server were all that there is to wait for.
+
 To a sink that only acknowledges it is told against the empty handlers of aiohttp and of uvicorn,
 the fastest (`bench/servers.py`), and against the checkout that `BASE` in the environment names, if
 any. `cpu` is the time of the logger's process alone, which a busy machine changes least.
@@ -23,7 +29,9 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
 
 import requests
 from aiohttp import web
@@ -51,6 +59,8 @@ _EMPTY = ("aiohttp", "uvicorn")
 _DEPLOYMENT = "benchmark"
 _INDEX = index_name("seldon", _DEPLOYMENT, "default")
 _OWN = os.environ.get("CLOSEDLOOP_ELASTICSEARCH_URL", "").rstrip("/")
+_OWN_PID = int(os.environ.get("CLOSEDLOOP_ELASTICSEARCH_PID", "0"))
+_APART = ("raw", "raw_large", "many")
 _WARM = 30.0  # seconds of `_bulk` before a server is measured that may have just begun
 
 
@@ -64,29 +74,40 @@ def run(predictions: int = 6000, rounds: int = 3) -> dict[str, float]:
     def took(name: str, measured: float) -> None:
         seconds.setdefault(name, []).append(measured)
 
+    def into_server(name: str, server: _Search, suffix: str = "") -> None:
+        """The seconds of both halves, and the CPU of the server and of the logger."""
+        with ExitStack() as stack:
+            logger = None
+            if connections := _CONNECTIONS.get(name):
+                logger = stack.enter_context(
+                    service("closedloop.services.request_logger", ELASTICSEARCH_URL=server.url)
+                )
+            before = server.cpu_seconds, logger.cpu_seconds if logger else 0.0
+            if logger:
+                answers, feedback = (send(logger.url, half, connections) for half in sent)
+                took(f"{name}_cpu{suffix}", logger.cpu_seconds - before[1])
+            else:
+                sizes = _BULK[name]
+                answers = _bulk(server.raw, "create", documents[0], sizes[0])
+                feedback = _bulk(server.raw, "index", documents[1], sizes[1])
+            took(f"{name}_server{suffix}", server.cpu_seconds - before[0])
+            took(f"{name}_answers{suffix}", answers)
+            took(f"{name}_feedback{suffix}", feedback)
+            took(f"{name}{suffix}", answers + feedback)
+        server.check(predictions)
+
     begun = time.perf_counter()
     while _OWN and time.perf_counter() - begun < _WARM:
-        with _empty_server() as (_, raw):
-            _bulk(raw, "create", documents[0], 500)
+        with _empty_server() as server:
+            _bulk(server.raw, "create", documents[0], 500)
     for _ in range(rounds):
-        for name, (answers, feedback) in _BULK.items():
-            with _empty_server() as (_, raw):
-                took(f"{name}_answers", _bulk(raw, "create", documents[0], answers))
-                took(f"{name}_feedback", _bulk(raw, "index", documents[1], feedback))
-        for name, connections in _CONNECTIONS.items():
-            with (
-                _empty_server() as (url, _),
-                service("closedloop.services.request_logger", ELASTICSEARCH_URL=url) as one,
-            ):
-                before = one.cpu_seconds
-                took(f"{name}_answers", send(one.url, sent[0], connections))
-                took(f"{name}_feedback", send(one.url, sent[1], connections))
-                took(f"{name}_cpu", one.cpu_seconds - before)
-                with Elasticsearch(url) as client:
-                    client.indices.refresh(index=_INDEX)
-                    count = client.count(index=_INDEX)["count"]
-                if count != predictions:
-                    raise RuntimeError(f"{count} documents are there: {predictions} were expected")
+        for name in (*_BULK, *_CONNECTIONS):
+            with _empty_server() as server:
+                into_server(name, server)
+        for name in _APART:
+            with _empty_server() as server, _apart(server.pid) as possible:
+                if possible:
+                    into_server(name, server, "_apart")
         targets = {
             "sink": _to_sink(),
             "aiohttp": application(empty_handler),
@@ -99,9 +120,6 @@ def run(predictions: int = 6000, rounds: int = 3) -> dict[str, float]:
                 before = one.cpu_seconds
                 took(name, send(one.url, sent[0], _CONNECTIONS["many"]))
                 took(f"{name}_cpu", one.cpu_seconds - before)
-    for name in (*_BULK, *_CONNECTIONS):
-        both = zip(seconds[f"{name}_answers"], seconds[f"{name}_feedback"], strict=True)
-        seconds[name] = [answers + feedback for answers, feedback in both]
     return _rates(seconds, predictions)
 
 
@@ -122,6 +140,18 @@ def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float
     }
     empty = {
         f"{name}_empty_handler_events_per_second": rate(name, 2 * predictions) for name in _EMPTY
+    }
+    apart = {
+        "logger_of_512_connections_over_raw_bulk_apart": ("many_apart", "raw_apart"),
+        "logger_of_512_connections_over_raw_bulk_of_1000_apart": ("many_apart", "raw_large_apart"),
+        "logger_of_512_connections_over_raw_bulk_by_cpu_of_the_server": (
+            "many_server_apart",
+            "raw_server_apart",
+        ),
+        "logger_of_512_connections_over_raw_bulk_of_1000_by_cpu_of_the_server": (
+            "many_server_apart",
+            "raw_large_server_apart",
+        ),
     }
     cpu = {
         "of_24_connections": rate("few_cpu", 3 * predictions),
@@ -150,6 +180,7 @@ def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float
         "logger_over_raw_bulk_feedback_only": ratio("logger_feedback", "raw_feedback"),
         "logger_over_raw_bulk_of_1000": ratio("logger", "raw_large"),
         **against,
+        **{name: ratio(*names) for name, names in apart.items() if names[0] in seconds},
     }
 
 
@@ -188,20 +219,64 @@ def _bulk(url: str, action: str, documents: dict[str, Document], size: int) -> f
         return time.perf_counter() - start
 
 
+class _Search(NamedTuple):
+    """A search server: its URL, the one for raw requests, and its process, 0 if not known."""
+
+    url: str
+    raw: str
+    pid: int
+
+    @property
+    def cpu_seconds(self) -> float:
+        return Server(self.raw, self.pid).cpu_seconds if self.pid else 0.0
+
+    def check(self, predictions: int) -> None:
+        """Raise RuntimeError unless all of them are there."""
+        with Elasticsearch(self.url) as client:
+            client.indices.refresh(index=_INDEX)
+            count = client.count(index=_INDEX)["count"]
+        if count != predictions:
+            raise RuntimeError(f"{count} documents are there: {predictions} were expected")
+
+
 @contextmanager
-def _empty_server() -> Iterator[tuple[str, str]]:
-    """The URL of a search server without these documents, and the one for raw requests."""
+def _apart(pid: int) -> Iterator[bool]:
+    """A server on a core of its own, and what begins inside on the others; whether it can be."""
+    cores = os.sched_getaffinity(0)
+    if not pid or len(cores) < 2:
+        yield False
+        return
+    own = {min(cores)}
+    try:
+        _keep(pid, own)
+        os.sched_setaffinity(0, cores - own)
+        yield True
+    finally:
+        os.sched_setaffinity(0, cores)
+        _keep(pid, cores)
+
+
+def _keep(pid: int, cores: set[int]) -> None:
+    """Have all threads of a process run on these cores."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), cores)
+
+
+@contextmanager
+def _empty_server() -> Iterator[_Search]:
+    """A search server without these documents."""
     with ExitStack() as stack:
-        url = raw = _OWN
+        found = _Search(_OWN, _OWN, _OWN_PID)
         if not _OWN:
             server = stack.enter_context(search_server())
-            url, raw = server.url, server.upstream
-        client = stack.enter_context(Elasticsearch(url))
+            found = _Search(server.url, server.upstream, server.pid)
+        client = stack.enter_context(Elasticsearch(found.url))
         for name, template in TEMPLATES.items():
             client.indices.put_index_template(name=name, **template)
         client.indices.delete(index=_INDEX, ignore_unavailable=True)
         stack.callback(client.indices.delete, index=_INDEX, ignore_unavailable=True)
-        yield url, raw
+        yield found
 
 
 @contextmanager

@@ -45,6 +45,12 @@ class SearchServer:
         assert self._process.stdout is not None
         self.upstream = json.loads(self._process.stdout.readline())["url"]
 
+    @property
+    def pid(self) -> int:
+        """Of the running server, not of its proxy."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
