@@ -78,7 +78,8 @@ def run(predictions: int = 6000, rounds: int = 3) -> dict[str, float]:
         """The seconds of both halves, and the CPU of the server and of the logger."""
         with ExitStack() as stack:
             logger = None
-            if connections := _CONNECTIONS.get(name):
+            connections = _CONNECTIONS.get(name, 0)
+            if connections:
                 logger = stack.enter_context(
                     service("closedloop.services.request_logger", ELASTICSEARCH_URL=server.url)
                 )
