@@ -7,6 +7,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
+from closedloop.loop.observation import observe
 from closedloop.platforms.embedded.executor.server import client_latency, server_latency
 from closedloop.services.metrics_server.app import create_app as create_metrics_server
 from closedloop.services.metrics_server.collector import CountsCollector
@@ -15,7 +16,7 @@ from closedloop.services.metrics_server.state import State
 from closedloop.services.request_logger.app import create_app as create_request_logger
 from closedloop.services.request_logger.settings import Settings as RequestLoggerSettings
 from tests.manifests.repository import objects
-from tests.services.metrics_server.running import Restored
+from tests.services.metrics_server.running import Restored, answer
 
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
 
@@ -63,8 +64,10 @@ async def test_every_metric_asked_for_is_exposed() -> None:
     logger, server = CollectorRegistry(), CollectorRegistry()
     create_request_logger(RequestLoggerSettings(), logger)
     create_metrics_server(MetricsServerSettings(), server)
-    state = CountsCollector(Restored(State()))
-    exposed = series(logger.collect(), server.collect(), state.collect())
+    state = State()
+    state.observe(observe(answer("cat")))  # metrics are those of a predictor
+    counts = CountsCollector(Restored(state))
+    exposed = series(logger.collect(), server.collect(), counts.collect())
     # Seldon's executor, as the stand-in has them.
     exposed |= series(
         *(of(CollectorRegistry()).collect() for of in (client_latency, server_latency))

@@ -98,9 +98,10 @@ def test_without_a_browser_there_is_one_sentence(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where playwright leaves two empty folders
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with pytest.raises(SuiteError, match="install Chromium or Chrome"):
         write_pdfs([])
+    assert not [*tmp_path.iterdir()]
 
 
 def test_there_is_a_page_with_links(tmp_path: Path) -> None:
