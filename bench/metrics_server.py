@@ -36,6 +36,7 @@ def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str
     with (
         running_elasticsearch() as url,
         tempfile.TemporaryDirectory(prefix="closedloop-bench-") as folder,
+        tempfile.TemporaryDirectory(prefix="closedloop-bench-") as another,
         _server(url, STATE_FOLDER=folder) as server,
         servers.empty("uvicorn") as empty,
         contextlib.ExitStack() as others,
@@ -43,7 +44,9 @@ def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str
         targets = {"server": server, "empty": empty}
         if compiled():
             source = paths.checkout_root() / "src"
-            targets["interpreted"] = others.enter_context(_server(url, PYTHONPATH=str(source)))
+            targets["interpreted"] = others.enter_context(
+                _server(url, STATE_FOLDER=another, PYTHONPATH=str(source))
+            )
         if base := os.environ.get("BASE"):
             targets["base"] = others.enter_context(_server(url, PYTHONPATH=f"{base}/src"))
         for _ in range(rounds):
