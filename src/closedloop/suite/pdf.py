@@ -43,12 +43,13 @@ def chromium() -> Iterator["Browser"]:
         ) from None
     found = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     with sync_playwright() as playwright:
-        # The folder of all that playwright has brought: which of two it starts is its own affair.
-        own = Path(playwright.chromium.executable_path).parents[2]
+        own = Path(playwright.chromium.executable_path)
+        # The one of two that it starts lies beside the other, each deep in a folder of its own.
+        brought = next(each.parent for each in own.parents if each.name.startswith("chromium"))
         try:
             # A launch of none leaves two empty folders.
-            if not found and not any(own.glob("chromium*")):
-                raise Error(f"there is none in {own}")
+            if not found and not any(brought.glob("chromium*")):
+                raise Error(f"there is none in {brought}")
             browser = playwright.chromium.launch(executable_path=found)
         except Error as error:
             raise SuiteError(

@@ -362,6 +362,17 @@ def test_a_batch_that_is_gone_takes_feedback_with_it_that_was_lent_to_it() -> No
     assert counts(state) == counts(after(left))
 
 
+def test_feedback_that_is_gone_with_its_answer_stays_with_nobody_it_was_lent_to() -> None:
+    """The answer's rows go before the feedback does, which is the shadow's in between."""
+    left = [answer("cat", request_id="s")]
+    batch = [answer("cat", "cat"), reward(1), answer("cat", "cat", predictor="shadow")]
+    state = after([*batch, *left])
+    for now in (0, OVERLAP_SECONDS):
+        read_whole_log(state, logged(left), now)
+    assert counts(state)[PETS] == counts(after(left))[PETS]
+    assert state.held == 1
+
+
 def test_what_is_gone_is_counted() -> None:
     kept = [answer("dog", request_id="s"), truth("dog", request_id="s")]
     state, left = after([answer("cat"), truth("cat"), kept[0]]), logged(kept[:1])

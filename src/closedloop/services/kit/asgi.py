@@ -34,7 +34,7 @@ _BROKEN = "the body is not encoded as its headers say: encode it again"
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": 32 + zlib.MAX_WBITS}
 _ENCODING = "content-encoding"
 _MOST_SPELLINGS = 1000
-_TURN_SECONDS = 0.002  # about what ten predictors' metrics take, and fifty events
+_TURN_SECONDS = 0.002  # about what three predictors' metrics take, or fifty events
 _NOTHING = b"content-length", b"0"
 FAULT = "this is a fault of the service: see its log"
 
