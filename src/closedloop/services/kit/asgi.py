@@ -15,6 +15,8 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from closedloop.services.kit.room import Room
+
 _log = structlog.get_logger(__name__)
 
 Scope = Mapping[str, Any]
@@ -36,6 +38,11 @@ _ENCODING = "content-encoding"
 _MOST_SPELLINGS = 1000
 _TURN_SECONDS = 0.002  # about what three predictors' metrics take, or fifty events
 _NOTHING = b"content-length", b"0"
+_ROOM = 64 << 20  # bytes of the bodies that are being received
+BODY_SECONDS = 30.0
+"""For so long a body may wait for room, and then come."""
+SLOW: Answer = 408, f"the body did not come within {BODY_SECONDS:.0f} seconds: send it again"
+FULL: Answer = 503, "too many large events come at once: send it again later"
 FAULT = "this is a fault of the service: see its log"
 
 
@@ -62,6 +69,7 @@ class Application:
         }
         self._names = _Names((*names, _ENCODING) if names else ())
         self.most_bytes = most_bytes
+        self.room = Room(_ROOM)
         self._page = _Page(registry)
         self._why_not_ready = why_not_ready
         self._lifetime = lifetime
@@ -84,6 +92,13 @@ class Application:
             for spelled, value in raw
             if (name := names[spelled])
         }
+
+    def size_of(self, raw: Iterable[tuple[bytes, bytes]]) -> int:
+        """The most bytes that are kept of a body with these headers."""
+        for spelled, value in raw:
+            if spelled.lower() == b"content-length":
+                return min(int(value), self.most_bytes)
+        return self.most_bytes
 
     def take_soon(
         self, take: Take, reply: Reply, headers: dict[str, str], body: bytes, size: int
@@ -124,7 +139,19 @@ class Application:
     async def _take(
         self, take: Take, raw: Sequence[tuple[bytes, bytes]], receive: Receive, send: Send
     ) -> None:
-        body = await _body(receive, self.most_bytes)
+        granted = asyncio.Event()
+        claim = self.room.claim(self.size_of(raw), granted.set)
+        try:
+            if not claim.has:
+                await asyncio.wait_for(granted.wait(), BODY_SECONDS)
+            body = await asyncio.wait_for(_body(receive, self.most_bytes), BODY_SECONDS)
+        except TimeoutError:
+            status, error = SLOW if claim.has else FULL
+            hang_up = [(b"connection", b"close")]
+            await _say(send, status, json.dumps({"error": error}), b"application/json", hang_up)
+            return
+        finally:
+            claim.give_back()
         if body is None:
             return  # the sender hung up
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

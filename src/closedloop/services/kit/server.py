@@ -20,7 +20,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from closedloop.services.kit import service
-from closedloop.services.kit.asgi import Application, Take
+from closedloop.services.kit.asgi import BODY_SECONDS, FULL, SLOW, Application, Take
+from closedloop.services.kit.room import Claim
 
 # In every spelling: to compare the names in lower case takes longer than to parse them.
 _EXPECT = frozenset(map(bytes, product(*zip(b"expect", b"EXPECT", strict=True))))
@@ -36,6 +37,8 @@ class EventProtocol(HttpToolsProtocol):
     _take: Take | None = None
     _timer: asyncio.TimerHandle | None = None
     _idle_since = inf
+    _claim: Claim | None = None  # of a body that did not come with its headers
+    _too_slow: asyncio.TimerHandle | None = None
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         # The parser calls it for each header, of which an event has twenty: no code of ours is
@@ -44,6 +47,15 @@ class EventProtocol(HttpToolsProtocol):
         self.on_header = self._said.setdefault  # type: ignore[assignment,method-assign]
         super().__init__(*arguments, **more)
         self._application = cast(Application, self.config.app)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._take is not None and self._claim is None and not self.transport.is_closing():
+            size = self._application.size_of(reversed(self._said.items()))
+            self._claim = self._application.room.claim(size, self._go_on)
+            self._too_slow = self.loop.call_later(BODY_SECONDS, self._give_up)
+            if not self._claim.has:
+                self.flow.pause_reading()
 
     def on_message_begin(self) -> None:
         # All but the scope, which an event has no need of.
@@ -87,6 +99,8 @@ class EventProtocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         reply, body = cast(Any, self.cycle), b"".join(self._parts)
+        self._parts = []
+        self._leave_room()
         self._application.take_soon(take, reply, self._fields, body, self._size)
 
     def answered(self) -> None:
@@ -103,7 +117,30 @@ class EventProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._leave_room()
         super().connection_lost(exc)
+
+    def _go_on(self) -> None:
+        """Read on: there is room now."""
+        if self._too_slow is not None:
+            self._too_slow.cancel()
+        self._too_slow = self.loop.call_later(BODY_SECONDS, self._give_up)
+        self.flow.resume_reading()
+
+    def _leave_room(self) -> None:
+        if self._claim is not None and self._too_slow is not None:
+            self._too_slow.cancel()
+            self._claim.give_back()
+            self._claim = None
+
+    def _give_up(self) -> None:
+        """Answer, and hang up: the sender still sends, or still waits to."""
+        if self._claim is not None and self._take is not None:
+            self._take = None
+            slow = self._claim.has
+            self._leave_room()
+            self.cycle.keep_alive = False
+            cast(Any, self.cycle)(*(SLOW if slow else FULL))
 
     def _close_if_idle(self) -> None:
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
