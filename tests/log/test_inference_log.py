@@ -1,10 +1,11 @@
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from elasticsearch import AsyncElasticsearch, Elasticsearch
 
-from closedloop.log import counts, inference_log
+from closedloop.log import counts, inference_log, pages
 from closedloop.log.inference_log import InferenceLog
 from closedloop.loop.documents import read_document, row_in
 from closedloop.loop.keys import Predictor
@@ -31,6 +32,27 @@ async def test_reads_every_page(
     names = {f"r-{i}" for i in range(25)}
     write_log(search, [answer("cat", request_id=name) for name in names])
     assert Counter(await ids(url)) == Counter(names)
+
+
+@pytest.mark.parametrize("since", [None, 0.0])
+async def test_pages_of_large_answers_are_short(
+    search: Elasticsearch, url: str, monkeypatch: pytest.MonkeyPatch, since: float | None
+) -> None:
+    sizes = []
+    scan = inference_log.async_scan
+
+    def scanned(client: AsyncElasticsearch, **asked: Any) -> Any:
+        sizes.append(asked["size"])
+        return scan(client, **asked)
+
+    monkeypatch.setattr(inference_log, "async_scan", scanned)
+    monkeypatch.setattr(pages, "REQUEST_BYTES", 40_000)
+    few = [answer("cat", request_id=f"s-{i}", predictor="shadow") for i in range(5)]
+    write_log(search, [*few, *(answer("x" * 10_000, request_id=f"r-{i}") for i in range(7))])
+    assert len(await ids(url, SHADOW, since=since)) == 5
+    assert len(await ids(url, PETS, SHADOW, since=since)) == 12
+    assert sizes[0] > 50
+    assert sizes[1] == 3
 
 
 async def test_reads_all_that_a_row_is_made_of(search: Elasticsearch, url: str) -> None:

@@ -53,6 +53,31 @@ def test_no_document_is_skipped_where_a_page_ends_between_two_of_one_key(
     ]
 
 
+def test_pages_of_large_documents_are_short(
+    search: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def scanned(client: Elasticsearch, **asked: Any) -> Any:
+        sizes.append(asked["size"])
+        return scan(client, **asked)
+
+    monkeypatch.setattr(pages, "scan", scanned)
+    monkeypatch.setattr(pages, "REQUEST_BYTES", 40_000)
+    put(
+        search,
+        {
+            f"r-{i}": {"RequestId": f"r-{i}", "Row": 0, "request": {"instance": "x" * 10_000}}
+            for i in range(7)
+        },
+    )
+    log = open_log(search, "ns", "dep", "default")
+    assert len([*by_request(search, log, [], ["request.instance"])]) == 7
+    assert len([*by_request(search, log, [], [])]) == 7
+    assert sizes[0] == 3
+    assert sizes[1] > 300
+
+
 letters = st.characters(codec="utf-8", categories=["L", "M", "N", "P", "S", "Zs"])
 # Ids that sort apart only late, and those that UTF-16 sorts otherwise than UTF-8.
 ids = st.text(letters, min_size=1, max_size=12) | st.builds(

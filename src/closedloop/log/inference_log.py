@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Self, cast
 
 from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
 
 from closedloop.log.counts import CELL, OUTCOMES, Buckets, right_and_wrong, states_in
-from closedloop.log.pages import PAGE, paging
+from closedloop.log.pages import PAGE, SAMPLE, page_size, paging
 from closedloop.log.period import Filter
 from closedloop.loop import rfc3339
 from closedloop.loop.keys import (
@@ -40,6 +40,7 @@ _FIELDS = [
 
 _ALL: Filter = {"match_all": {}}
 _MOST_SLICES = 4
+_SEARCHES = 100  # in one request
 # A predictor's index comes with its first event.
 _LENIENT: Mapping[str, Any] = {"ignore_unavailable": True, "allow_no_indices": True}
 
@@ -68,10 +69,14 @@ class InferenceLog:
         logger wrote then or later by its own clock. Without, each shard is read
         on its own, so that the server works on the next pages meanwhile.
         """
-        slices = 1 if since is not None else min(await self._shards(), _MOST_SLICES)
-        async with _Pages() as pages:
+        slices, sampled = 1, [",".join(self._indices)]
+        if since is None:
+            shards = await self._shards()
+            slices, sampled = max(1, min(sum(shards.values()), _MOST_SLICES)), [*shards]
+        size = await self._page_size(since, sampled)
+        async with _Pages(size) as pages:
             for number in range(slices):
-                pages.add(self._hits(since, number, slices))
+                pages.add(self._hits(since, size, number, slices))
             async for page in pages:
                 for hit in page:
                     yield hit["_id"], hit["_source"]
@@ -122,25 +127,48 @@ class InferenceLog:
         answer = await self._client.count(index=self._indices, query=_logged(since), **_LENIENT)
         return int(answer["count"])
 
-    def _hits(self, since: float | None, number: int, slices: int) -> AsyncIterable[Hit]:
-        asked = paging(_logged(since), _FIELDS, page=PAGE)
+    def _hits(self, since: float | None, page: int, number: int, slices: int) -> AsyncIterable[Hit]:
+        asked = paging(_logged(since), _FIELDS, page=page)
         if slices > 1:
             asked["query"]["slice"] = {"id": number, "max": slices}
         return async_scan(self._client, index=self._indices, **asked, **_LENIENT)
 
-    async def _shards(self) -> int:
-        """How many primary shards the indices have together, at least 1."""
+    async def _page_size(self, since: float | None, indices: Sequence[str]) -> int:
+        """How many documents a page has, by some answers of each of the indices."""
+        answered: Filter = {"exists": {"field": "response.ce-time"}}
+        search = {
+            "size": SAMPLE,
+            "_source": _FIELDS,
+            "query": {"bool": {"filter": [answered, _logged(since)]}},
+        }
+        sources: list[Document] = []
+        for i in range(0, len(indices), _SEARCHES):
+            searches = [
+                each
+                for index in indices[i : i + _SEARCHES]
+                for each in ({"index": index, **_LENIENT}, search)
+            ]
+            answer = await self._client.msearch(searches=searches)
+            for found in answer["responses"]:
+                sources += [hit["_source"] for hit in found.get("hits", {}).get("hits", ())]
+        return page_size(sources, PAGE)
+
+    async def _shards(self) -> Mapping[str, int]:
+        """How many primary shards each of the indices has."""
         answer = await self._client.indices.get_settings(
             index=self._indices, name="index.number_of_shards", flat_settings=True, **_LENIENT
         )
-        settings = [index.get("settings", {}) for index in answer.body.values()]
-        return sum(int(one.get("index.number_of_shards", 1)) for one in settings) or 1
+        return {
+            index: int(said.get("settings", {}).get("index.number_of_shards", 1))
+            for index, said in answer.body.items()
+        }
 
 
 class _Pages:
     """Pages of hits, read at the same time from several places and each a page ahead."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._queue: asyncio.Queue[list[Hit] | BaseException | None] = asyncio.Queue(1)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -171,7 +199,7 @@ class _Pages:
         try:
             async for hit in hits:
                 page.append(hit)
-                if len(page) == PAGE:
+                if len(page) == self._size:
                     await self._queue.put(page)
                     page = []
             await self._queue.put(page)

@@ -6,7 +6,8 @@ name its owner: `iris-perf` in `default` and `perf-default` of `iris` share
 one, and so do `Iris` and `iris`. Every read filters by the owner's fields.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, cast
@@ -14,6 +15,7 @@ from typing import Any, cast
 from elasticsearch import Elasticsearch, NotFoundError
 from elasticsearch.helpers import scan
 
+from closedloop.log.operations import REQUEST_BYTES
 from closedloop.log.period import Filter
 from closedloop.loop.keys import (
     OWNER,
@@ -31,6 +33,9 @@ SCORED: Filter = {"exists": {"field": "score.correct"}}
 
 # One page's hits are all that is held at a time: a few milliseconds of work.
 PAGE = 1000
+
+SAMPLE = 3
+"""Documents of a log that tell the size of its pages."""
 
 
 class NothingLoggedError(LookupError):
@@ -120,6 +125,15 @@ def paging(
     }
 
 
+def page_size(sampled: Iterable[Source], most: int = PAGE) -> int:
+    """Documents of a page of a few megabytes at most, were all of them like the largest of these.
+
+    What a model is asked, or answers, may be as large as a whole page of the iris example's.
+    """
+    largest = max((len(json.dumps(each)) for each in sampled), default=1)
+    return max(1, min(most, REQUEST_BYTES // largest))
+
+
 def by_request(
     client: Elasticsearch,
     log: Log,
@@ -131,7 +145,7 @@ def by_request(
     """The documents of each (request id, row), in that order, by their own id (`Log.plain`).
 
     Almost always there is one; two where an id was used for a single row and
-    for a batch. Memory is bounded by the page.
+    for a batch. Memory is bounded by the page: of large documents it has fewer.
 
     The order is that of Python's strings: Elasticsearch sorts keywords by their
     UTF-8 bytes, which is the same. Raises RuntimeError for a server that does
@@ -139,7 +153,10 @@ def by_request(
     """
     order = [{"RequestId": "asc"}, {"Row": "asc"}]
     query = {"bool": {"filter": [*log.filters, *filters]}}
-    asked = paging(query, ["RequestId", "Row", *fields], order, page=page)
+    wanted = ["RequestId", "Row", *fields]
+    some = client.search(index=log.index, query=query, size=SAMPLE, source_includes=wanted)
+    size = page_size((hit["_source"] for hit in some["hits"]["hits"]), page)
+    asked = paging(query, wanted, order, page=size)
     hits = scan(client, index=log.index, **asked)
     before: Key | None = None
     for key, group in groupby(hits, key=_key):
