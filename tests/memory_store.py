@@ -14,6 +14,7 @@ from closedloop.loop.keys import DEAD_LETTERS, Predictor
 from closedloop.loop.observation import Observation, observe
 from closedloop.loop.output import Output
 from closedloop.loop.sections import LENT_TO, Document, predictor_of
+from closedloop.services.request_logger.answers import ANSWER_FIELDS
 from closedloop.services.request_logger.batch import Batch
 from closedloop.services.request_logger.dead_letters import DeadLetter
 from closedloop.services.request_logger.entry import Entry
@@ -34,13 +35,16 @@ class MemoryStore(Store):
         self._versions: dict[Key, int] = {}
         self._writes = 0
 
-    async def read(self, keys: Sequence[Key]) -> Found:
-        return Found({key: self.known(key) for key in keys}, set())
+    async def read(self, keys: Sequence[Key], fields: Sequence[str] = ()) -> Found:
+        return Found({key: self.known(key, fields) for key in keys}, set())
 
-    def known(self, key: Key) -> Known | None:
+    def known(self, key: Key, fields: Sequence[str] = ()) -> Known | None:
         if key not in self.documents:
             return None
-        return Known(json.loads(json.dumps(self.documents[key])), self._versions[key], 1)
+        document = json.loads(json.dumps(self.documents[key]))
+        if fields:
+            document = _only(document, [field.split(".") for field in fields])
+        return Known(document, self._versions[key], 1)
 
     async def write(self, operations: Sequence[Operation]) -> list[Result]:
         return [self.apply(operation) for operation in operations]
@@ -74,6 +78,17 @@ class MemoryStore(Store):
         return sorted(owner for owner in owners if owner[:2] == (namespace, deployment))
 
 
+def _only(document: Document, fields: Sequence[Sequence[str]]) -> Document:
+    kept: Document = {}
+    for name, value in document.items():
+        below = [path[1:] for path in fields if path[0] == name]
+        if [] in below:
+            kept[name] = value
+        elif below and isinstance(value, dict) and (some := _only(value, below)):
+            kept[name] = some
+    return kept
+
+
 def _may_wait(document: Document) -> bool:
     logged = read_document(document)
     score = cast(Document, document.get("score") or {})
@@ -105,7 +120,7 @@ class MemoryLogger:
         for _ in range(20):
             if not batch:
                 break
-            batch.place({key: self.store.known(key) for key in batch.to_place()})
+            batch.place({key: self.store.known(key, ANSWER_FIELDS) for key in batch.to_place()})
             keys = batch.documents()
             known = {key: self.store.known(key) for key in batch.to_read(keys)}
             for operation in batch.operations(keys, known):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import requests
 from elasticsearch import Elasticsearch
 
-from closedloop.log.blocking import read_now
+from closedloop.log.blocking import BlockingDocuments
 from closedloop.log.mapping import declared_outputs
 from closedloop.log.pages import open_log
 from closedloop.loop.documents import feedback_in, feedback_versions, read_document, row_in
@@ -116,7 +116,8 @@ def audit_trail(
     """
     log = open_log(client, namespace, deployment, predictor)
     name = document_id(request_id, row or 0, rows=1 if row is None else 2)
-    found = read_now(client, [(log.index, each) for each in log.names(name)]).values()
+    keys = [(log.index, each) for each in log.names(name)]
+    found = BlockingDocuments(client).read(keys).values()
     ours = [each.source for each in found if each is not None and log.holds(each.source)]
     if not ours:
         raise LookupError(

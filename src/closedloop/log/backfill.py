@@ -26,7 +26,7 @@ from tenacity import (
     wait_exponential,
 )
 
-from closedloop.log.blocking import merge_now
+from closedloop.log.blocking import BlockingDocuments
 from closedloop.log.mapping import TEMPLATES, declared_outputs
 from closedloop.log.records import Refused, Row, read
 from closedloop.log.repeats import Repeated, without_repeats
@@ -153,7 +153,7 @@ class Index:
     """
 
     def __init__(self, client: Elasticsearch) -> None:
-        self._client = client
+        self._documents = BlockingDocuments(client)
         self._outputs = declared_outputs(client)
         for name, body in TEMPLATES.items():
             patterns = body["index_patterns"]
@@ -170,8 +170,8 @@ class Index:
             waiting.setdefault((sections[0].owner, sections[0].document_id), []).append(
                 (row, sections)
             )
-        ended = merge_now(
-            self._client, {place: partial(self._merged, each) for place, each in waiting.items()}
+        ended = self._documents.merge(
+            {place: partial(self._merged, each) for place, each in waiting.items()}
         )
         report = Report()
         for place, entries in waiting.items():

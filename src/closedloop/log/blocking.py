@@ -12,18 +12,20 @@ from closedloop.log.store import Change, Documents, Ended, Place
 _T = TypeVar("_T")
 
 
-def merge_now(client: Elasticsearch, changes: Mapping[Place, Change]) -> dict[Place, Ended]:
-    """`Documents.merge`. Raises one of `templates.UNAVAILABLE`."""
-    return _at_once(_documents(client).merge(changes))
+class BlockingDocuments:
+    """`Documents`, read and written when it is asked for. Every method raises one of
+    `templates.UNAVAILABLE`."""
 
+    def __init__(self, client: Elasticsearch) -> None:
+        self._documents = Documents(cast(AsyncElasticsearch, _Blocking(client)), sleep=_sleep_now)
 
-def read_now(client: Elasticsearch, keys: Sequence[Key]) -> dict[Key, Known | None]:
-    """`Documents.read`. Raises one of `templates.UNAVAILABLE`."""
-    return _at_once(_documents(client).read(keys)).documents
+    def merge(self, changes: Mapping[Place, Change]) -> dict[Place, Ended]:
+        """`Documents.merge`."""
+        return _at_once(self._documents.merge(changes))
 
-
-def _documents(client: Elasticsearch) -> Documents:
-    return Documents(cast(AsyncElasticsearch, _Blocking(client)), sleep=_sleep_now)
+    def read(self, keys: Sequence[Key]) -> dict[Key, Known | None]:
+        """`Documents.read`."""
+        return _at_once(self._documents.read(keys)).documents
 
 
 class _Blocking:

@@ -18,7 +18,7 @@ FIRST_WRITE = "first_logged_at"
 
 # Far below the limit of Elasticsearch, which keeps the memory of both low, and above
 # a thousand documents of a small model: smaller requests cost more for each.
-_REQUEST_BYTES = 4 << 20
+REQUEST_BYTES = 4 << 20
 
 _exact = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
@@ -110,7 +110,7 @@ def groups(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
     group: list[Operation] = []
     size = 0
     for operation in operations:
-        if group and size + len(operation.lines) > _REQUEST_BYTES:
+        if group and size + len(operation.lines) > REQUEST_BYTES:
             yield group
             group, size = [], 0
         group.append(operation)

@@ -11,7 +11,7 @@ A log may be an alias over several indices, of which the newest takes new docume
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -19,6 +19,7 @@ from typing import TypeVar
 from elasticsearch import ApiError, AsyncElasticsearch
 
 from closedloop.log.operations import Key, Known, Operation, Result, delete, groups, logged, put
+from closedloop.log.portions import Portions
 from closedloop.log.templates import IndexTemplates
 from closedloop.loop.events import InvalidEvent
 from closedloop.loop.keys import INDEX_PATTERN, Predictor, index_name, kept_apart, logs_of
@@ -96,18 +97,28 @@ class Documents:
         self._sleep = sleep
         self._rolled: dict[str, list[str]] = {}  # the indices of each alias, the oldest first
         self._stale = True
+        self._portions = Portions()
 
-    async def read(self, keys: Sequence[Key]) -> Found:
+    def portions(
+        self, wheres: Iterable[_Where], is_read: Callable[[_Where], bool] = lambda _: True
+    ) -> Iterator[list[_Where]]:
+        """Documents in portions to read, change and write one after the other, so that memory is
+        bounded however large they are; `is_read` tells those that are read."""
+        return self._portions.split(wheres, lambda each: _index_of(each) if is_read(each) else None)
+
+    async def read(self, keys: Sequence[Key], fields: Sequence[str] = ()) -> Found:
         """The documents with these keys, None for one that does not exist.
 
-        One whose index cannot be read now is left out.
+        One whose index cannot be read now is left out. With `fields` there is no more of them than
+        that. All of them are in memory: see `portions`.
         """
         if self._stale:
             await self.look_for_rollovers()
         asked = [(key, index) for key in keys for index in self._rolled.get(key[0], key[:1])]
         # Without `filter_path`: to filter them the server would have to decode the documents.
         found = await self._client.mget(
-            docs=[{"_index": index, "_id": key[1]} for key, index in asked]
+            docs=[{"_index": index, "_id": key[1]} for key, index in asked],
+            source_includes=[*fields] or None,
         )
         documents: dict[Key, Known | None] = {}
         absent: set[str] = set()
@@ -130,8 +141,11 @@ class Documents:
             await self._templates.put()
         return Found(documents, absent)
 
-    async def find(self, places: Iterable[Place]) -> dict[Place, Held]:
-        """Each document, where it is or would be: under its id, or apart of another owner's."""
+    async def find(self, places: Iterable[Place], fields: Sequence[str] = ()) -> dict[Place, Held]:
+        """Each document, where it is or would be: under its id, or apart of another owner's.
+
+        With `fields`, which the owner's must be among, there is no more of them than that.
+        """
         asked = list(dict.fromkeys(places))
         found: dict[Place, Held] = {}
         for plain in (True, False):
@@ -145,7 +159,7 @@ class Documents:
             }
             if not keys:
                 break
-            documents = (await self.read(list(dict.fromkeys(keys.values())))).documents
+            documents = (await self.read(list(dict.fromkeys(keys.values())), fields)).documents
             for place, key in keys.items():
                 held = documents.get(key)
                 if held is None or not plain or _is_of(held, place[0]):
@@ -156,6 +170,7 @@ class Documents:
         """Send one `_bulk` request; one result for each operation, in their order."""
         if not operations:
             return []
+        self._portions.wrote(operations)
         try:
             answer = await self._client.perform_request(
                 "POST",
@@ -247,6 +262,18 @@ class Documents:
         stored: Callable[[Key, Document], Document],
     ) -> dict[_Where, Ended]:
         ended: dict[_Where, Ended] = {}
+        for portion in self.portions(changes):
+            some = {where: changes[where] for where in portion}
+            ended |= await self._bring_at_once(some, find, stored)
+        return ended
+
+    async def _bring_at_once(
+        self,
+        changes: Mapping[_Where, Change],
+        find: Callable[[Iterable[_Where]], Awaitable[Mapping[_Where, Held]]],
+        stored: Callable[[Key, Document], Document],
+    ) -> dict[_Where, Ended]:
+        ended: dict[_Where, Ended] = {}
         errors: dict[_Where, str] = {}
         for attempt in range(ROUNDS):
             waiting = [where for where in changes if where not in ended]
@@ -272,6 +299,10 @@ class Documents:
                         errors[where] = result.error
         left = (where for where in changes if where not in ended)
         return ended | {where: Ended(End.GIVEN_UP, errors.get(where, "")) for where in left}
+
+
+def _index_of(where: Key | Place) -> str:
+    return where[0] if isinstance(where[0], str) else index_name(*where[0])
 
 
 def pause(attempt: int) -> float:

@@ -7,7 +7,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from elasticsearch import AsyncElasticsearch
 
+from closedloop.log import portions
 from closedloop.loop import events
 from closedloop.loop.keys import DEAD_LETTERS
 from tests.elasticsearch import SearchServer, search_server
@@ -33,6 +35,33 @@ async def mapping_of(url: str, index: str) -> dict[str, Any]:
     async with aiohttp.ClientSession() as session, session.get(f"{url}/{index}/_mapping") as answer:
         mappings: dict[str, Any] = (await answer.json())[index]["mappings"]
         return mappings
+
+
+async def test_feedback_about_large_requests_reads_a_few_of_them_at_once(
+    server: SearchServer, deployment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portions, "REQUEST_BYTES", 64_000)
+    read = []
+    mget = AsyncElasticsearch.mget
+
+    async def counted(client: AsyncElasticsearch, **asked: Any) -> Any:
+        found = await mget(client, **asked)
+        read.append(sum("_source" in each for each in found["docs"]))
+        return found
+
+    monkeypatch.setattr(AsyncElasticsearch, "mget", counted)
+    picture = {"strData": "x" * 5_000}  # twice in the document, as payload and as row
+    async with running_logger(server.url) as logger:
+        for i in range(30):
+            asked = event(events.REQUEST, picture, f"r-{i}", deployment=deployment)
+            assert await logger.send(asked) == 202
+        read.clear()
+        judged = [loop_of(f"r-{i}", deployment)[2] for i in range(30)]
+        assert await asyncio.gather(*map(logger.send, judged)) == [202] * 30
+    assert max(read) <= 6
+    assert sum(read) == 30
+    found = await documents(server.url, log_of(deployment))
+    assert sum("feedback" in document for document in found.values()) == 30
 
 
 async def test_events_wait_while_elasticsearch_is_away(

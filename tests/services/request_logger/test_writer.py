@@ -1,7 +1,7 @@
 """A batch is answered in time, whatever becomes of the one after it."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import cast
 
 import pytest
@@ -27,7 +27,10 @@ class Stalling:
         self.writing = asyncio.Event()
         self.sizes: list[int] = []  # of writes
 
-    async def read(self, keys: Sequence[Key]) -> Found:
+    def portions(self, keys: Iterable[Key], is_read: Callable[[Key], bool]) -> Iterator[list[Key]]:
+        yield list(keys)
+
+    async def read(self, keys: Sequence[Key], fields: Sequence[str] = ()) -> Found:
         await self._stall("read")
         return Found(dict.fromkeys(keys), set())
 

@@ -5,7 +5,10 @@ from collections.abc import Collection
 from closedloop.log.operations import Key, Known
 from closedloop.loop.documents import read_document
 from closedloop.loop.events import InvalidEvent
-from closedloop.loop.keys import Predictor, document_id, index_name, kept_apart
+from closedloop.loop.keys import OWNER, Predictor, document_id, index_name, kept_apart
+
+ANSWER_FIELDS = (*OWNER, "RequestId", "Row", "answer_sizes", "response.rows", "response.ce-time")
+"""The fields of a document that `answer_sizes` needs: it may have megabytes of others."""
 
 
 def first_rows(owner: Predictor, request_id: str) -> list[Key]:

@@ -116,6 +116,10 @@ class Batch:
         """Those of the documents that something still waits to be in."""
         return [key for key in keys if key in self._sections]
 
+    def is_read(self, key: Key) -> bool:
+        """Whether a document is there already, for all that is known."""
+        return key not in self._new
+
     def to_read(self, keys: Iterable[Key]) -> list[Key]:
         """Those of the documents to read first: all but new ones, of which one an index.
 
@@ -123,7 +127,7 @@ class Batch:
         """
         keys = list(keys)
         one_an_index = {key[0]: key for key in keys if key in self._new}
-        return [key for key in keys if key not in self._new or one_an_index[key[0]] == key]
+        return [key for key in keys if self.is_read(key) or one_an_index[key[0]] == key]
 
     def letters(self) -> list[Operation]:
         return [

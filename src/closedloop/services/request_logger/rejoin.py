@@ -23,7 +23,7 @@ from closedloop.loop.documents import scored
 from closedloop.loop.keys import Predictor, document_id
 from closedloop.loop.output import Output
 from closedloop.loop.sections import LENT_TO, Document, Section, lent, stamp_of
-from closedloop.services.request_logger.answers import answer_sizes
+from closedloop.services.request_logger.answers import ANSWER_FIELDS, answer_sizes
 from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.store import Store
 from closedloop.services.request_logger.waiting import (
@@ -95,11 +95,12 @@ class Rejoin:
         """
         hinted, self._hinted = self._hinted, set()
         found = await self._store.waiting(since, _MOST if since else _MOST_OF_EVERYTHING)
-        for i in range(0, len(found), _MOST):
-            known = (await self._store.read(found[i : i + _MOST])).documents
+        for keys in self._store.portions(found):
+            known = (await self._store.read(keys)).documents
             await self._bring(waiting_among(Held(*item) for item in known.items()))
         places = [(owner, document_id(request_id, 0, 1)) for owner, request_id in hinted]
-        await self._bring(waiting_among((await self._store.find(places)).values()))
+        for some in self._store.portions(places):
+            await self._bring(waiting_among((await self._store.find(some)).values()))
 
     async def _bring(self, waiting: list[Waiting]) -> None:
         if not waiting:
@@ -115,7 +116,7 @@ class Rejoin:
                 asked[i] = list(dict.fromkeys([each.owner, *siblings[each.owner[:2]]]))
             for owner in asked[i]:
                 places |= {(owner, document_id(each.request_id, 0, size)) for size in (1, 2)}
-        held = await self._store.find(places)
+        held = await self._store.find(places, ANSWER_FIELDS)
         for i, each in enumerate(waiting):
             try:
                 await self._rejoin(each, asked[i], held)
@@ -156,7 +157,8 @@ class Rejoin:
         for borrower in sorted(waiting.borrowers):
             owner = Predictor(*waiting.owner[:2], borrower)
             lone, first = (document_id(waiting.request_id, 0, size) for size in (1, 2))
-            known = (await self._store.find([(owner, first)]))[owner, first].known
+            place = owner, first
+            known = (await self._store.find([place], ANSWER_FIELDS))[place].known
             rows = range(max(answer_sizes(known, owner), default=0))
             names = {lone, first, *(document_id(waiting.request_id, row, 2) for row in rows)}
             output = self._output_of(owner)

@@ -10,6 +10,7 @@ from closedloop.log.store import ROUNDS, pause
 from closedloop.log.templates import UNAVAILABLE
 from closedloop.loop.keys import Predictor
 from closedloop.loop.output import Output
+from closedloop.services.request_logger.answers import ANSWER_FIELDS
 from closedloop.services.request_logger.backlog import Backlog
 from closedloop.services.request_logger.batch import Batch, Tally
 from closedloop.services.request_logger.dead_letters import DeadLetter, dead_letter
@@ -18,7 +19,6 @@ from closedloop.services.request_logger.metrics import Metrics
 from closedloop.services.request_logger.settings import Settings
 from closedloop.services.request_logger.store import Store
 
-_DOCUMENTS = 1000  # read at once, as many as a batch of requests and answers is about
 _LATEST_ANSWER = 0.2  # seconds, should the next batch not come to its write
 
 _log = structlog.get_logger(__name__)
@@ -97,13 +97,12 @@ class Writer:
             await self._store.read([letter.key for letter in letters])
             await self._send(batch, letters)
         if asked := batch.to_place():
-            batch.place((await self._store.read(asked)).documents)
-        keys = batch.documents()
-        for i in range(0, len(keys), _DOCUMENTS):
-            some = keys[i : i + _DOCUMENTS]
+            batch.place((await self._store.read(asked, ANSWER_FIELDS)).documents)
+        for i, portion in enumerate(self._store.portions(batch.documents(), batch.is_read)):
+            some = portion
             if i:  # a batch of many rows takes its time, and nobody may wait for it any more
                 batch.forget_settled()
-                some = batch.waiting_of(some)
+                some = batch.waiting_of(portion)
             if some:
                 # A new document is only refused by the index that takes it, not by older ones.
                 looked = await self._store.rolled_over(some)
