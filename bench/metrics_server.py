@@ -3,7 +3,8 @@
 The rate is told against an empty handler of the fastest server there is for it
 (`bench/servers.py`), interleaved in one run; only that ratio means something on
 another machine. So is that against the server as a checkout has it, not compiled,
-and against the checkout that `BASE` in the environment names, if any. The load
+and against the checkout that `BASE` in the environment names, if any: against that
+the latency is told as well, at half of the load that it can take. The load
 comes from a process of its own: answers and feedback of the iris example, in turn.
 """
 
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -30,8 +32,13 @@ from tests.elasticsearch import running_elasticsearch
 _CORRECT = re.compile(rb'^closedloop_correct\{.*deployment_name="probe".*\} (.*)$', re.MULTILINE)
 
 
+_Probe = Callable[[Server, int, float], list[float]]
+_SECONDS = 5.0  # of load in each round of latencies
+
+
 def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str, float]:
-    """Rates are medians of `rounds` in events per second, latencies are milliseconds."""
+    """Rates are medians of `rounds` in events per second, latencies are milliseconds: under load
+    the medians of each round's percentiles."""
     rates: dict[str, list[float]] = defaultdict(list)
     with (
         running_elasticsearch() as url,
@@ -55,23 +62,41 @@ def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str
                 before = target.cpu_seconds
                 rates[name].append(len(requests) / send(target.url, requests))
                 rates[f"{name}_cpu"].append(len(requests) / (target.cpu_seconds - before))
-        full = statistics.median(rates["server"])
+        medians = {name: statistics.median(values) for name, values in rates.items()}
         light = _latencies(server, probes)
-        seconds = 10
-        requests = [rendered(event) for event in loop(int(full / 2 * seconds / 2))]
-        with sending(server.url, requests, rate=full / 2) as done:
-            half = _latencies(server, probes, seconds=seconds - 2)
-            done()
-        with sending(empty.url, requests, rate=full / 2) as done:
-            bare = _round_trips(empty, probes, seconds=seconds - 2)
-            done()
-    medians = {name: statistics.median(values) for name, values in rates.items()}
+        own = medians["server"] / 2
+        loaded: dict[str, tuple[Server, float, _Probe]] = {
+            "feedback_to_metrics_half_load": (server, own, _latencies),
+            "two_requests_to_empty_handler_same_load": (empty, own, _round_trips),
+        }
+        if base:
+            at = medians["base"] / 2
+            loaded |= {
+                "feedback_to_metrics_half_load_of_base": (server, at, _latencies),
+                "base_feedback_to_metrics_half_load_of_base": (targets["base"], at, _latencies),
+                "two_requests_to_empty_handler_half_load_of_base": (empty, at, _round_trips),
+            }
+        latencies: dict[str, list[float]] = defaultdict(list)
+        for _ in range(rounds):
+            for name, (target, rate, probe) in loaded.items():
+                requests = [rendered(event) for event in loop(int(rate * _SECONDS / 2))]
+                with sending(target.url, requests, rate=rate) as done:
+                    some = probe(target, probes, _SECONDS - 1)
+                    done()
+                for percent in (50, 99):
+                    latencies[f"{name}_p{percent}_ms"].append(_percentile(some, percent))
+    delays = {name: statistics.median(values) for name, values in latencies.items()}
     against: dict[str, float] = {}
     for name in targets.keys() & {"base", "interpreted"}:
         against |= {
             f"server_over_{name}": medians["server"] / medians[name],
             f"server_over_{name}_by_cpu_time": medians["server_cpu"] / medians[f"{name}_cpu"],
         }
+    if base:
+        against["p99_of_base_over_server_at_half_load_of_base"] = (
+            delays["base_feedback_to_metrics_half_load_of_base_p99_ms"]
+            / delays["feedback_to_metrics_half_load_of_base_p99_ms"]
+        )
     return {
         **against,
         "server_events_per_second": medians["server"],
@@ -80,10 +105,7 @@ def run(predictions: int = 4000, rounds: int = 5, probes: int = 300) -> dict[str
         "server_over_empty_handler_by_cpu_time": medians["server_cpu"] / medians["empty_cpu"],
         "feedback_to_metrics_light_p50_ms": _percentile(light, 50),
         "feedback_to_metrics_light_p99_ms": _percentile(light, 99),
-        "feedback_to_metrics_half_load_p50_ms": _percentile(half, 50),
-        "feedback_to_metrics_half_load_p99_ms": _percentile(half, 99),
-        "two_requests_to_empty_handler_same_load_p50_ms": _percentile(bare, 50),
-        "two_requests_to_empty_handler_same_load_p99_ms": _percentile(bare, 99),
+        **delays,
     }
 
 

@@ -60,7 +60,7 @@ _DEPLOYMENT = "benchmark"
 _INDEX = index_name("seldon", _DEPLOYMENT, "default")
 _OWN = os.environ.get("CLOSEDLOOP_ELASTICSEARCH_URL", "").rstrip("/")
 _OWN_PID = int(os.environ.get("CLOSEDLOOP_ELASTICSEARCH_PID", "0"))
-_APART = ("raw", "raw_large", "many")
+_APART = ("raw", "raw_large", "many", "logger")
 _WARM = 30.0  # seconds of `_bulk` before a server is measured that may have just begun
 
 
@@ -143,6 +143,11 @@ def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float
         f"{name}_empty_handler_events_per_second": rate(name, 2 * predictions) for name in _EMPTY
     }
     apart = {
+        "logger_of_4000_connections_over_raw_bulk_apart": ("logger_apart", "raw_apart"),
+        "logger_of_4000_connections_over_raw_bulk_of_1000_apart": (
+            "logger_apart",
+            "raw_large_apart",
+        ),
         "logger_of_512_connections_over_raw_bulk_apart": ("many_apart", "raw_apart"),
         "logger_of_512_connections_over_raw_bulk_of_1000_apart": ("many_apart", "raw_large_apart"),
         "logger_of_512_connections_over_raw_bulk_by_cpu_of_the_server": (
