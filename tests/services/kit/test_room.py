@@ -1,6 +1,9 @@
 """Bodies that are being received share their memory."""
 
 import asyncio
+import random
+import re
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -126,3 +129,42 @@ async def test_a_body_that_does_not_come_is_given_up_and_so_is_one_that_waits(
         writer.write(head + b"Content-Length: 8\r\n\r\n12345678")
         assert b" 202 " in await asyncio.wait_for(reader.readline(), 20)
         writer.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_every_event_is_taken_once_in_whatever_pieces_all_come(seed: int) -> None:
+    said = random.Random(seed)
+    app = application(taken := Taken())
+    app.room = Room(25)  # most_bytes is 10
+
+    def request(body: bytes) -> bytes:
+        head = said.choice([HEAD, HEAD + b"Expect: 100-continue\r\n"])
+        if said.random() < 0.3:
+            return head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (
+                len(body),
+                body,
+            )
+        return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+    async def sender(port: int, bodies: list[bytes]) -> list[int]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        sent = b"".join(map(request, bodies))
+        while sent:
+            size = said.randint(1, 120)
+            writer.write(sent[:size])
+            sent = sent[size:]
+            await asyncio.sleep(said.choice([0, 0, 0.001]))
+        answers = b""
+        while answers.count(b" 202 ") < len(bodies):
+            more = await asyncio.wait_for(reader.read(4096), 20)
+            assert more
+            answers += more
+        writer.close()
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", answers)]
+
+    bodies = [[b"%03d-%03d" % (i, j) for j in range(12)] for i in range(20)]
+    async with serving(app) as (_, port):
+        answered = await asyncio.gather(*(sender(port, some) for some in bodies))
+        assert {status for some in answered for status in some} <= {100, 202}
+        assert sorted(body for _, body, *_ in taken.events) == sorted(chain.from_iterable(bodies))
+        assert app.room.claim(25, lambda: None).has  # all of it is there again
