@@ -143,21 +143,13 @@ def _rates(seconds: dict[str, list[float]], predictions: int) -> dict[str, float
         f"{name}_empty_handler_events_per_second": rate(name, 2 * predictions) for name in _EMPTY
     }
     apart = {
-        "logger_of_4000_connections_over_raw_bulk_apart": ("logger_apart", "raw_apart"),
-        "logger_of_4000_connections_over_raw_bulk_of_1000_apart": (
-            "logger_apart",
-            "raw_large_apart",
-        ),
-        "logger_of_512_connections_over_raw_bulk_apart": ("many_apart", "raw_apart"),
-        "logger_of_512_connections_over_raw_bulk_of_1000_apart": ("many_apart", "raw_large_apart"),
-        "logger_of_512_connections_over_raw_bulk_by_cpu_of_the_server": (
-            "many_server_apart",
-            "raw_server_apart",
-        ),
-        "logger_of_512_connections_over_raw_bulk_of_1000_by_cpu_of_the_server": (
-            "many_server_apart",
-            "raw_large_server_apart",
-        ),
+        f"logger_of_{_CONNECTIONS[one]}_connections_over_{bulk}{how}": (
+            f"{one}{cpu}_apart",
+            f"{raw}{cpu}_apart",
+        )
+        for one in ("many", "logger")
+        for raw, bulk in (("raw", "raw_bulk"), ("raw_large", "raw_bulk_of_1000"))
+        for how, cpu in (("_apart", ""), ("_by_cpu_of_the_server", "_server"))
     }
     cpu = {
         "of_24_connections": rate("few_cpu", 3 * predictions),
