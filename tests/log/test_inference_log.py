@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from elasticsearch import AsyncElasticsearch, Elasticsearch
+from elasticsearch.helpers import async_scan
 
 from closedloop.log import counts, inference_log, pages
 from closedloop.log.inference_log import InferenceLog
@@ -39,11 +40,10 @@ async def test_pages_of_large_answers_are_short(
     search: Elasticsearch, url: str, monkeypatch: pytest.MonkeyPatch, since: float | None
 ) -> None:
     sizes = []
-    scan = inference_log.async_scan
 
     def scanned(client: AsyncElasticsearch, **asked: Any) -> Any:
         sizes.append(asked["size"])
-        return scan(client, **asked)
+        return async_scan(client, **asked)
 
     monkeypatch.setattr(inference_log, "async_scan", scanned)
     monkeypatch.setattr(pages, "REQUEST_BYTES", 40_000)
