@@ -20,6 +20,7 @@ from elasticsearch import AsyncElasticsearch, Elasticsearch
 from elasticsearch.helpers import async_scan, bulk
 from prometheus_client import CollectorRegistry
 
+from bench._compiled import compiled
 from bench.iris import loop
 from bench.load import service
 from closedloop.log.inference_log import InferenceLog
@@ -83,6 +84,7 @@ def _serve(pipe: "Connection[str, None]") -> None:
 
 
 def _start(url: str, folder: str) -> float:
+    compiled()  # takes a minute, the first time
     begin = time.perf_counter()
     server = "closedloop.services.metrics_server"
     with service(server, ELASTICSEARCH_URL=url, STATE_FOLDER=folder):
