@@ -50,23 +50,31 @@ def test_giving_back_twice_gives_once() -> None:
     assert not room.claim(5, lambda: None).has
 
 
+async def connected(port: int, sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection whose server has what was sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    await asyncio.sleep(0.05)
+    return reader, writer
+
+
+async def is_accepted(reader: asyncio.StreamReader) -> bool:
+    return b" 202 " in await asyncio.wait_for(reader.readline(), 20)
+
+
 @pytest.mark.parametrize("head", [HEAD, HTTP_1_0])
 async def test_a_body_waits_until_others_have_come(head: bytes) -> None:
     app = application(taken := Taken())
     app.room = Room(10)
     async with serving(app) as (_, port):
-        first, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(BEGUN)
-        await asyncio.sleep(0.05)
-        second, other = await asyncio.open_connection("127.0.0.1", port)
-        other.write(head + b"Content-Length: 8\r\n\r\n")
-        await asyncio.sleep(0.05)
+        first, writer = await connected(port, BEGUN)
+        second, other = await connected(port, head + b"Content-Length: 8\r\n\r\n")
         other.write(b"abcdefgh")
         await asyncio.sleep(0.05)
         assert not taken.events
         writer.write(b"5678")
-        for reader in (first, second):
-            assert b" 202 " in await asyncio.wait_for(reader.readline(), 20)
+        assert await is_accepted(first)
+        assert await is_accepted(second)
         assert [body for _, body, *_ in taken.events] == [b"12345678", b"abcdefgh"]
         writer.close()
         other.close()
@@ -76,12 +84,9 @@ async def test_a_body_that_came_with_its_headers_waits_for_nobody() -> None:
     app = application(Taken())
     app.room = Room(4)
     async with serving(app) as (_, port):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(BEGUN)
-        await asyncio.sleep(0.05)
-        reader, other = await asyncio.open_connection("127.0.0.1", port)
-        other.write(HEAD + b"Content-Length: 4\r\n\r\nbody")
-        assert b" 202 " in await asyncio.wait_for(reader.readline(), 20)
+        _, writer = await connected(port, BEGUN)
+        reader, other = await connected(port, HEAD + b"Content-Length: 4\r\n\r\nbody")
+        assert await is_accepted(reader)
         writer.close()
         other.close()
 
@@ -91,15 +96,11 @@ async def test_who_hangs_up_gives_its_room_back() -> None:
     app.room = Room(8)
     async with serving(app) as (_, port):
         for _ in range(3):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(BEGUN)
-            await asyncio.sleep(0.05)
+            _, writer = await connected(port, BEGUN)
             writer.close()
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(BEGUN)
-        await asyncio.sleep(0.05)
+        reader, writer = await connected(port, BEGUN)
         writer.write(b"5678")
-        assert b" 202 " in await asyncio.wait_for(reader.readline(), 20)
+        assert await is_accepted(reader)
         writer.close()
 
 
@@ -125,9 +126,8 @@ async def test_a_body_that_does_not_come_is_given_up_and_so_is_one_that_waits(
             writer.close()
         assert not taken.events
         app.room = Room(8)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(head + b"Content-Length: 8\r\n\r\n12345678")
-        assert b" 202 " in await asyncio.wait_for(reader.readline(), 20)
+        reader, writer = await connected(port, head + b"Content-Length: 8\r\n\r\n12345678")
+        assert await is_accepted(reader)
         writer.close()
 
 
